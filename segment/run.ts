@@ -1,0 +1,69 @@
+/**
+ * A run: the outcomes of all statements against one target. One SQLite file; ./run-file.ts reads and writes it.
+ */
+import type { Ledger } from './ledger.js'
+import type { Outcome } from './outcome.js'
+
+export const RUN_FORMAT_VERSION = 1
+
+/** How a replayed statement spent its time. Microseconds; times of day count from the start of the replay. */
+export type Timing = {
+  /** When the schedule wanted it sent (equal to sentUs at --speed max). */
+  readonly dueUs: number
+  readonly sentUs: number
+  readonly doneUs: number
+  /** Lateness by cause: waiting for the plan's order, for its own session's previous statement, for the worker itself. */
+  readonly waitOrderUs: number
+  readonly waitSessionUs: number
+  readonly waitWorkerUs: number
+}
+
+/** Why a statement was not replayed (`unreplayable: …`, `session lost`); it then has no outcome. */
+export type RunRow = {
+  readonly seq: number
+  readonly timing: Timing
+  readonly outcome: Outcome
+  /** The plan's wait was given up to end a standstill. */
+  readonly orderRelaxed: boolean
+}
+
+export type RunRole = 'production' | 'baseline' | 'noise' | 'candidate' | 'replay'
+
+export type RunFacts = {
+  readonly format: 'pgrehearse run'
+  readonly formatVersion: number
+  readonly id: string
+  readonly madeBy: string
+  readonly role: RunRole
+  readonly recordingId: string
+  /** Where the recording was when the run was made; texts and parameters are read from there. */
+  readonly recordingPath: string
+  readonly target: {
+    readonly version: string
+    readonly versionNum: number
+    readonly database: string
+    readonly systemIdentifier: string
+  }
+  readonly snapshotId: string | null
+  readonly settings: {
+    readonly speed: number | 'max'
+    readonly order: 'causal' | 'commit' | 'session'
+    readonly workers: number
+    readonly readOnly: boolean
+    readonly rewriteHash: string | null
+  }
+  readonly startedAtMs: number
+  readonly elapsedUs: number
+  readonly ledger: Ledger
+  /** Was the harness itself the bottleneck? Highest event-loop utilisation of any worker, 0 to 1. */
+  readonly eventLoopUtilisationMax: number
+  readonly orderRelaxed: number
+  readonly incidents: readonly { readonly atUs: number; readonly kind: string; readonly detail: string }[]
+}
+
+/** A value that was generated anew: what the recording has, and what this run has in its place. */
+export type MappedValue = {
+  readonly domain: string
+  readonly recorded: string
+  readonly actual: string
+}

@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config'
+
+// Real servers start in some tests, so the limits are generous; two workers, because machines that run this are small.
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: ['test/support/global-setup.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    maxWorkers: 2,
+  },
+})
