@@ -67,3 +67,6 @@ export type MappedValue = {
   readonly recorded: string
   readonly actual: string
 }
+
+/** A statement that was meant to be replayed and was not. It has no row; the ledger counts it under its reason. */
+export type SkippedStatement = { readonly seq: number; readonly reason: string }

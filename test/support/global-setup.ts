@@ -11,7 +11,7 @@ declare module 'vitest' {
 
 /** Worker threads run built files, so a test run begins with a build; one server serves all tests, each makes databases of its own. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  execFileSync(process.execPath, [fileURLToPath(new URL('../../scripts/build.mjs', import.meta.url))], {
+  execFileSync(process.execPath, [fileURLToPath(new URL('../../scripts/build.mjs', import.meta.url)), '--quick'], {
     stdio: 'inherit',
   })
   const server = await startServer()

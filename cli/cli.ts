@@ -1,0 +1,162 @@
+/**
+ * What every command shares: where words go, how progress shows, how an error becomes a message and an exit code.
+ *
+ * Results for people go to stdout, everything else to stderr; with --json stdout gets one object and nothing else.
+ * Only cli/ touches the process.
+ */
+import type { Command } from 'commander'
+import pc from 'picocolors'
+import { EXIT, type ExitCode, HarnessError } from '../base/errors.js'
+
+export type Progress = {
+  /** `total` null: not known. `detail` is what else is worth saying: a rate, a lateness, an ETA. */
+  update(done: number, total: number | null, detail?: string): void
+  /** The step is over; the line stays, with this text. */
+  done(text: string): void
+}
+
+export type Cli = {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly cwd: string
+  /** Aborted by the first SIGINT or SIGTERM. */
+  readonly signal: AbortSignal
+  readonly json: boolean
+  /** For people, on stdout; silent with --json. */
+  print(text?: string): void
+  /** For people, on stderr. */
+  note(text: string): void
+  /** The one object that --json prints; ignored without it. */
+  result(value: unknown): void
+  progress(label: string): Progress
+  /** Called for every SIGINT or SIGTERM, with how many have come. The third always ends the process. */
+  onSignal(listener: (count: number) => void): void
+  /** Wraps a command's work: `command.action(cli.action(async (args, options) => EXIT.pass))`. */
+  action<Options extends object>(
+    work: (args: readonly string[], options: Options, command: Command) => Promise<ExitCode>,
+  ): (...all: unknown[]) => Promise<void>
+}
+
+export function createCli(host: NodeJS.Process): Cli {
+  const abort = new AbortController()
+  const listeners: ((count: number) => void)[] = []
+  let signals = 0
+  let json = false
+
+  const onSignal = () => {
+    signals += 1
+    abort.abort()
+    for (const listener of listeners) listener(signals)
+    if (signals >= 3) host.exit(EXIT.interrupted)
+  }
+  host.on('SIGINT', onSignal)
+  host.on('SIGTERM', onSignal)
+
+  const cli: Cli = {
+    env: host.env,
+    cwd: host.cwd(),
+    signal: abort.signal,
+    get json() {
+      return json
+    },
+    print: (text = '') => {
+      if (!json) host.stdout.write(`${text}\n`)
+    },
+    note: (text) => {
+      host.stderr.write(`${text}\n`)
+    },
+    result: (value) => {
+      if (json) host.stdout.write(`${JSON.stringify(value, null, 2)}\n`)
+    },
+    progress: (label) => (host.stderr.isTTY ? liveProgress(label, host.stderr) : plainProgress(label, host.stderr)),
+    onSignal: (listener) => {
+      listeners.push(listener)
+    },
+    action:
+      (work) =>
+      async (...all) => {
+        const command = all.at(-1) as Command
+        const options = all.at(-2) as { json?: boolean }
+        const args = all.slice(0, -2).flat() as string[]
+        json = options.json === true
+        try {
+          const code = await work(args, options as never, command)
+          host.exitCode = abort.signal.aborted && code === EXIT.pass ? EXIT.interrupted : code
+        } catch (error) {
+          host.exitCode = abort.signal.aborted ? EXIT.interrupted : exitOf(error)
+          if (json) host.stdout.write(`${JSON.stringify({ error: plainError(error) }, null, 2)}\n`)
+          host.stderr.write(explain(error, host.env['PGREHEARSE_DEBUG'] !== undefined))
+        }
+      },
+  }
+  return cli
+}
+
+function exitOf(error: unknown): ExitCode {
+  return error instanceof HarnessError ? error.exit : EXIT.environment
+}
+
+function plainError(error: unknown): object {
+  if (error instanceof HarnessError) {
+    return { code: error.code, message: error.message, detail: error.detail ?? null, hint: error.hint ?? null }
+  }
+  return {
+    code: 'UNEXPECTED',
+    message: error instanceof Error ? error.message : String(error),
+    detail: null,
+    hint: null,
+  }
+}
+
+/** What, why, what to do. The stack of an unexpected error shows only when asked for. */
+export function explain(error: unknown, debug: boolean): string {
+  const stack = debug && error instanceof Error ? `${error.stack}\n` : ''
+  if (error instanceof HarnessError) {
+    const lines = [`${pc.red('error')} ${error.message} ${pc.dim(`[${error.code}]`)}`]
+    if (error.detail) lines.push(`  why   ${error.detail}`)
+    if (error.hint) lines.push(`  fix   ${error.hint}`)
+    return `${lines.join('\n')}\n${stack}`
+  }
+  const message = error instanceof Error ? error.message : String(error)
+  return `${pc.red('error')} ${message} ${pc.dim('[UNEXPECTED]')}\n  fix   Set PGREHEARSE_DEBUG=1 to see where it happened.\n${stack}`
+}
+
+function liveProgress(label: string, out: NodeJS.WriteStream): Progress {
+  let shownAtMs = 0
+  return {
+    update(done, total, detail = '') {
+      const now = Date.now()
+      if (now - shownAtMs < 100) return
+      shownAtMs = now
+      const share = total
+        ? `${bar(done / total)} ${String(Math.floor((100 * done) / total)).padStart(3)} %`
+        : String(done)
+      const line = `  ${label}  ${share}  ${pc.dim(detail)}`
+      out.write(`\r\x1b[2K${line.slice(0, (out.columns ?? 100) + 20)}`)
+    },
+    done(text) {
+      out.write(`\r\x1b[2K${pc.green('✓')} ${label}  ${pc.dim(text)}\n`)
+    },
+  }
+}
+
+/** In a log: a line when a step ends, and one every ten seconds while it lasts. */
+function plainProgress(label: string, out: NodeJS.WriteStream): Progress {
+  let saidAtMs = Date.now()
+  return {
+    update(done, total, detail = '') {
+      const now = Date.now()
+      if (now - saidAtMs < 10_000) return
+      saidAtMs = now
+      out.write(`  ${label}: ${done}${total ? ` of ${total}` : ''} ${detail}\n`)
+    },
+    done(text) {
+      out.write(`  ${label}: ${text}\n`)
+    },
+  }
+}
+
+function bar(share: number): string {
+  const width = 20
+  const full = Math.max(0, Math.min(width, Math.round(share * width)))
+  return `${'━'.repeat(full)}${pc.dim('━'.repeat(width - full))}`
+}

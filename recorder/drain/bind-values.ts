@@ -1,0 +1,50 @@
+/**
+ * A Bind's values: to text for masking, and back into a Bind.
+ *
+ * A value that masking leaves alone keeps its bytes. One that it changes is written as text, which PostgreSQL accepts for
+ * every type; for text types the binary form is the same bytes, so even the format stays.
+ */
+import { BINARY, bindParameters, buildBindRest, type Format, TEXT } from '../../wire/bind.js'
+import type { Cells } from './masking.js'
+import { binaryText, isTextType } from './values.js'
+
+export type BindText = {
+  readonly values: readonly (Uint8Array | null)[]
+  readonly formats: readonly Format[]
+  readonly resultFormats: readonly Format[]
+  readonly texts: Cells
+  /** Types of binary values that cannot be read. */
+  readonly unreadable: readonly number[]
+}
+
+export function readBind(rest: Uint8Array, types: readonly number[]): BindText | null {
+  const parameters = bindParameters(rest)
+  if (!parameters) return null
+  const unreadable: number[] = []
+  const texts = parameters.values.map((value, i) => {
+    if (value === null) return null
+    const type = types[i] ?? 0
+    if (parameters.formats[i] === TEXT) return Buffer.from(value).toString('utf8')
+    const text = binaryText(type, value)
+    if (text === null) unreadable.push(type)
+    return text
+  })
+  return { ...parameters, texts, unreadable }
+}
+
+export function maskedBind(bind: BindText, masked: Cells, types: readonly number[]): Uint8Array {
+  const formats: Format[] = []
+  const values = bind.values.map((value, i) => {
+    const text = masked[i] ?? null
+    const same = text === bind.texts[i]
+    formats.push(same || isTextType(types[i] ?? 0) ? (bind.formats[i] ?? TEXT) : TEXT)
+    return same ? value : text
+  })
+  return buildBindRest(values, shortest(formats), bind.resultFormats)
+}
+
+/** As drivers send it: nothing when all is text, one format when all agree. */
+function shortest(formats: readonly Format[]): readonly Format[] {
+  if (formats.every((format) => format === TEXT)) return []
+  return formats.every((format) => format === BINARY) ? [BINARY] : formats
+}

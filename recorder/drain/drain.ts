@@ -1,0 +1,251 @@
+/**
+ * The drain: reads the ring, follows each session, and writes what comes of it, in batches. It owns the recording's writer.
+ *
+ * It may fall behind, fail or stand still: the ring then fills, the tap drops, and nobody waits. A write that fails loses
+ * its batch, counted, and is told once; for a while nothing more is tried, because a full disk does not empty itself.
+ */
+
+import { type Count, NOTHING } from '../../segment/ledger.js'
+import type { RecordingWriter } from '../../segment/recording-writer.js'
+import type { RecordedTransaction } from '../../segment/segment-writer.js'
+import type { Session, SessionEvent, Statement } from '../../segment/statement.js'
+import { RECORD, type RingRecord } from '../tap/ring.js'
+import { CELL, PASSING, PASSING_WORDS, type PassingReason, type Tally } from '../tap/tally.js'
+import type { Masking } from './masking.js'
+import { DrainSession, type SessionLimits, type SessionStore } from './session.js'
+
+export type DrainLimits = SessionLimits & {
+  /** Statements gathered before they are written in one go. */
+  readonly batchStatementsMax: number
+}
+
+export const DRAIN_LIMITS: DrainLimits = {
+  rowsMax: 100,
+  rowsCharsMax: 64 * 1024,
+  messageBytesMax: 16 * 1024 * 1024,
+  copyBytesMax: 64 * 1024 * 1024,
+  namesMax: 10_000,
+  transactionStatementsMax: 2000,
+  batchStatementsMax: 500,
+}
+
+const RETRY_AFTER_MS = 1000
+const NOT_WRITTEN = 'recording could not be written'
+
+export type Trouble = { readonly kind: string; readonly detail: string }
+
+export class Drain implements SessionStore {
+  readonly #writer: RecordingWriter
+  readonly #masking: Masking
+  readonly #tally: Tally
+  readonly #limits: DrainLimits
+  readonly #nowMs: () => number
+  readonly #tell: (trouble: Trouble) => void
+  readonly #sessions = new Map<number, DrainSession>()
+  #batch: RecordedTransaction[] = []
+  #batchStatements = 0
+  #newSessions: Session[] = []
+  #events: SessionEvent[] = []
+  #seq = 0
+  #transactions = 0
+  #executionsOfClosed = 0
+  #atUs = 0
+  /** Nothing is written before this time. */
+  #brokenUntilMs = 0
+  readonly #passedBefore = new Map<PassingReason, Count>()
+
+  constructor(
+    writer: RecordingWriter,
+    masking: Masking,
+    tally: Tally,
+    tell: (trouble: Trouble) => void,
+    nowMs: () => number,
+    limits: DrainLimits = DRAIN_LIMITS,
+  ) {
+    this.#writer = writer
+    this.#masking = masking
+    this.#tally = tally
+    this.#tell = tell
+    this.#nowMs = nowMs
+    this.#limits = limits
+  }
+
+  take(record: RingRecord): void {
+    this.#atUs = record.atUs
+    const session = this.#sessions.get(record.session)
+    switch (record.kind) {
+      case RECORD.open:
+        this.#open(record)
+        break
+      case RECORD.client:
+        session?.client(record.payload, record.atUs)
+        break
+      case RECORD.server:
+        session?.server(record.payload, record.atUs)
+        break
+      case RECORD.gap:
+        session?.gap(PASSING_WORDS[record.aux as PassingReason] ?? 'gap')
+        session?.event('lost', { why: PASSING_WORDS[record.aux as PassingReason] ?? 'gap' })
+        break
+      case RECORD.prepared:
+        session?.prepared(record.payload)
+        break
+      case RECORD.close:
+        this.#close(record)
+        break
+      case RECORD.cancel:
+        this.#cancelled(record.aux)
+    }
+    if (this.#batchStatements >= this.#limits.batchStatementsMax) this.flush()
+  }
+
+  /** Writes what has gathered. Call it whenever the ring is empty. */
+  flush(): void {
+    this.#accountPassed()
+    if (this.#nowMs() < this.#brokenUntilMs) this.#loseBatch()
+    else this.#write()
+    const cells = this.#tally.cells
+    cells[CELL.executionsDecoded] = this.#executions()
+    cells[CELL.drainedUs] = this.#atUs
+  }
+
+  /** The recording is over: what is still open is lost, everything else is sealed. */
+  end(): void {
+    for (const session of this.#sessions.values()) session.end(PASSING_WORDS[PASSING.ended])
+    this.flush()
+    const missing =
+      this.#tally.read(CELL.executionsSeen) - this.#tally.executionsPassed() - this.#executions()
+    if (missing > 0) {
+      this.#account('lost', 'unaccounted', { statements: missing, transactions: 0 })
+      this.#tell({ kind: 'ledger', detail: `${missing} statements were seen and are not accounted for` })
+    }
+  }
+
+  nextSeq(statements: number): number {
+    const first = this.#seq + 1
+    this.#seq += statements
+    return first
+  }
+
+  nextTransaction(): number {
+    this.#transactions += 1
+    return this.#transactions
+  }
+
+  write(statements: readonly Statement[], writes: boolean): void {
+    this.#batch.push({ scope: writes ? 'READ_WRITE' : 'READ_ONLY', statements })
+    this.#batchStatements += statements.length
+  }
+
+  event(event: SessionEvent): void {
+    this.#events.push(event)
+  }
+
+  /** The transaction itself is counted by the tap, which sees its end. */
+  lost(reason: string, statements: number): void {
+    this.#account('lost', reason, { statements, transactions: 0 })
+  }
+
+  #open(record: RingRecord): void {
+    const session = new DrainSession(record.session, this, this.#masking, this.#limits)
+    this.#sessions.set(record.session, session)
+    this.#newSessions.push(session.open(record.payload, record.atUs))
+  }
+
+  #close(record: RingRecord): void {
+    const session = this.#sessions.get(record.session)
+    if (!session) return
+    session.close(record.atUs)
+    this.#executionsOfClosed += session.executions
+    this.#sessions.delete(record.session)
+  }
+
+  #cancelled(backendPid: number): void {
+    for (const session of this.#sessions.values()) {
+      if (session.backendPid === backendPid) session.event('cancel', {})
+    }
+  }
+
+  #executions(): number {
+    let executions = this.#executionsOfClosed
+    for (const session of this.#sessions.values()) executions += session.executions
+    return executions
+  }
+
+  #write(): void {
+    try {
+      for (const session of this.#newSessions) this.#writer.session(session)
+      this.#newSessions = []
+      if (this.#batch.length > 0) this.#writeBatch()
+      for (const event of this.#events) this.#writer.event(event)
+      this.#events = []
+      this.#writer.sealIfDue()
+    } catch (error) {
+      this.#brokenUntilMs = this.#nowMs() + RETRY_AFTER_MS
+      this.#loseBatch()
+      this.#tell({ kind: 'write failed', detail: codeOf(error) })
+    }
+    this.#tally.cells[CELL.recordingBytes] = this.#writer.bytes
+  }
+
+  #writeBatch(): void {
+    const count = { statements: this.#batchStatements, transactions: this.#batch.length }
+    this.#writer.seen(count)
+    try {
+      this.#writer.write(this.#batch)
+    } catch (error) {
+      this.#batch = []
+      this.#batchStatements = 0
+      this.#countLost(NOT_WRITTEN, count)
+      throw error
+    }
+    this.#tally.cells[CELL.statementsKept]! += count.statements
+    this.#tally.cells[CELL.transactionsKept]! += count.transactions
+    this.#batch = []
+    this.#batchStatements = 0
+  }
+
+  #loseBatch(): void {
+    if (this.#batch.length > 0) {
+      this.#account('lost', NOT_WRITTEN, { statements: this.#batchStatements, transactions: this.#batch.length })
+    }
+    this.#batch = []
+    this.#batchStatements = 0
+    this.#events = []
+  }
+
+  /** What the tap let pass since we asked last. */
+  #accountPassed(): void {
+    for (const reason of Object.values(PASSING)) {
+      const now = {
+        statements: this.#tally.read(CELL.executionsPassed + reason),
+        transactions: this.#tally.read(CELL.transactionsPassed + reason),
+      }
+      const before = this.#passedBefore.get(reason) ?? NOTHING
+      if (now.statements === before.statements && now.transactions === before.transactions) continue
+      this.#passedBefore.set(reason, now)
+      this.#account(reason === PASSING.paused ? 'filtered' : 'lost', PASSING_WORDS[reason], {
+        statements: now.statements - before.statements,
+        transactions: now.transactions - before.transactions,
+      })
+    }
+  }
+
+  #account(kind: 'filtered' | 'lost', reason: string, count: Count): void {
+    this.#writer.seen(count)
+    if (kind === 'filtered') this.#writer.account(kind, reason, count)
+    else this.#countLost(reason, count)
+  }
+
+  #countLost(reason: string, count: Count): void {
+    this.#writer.account('lost', reason, count)
+    this.#tally.cells[CELL.statementsLost]! += count.statements
+    this.#tally.cells[CELL.transactionsLost]! += count.transactions
+  }
+}
+
+/** Never a message: SQLite and the file system may quote what they were given. */
+function codeOf(error: unknown): string {
+  const code = (error as { code?: unknown }).code
+  return typeof code === 'string' ? code : 'unknown error'
+}

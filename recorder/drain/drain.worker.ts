@@ -1,0 +1,90 @@
+/**
+ * The drain's thread: makes the recording, then reads the ring until it is closed and empty. No socket lives here, so it may
+ * block while it waits. What the main thread has to say comes through a port that is read between batches.
+ */
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { HarnessError } from '../../base/errors.js'
+import type { Manifest } from '../../segment/manifest.js'
+import { createRecording, type RecordingFacts, type RecordingOptions } from '../../segment/recording-writer.js'
+import type { Incident } from '../../segment/segment-writer.js'
+import { loadParser } from '../../sql/parse.js'
+import { RingConsumer } from '../tap/ring.js'
+import { Tally } from '../tap/tally.js'
+import { Drain, type DrainLimits, type Trouble } from './drain.js'
+import { createMasking, type MaskingSettings } from './privacy-masking.js'
+
+export type DrainSettings = {
+  readonly ring: SharedArrayBuffer
+  readonly tally: SharedArrayBuffer
+  readonly port: MessagePort
+  readonly path: string
+  readonly facts: RecordingFacts
+  readonly options: Pick<RecordingOptions, 'force' | 'segmentBytesMax' | 'segmentMsMax'>
+  readonly masking: MaskingSettings
+  readonly limits?: DrainLimits
+}
+
+export type DrainMessage =
+  | { readonly kind: 'ready'; readonly id: string }
+  | { readonly kind: 'failed'; readonly error: ErrorParts }
+  | { readonly kind: 'trouble'; readonly trouble: Trouble }
+  | { readonly kind: 'ended'; readonly manifest: Manifest }
+
+export type ErrorParts = Pick<HarnessError, 'code' | 'message' | 'detail' | 'hint' | 'exit'>
+
+const SLEEP_MS = 20
+/** Between two looks at the port and two writes, while the ring is never empty. */
+const RECORDS_PER_TURN = 4096
+
+const settings = workerData as DrainSettings
+const say = (message: DrainMessage) => parentPort!.postMessage(message)
+
+try {
+  await loadParser()
+  run()
+} catch (error) {
+  say({ kind: 'failed', error: partsOf(error) })
+}
+
+function run(): void {
+  const writer = createRecording(settings.path, settings.facts, settings.options)
+  const consumer = new RingConsumer(settings.ring)
+  const masking = createMasking(settings.masking)
+  const tell = (trouble: Trouble) => say({ kind: 'trouble', trouble })
+  const drain = new Drain(writer, masking, new Tally(settings.tally), tell, Date.now, settings.limits)
+  say({ kind: 'ready', id: writer.id })
+  for (;;) {
+    // Asked before the ring is: what was offered before it was closed is then surely seen.
+    const closed = consumer.closed
+    let taken = 0
+    for (let record = consumer.next(); record !== null; record = consumer.next()) {
+      drain.take(record)
+      taken += 1
+      if (taken === RECORDS_PER_TURN) break
+    }
+    for (let said = receiveMessageOnPort(settings.port); said; said = receiveMessageOnPort(settings.port)) {
+      writer.incident(said.message as Incident)
+    }
+    drain.flush()
+    if (taken > 0) continue
+    if (closed) break
+    consumer.sleep(SLEEP_MS)
+  }
+  drain.end()
+  say({ kind: 'ended', manifest: writer.close(Date.now()) })
+}
+
+function partsOf(error: unknown): ErrorParts {
+  if (error instanceof HarnessError) {
+    const { code, message, detail, hint, exit } = error
+    return { code, message, detail, hint, exit }
+  }
+  const code = (error as { code?: unknown }).code
+  const failed = new HarnessError({
+    code: 'RECORDING_FAILED',
+    message: `cannot write the recording ${settings.path}`,
+    detail: typeof code === 'string' ? code : error instanceof Error ? error.name : 'unknown error',
+    hint: 'Check that the folder can be written and that the disk has room.',
+  })
+  return partsOf(failed)
+}

@@ -1,0 +1,250 @@
+/**
+ * One session in the drain: its two streams framed, its conversation followed, its transaction gathered until it ends.
+ */
+
+import type { Session, SessionEvent, Statement } from '../../segment/statement.js'
+import * as backend from '../../wire/backend.js'
+import { Framer } from '../../wire/framer.js'
+import { readStartup } from '../../wire/startup.js'
+import { Conversation, type ConversationHost } from './conversation.js'
+import type { Exchange } from './exchange.js'
+import type { Masking } from './masking.js'
+import { Result, type ResultLimits } from './result.js'
+import { splitStatements } from './split.js'
+import { statementsOf, type Unplaced } from './statements.js'
+
+export type SessionLimits = ResultLimits & {
+  /** Largest message that is looked at whole. */
+  readonly messageBytesMax: number
+  readonly copyBytesMax: number
+  readonly namesMax: number
+  /** A longer transaction is written in pieces. */
+  readonly transactionStatementsMax: number
+}
+
+/** Where a session's statements go. */
+export interface SessionStore {
+  nextSeq(statements: number): number
+  nextTransaction(): number
+  /** A transaction, or a piece of a long one. */
+  write(statements: readonly Statement[], writes: boolean): void
+  event(event: SessionEvent): void
+  /** Statements that were offered and will not be kept. */
+  lost(reason: string, statements: number): void
+}
+
+const NOT_FOLLOWED = 'session could not be followed'
+
+export class DrainSession implements ConversationHost<Result> {
+  readonly id: number
+  readonly #store: SessionStore
+  readonly #masking: Masking
+  readonly #limits: SessionLimits
+  readonly #conversation: Conversation<Result>
+  readonly #fromClient: Framer
+  readonly #fromServer: Framer
+  #gathered: Statement[] = []
+  #transaction = 0
+  #writes = false
+  #ordinal = 0
+  #atUs = 0
+  #encoding = 'UTF8'
+  backendPid = 0
+
+  constructor(id: number, store: SessionStore, masking: Masking, limits: SessionLimits) {
+    this.id = id
+    this.#store = store
+    this.#masking = masking
+    this.#limits = limits
+    const conversation = new Conversation(this, limits)
+    this.#conversation = conversation
+    const malformed = () => this.lost('its bytes are not the PostgreSQL protocol')
+    const options = { wholeBytesMax: limits.messageBytesMax }
+    this.#fromClient = new Framer(
+      {
+        message: (type, buffer, start, end) => conversation.client(type, buffer, start, end, this.#atUs),
+        part: (type, _buffer, _start, _end, offset) => {
+          if (offset === 0) conversation.clientOversized(type, this.#atUs)
+        },
+        malformed,
+      },
+      options,
+    )
+    this.#fromServer = new Framer(
+      {
+        message: (type, buffer, start, end) => conversation.server(type, buffer, start, end, this.#atUs),
+        part: (type, _buffer, _start, _end, offset) => {
+          if (offset === 0) conversation.serverOversized(type)
+        },
+        malformed,
+      },
+      options,
+    )
+  }
+
+  /** Queries and Executes decoded so far. */
+  get executions(): number {
+    return this.#conversation.executions
+  }
+
+  /** Payload of the record `open`: startup packet and greeting. */
+  open(payload: Buffer, atUs: number): Session {
+    const startupEnd = 4 + payload.readInt32BE(0)
+    const step = readStartup(payload.subarray(4, startupEnd))
+    const packet = step.kind === 'packet' && step.packet.kind === 'startup' ? step.packet.parameters : {}
+    const { user = '', database = user, application_name: application = '', ...rest } = packet
+    this.#greet(payload.subarray(startupEnd))
+    const parameters = Object.fromEntries(Object.entries(rest).filter(([name]) => !name.startsWith('_pq_.')))
+    return {
+      session: this.id,
+      backendPid: this.backendPid,
+      database,
+      user,
+      application,
+      parameters,
+      connectedUs: atUs,
+      prologue: [],
+    }
+  }
+
+  client(bytes: Buffer, atUs: number): void {
+    this.#atUs = atUs
+    this.#fromClient.push(bytes)
+  }
+
+  server(bytes: Buffer, atUs: number): void {
+    this.#atUs = atUs
+    this.#fromServer.push(bytes)
+  }
+
+  /** The rest of the transaction was not offered: what is here of it goes as well. */
+  gap(reason: string): void {
+    this.#conversation.missedSome = true
+    this.#drop(reason)
+  }
+
+  /** Parse messages that passed meanwhile. */
+  prepared(payload: Buffer): void {
+    new Framer({
+      message: (_type, buffer, start, end) => this.#conversation.remember(buffer, start, end),
+      part: () => {},
+      malformed: () => {},
+    }).push(payload)
+  }
+
+  /** The connection is gone. What was never answered is kept, marked. */
+  close(atUs: number): void {
+    this.#atUs = atUs
+    for (const exchange of this.#conversation.dropPending()) this.finished(exchange)
+    this.#flush()
+    this.#loseUnfollowed()
+    this.event('disconnect', { sqlstate: this.#conversation.farewell })
+  }
+
+  /** The recording ends while the session goes on. */
+  end(reason: string): void {
+    this.#drop(reason)
+    this.#loseUnfollowed()
+  }
+
+  event(kind: SessionEvent['kind'], detail: SessionEvent['detail']): void {
+    this.#store.event({ session: this.id, atUs: this.#atUs, kind, detail })
+  }
+
+  nextSeq(statements: number): number {
+    return this.#store.nextSeq(statements)
+  }
+
+  split(sql: string): readonly string[] {
+    return splitStatements(sql)
+  }
+
+  openResult(
+    exchange: Exchange<Result>,
+    columns: readonly backend.DescribedColumn[] | null,
+    formats: readonly (0 | 1)[] | null,
+  ): Result {
+    const text = exchange.sql === '' ? null : this.#masking.text(exchange.sql)
+    return new Result(columns, formats, (described) => this.#masking.rows(described, text), this.#limits)
+  }
+
+  finished(exchange: Exchange<Result>): void {
+    const statements = statementsOf(exchange, this.id, this.#masking)
+    for (const statement of statements) this.#gather(this.#checked(statement))
+    if (exchange.status === 'I') this.#flush()
+  }
+
+  notice(fields: Readonly<Record<string, string>>): void {
+    const { sqlstate, message } = this.#masking.error(fields)
+    this.event('notice', { severity: fields.V ?? fields.S ?? '', sqlstate, message })
+  }
+
+  notification({ backendPid, channel, payload }: backend.Notification): void {
+    this.event('notify', { backendPid, channel, payload: this.#masking.loose(payload) })
+  }
+
+  parameter(name: string, value: string): void {
+    if (name === 'client_encoding') this.#encoding = value
+  }
+
+  lost(why: string): void {
+    this.event('lost', { why })
+    this.#drop(NOT_FOLLOWED)
+  }
+
+  #loseUnfollowed(): void {
+    const { unfollowed } = this.#conversation
+    if (unfollowed > 0) this.#store.lost(NOT_FOLLOWED, unfollowed)
+  }
+
+  #greet(greeting: Buffer): void {
+    new Framer({
+      message: (type, buffer, start, end) => {
+        if (type === backend.BACKEND.backendKeyData) {
+          this.backendPid = backend.decodeBackendPid(buffer, start, end) ?? 0
+        } else if (type === backend.BACKEND.parameterStatus) {
+          const parameter = backend.decodeParameterStatus(buffer, start, end)
+          if (parameter) this.parameter(parameter.name, parameter.value)
+        }
+      },
+      part: () => {},
+      malformed: () => {},
+    }).push(greeting)
+  }
+
+  /** Text in another encoding was read as UTF-8: right only where it was ASCII, so it must not be replayed. */
+  #checked(statement: Unplaced): Unplaced {
+    if (this.#encoding === 'UTF8' || this.#encoding === 'SQL_ASCII') return statement
+    return { ...statement, unreplayable: statement.unreplayable ?? `client_encoding ${this.#encoding} is not supported` }
+  }
+
+  #gather({ writes, ...statement }: Unplaced): void {
+    if (this.#transaction === 0) this.#transaction = this.#store.nextTransaction()
+    this.#ordinal += 1
+    this.#gathered.push({ ...statement, ordinal: this.#ordinal, transaction: this.#transaction })
+    this.#writes ||= writes
+    if (this.#gathered.length >= this.#limits.transactionStatementsMax) this.#hand()
+  }
+
+  #flush(): void {
+    this.#hand()
+    this.#transaction = 0
+    this.#writes = false
+  }
+
+  #hand(): void {
+    if (this.#gathered.length === 0) return
+    this.#store.write(this.#gathered, this.#writes)
+    this.#gathered = []
+  }
+
+  #drop(reason: string): void {
+    const pending = this.#conversation.dropPending().length
+    const dropped = this.#gathered.length + pending
+    this.#ordinal -= this.#gathered.length
+    this.#gathered = []
+    this.#transaction = 0
+    this.#writes = false
+    if (dropped > 0) this.#store.lost(reason, dropped)
+  }
+}

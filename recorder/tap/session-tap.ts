@@ -1,0 +1,278 @@
+/**
+ * What of one connection is offered to the ring. Bytes in, records out; it knows no socket.
+ *
+ *   authenticating   nothing is offered, in either direction: passwords and hashes never reach the ring
+ *   greeting         from AuthenticationOk to the first ReadyForQuery: kept aside, it becomes the session's `open` record
+ *   recording        every chunk of both directions
+ *   passing          nothing is offered (ring full, recording paused), until a transaction boundary where there is room again
+ *   ended            a pure pipe: nothing is looked at any more
+ *
+ * Whole transactions are dropped, never pieces: recording resumes only where the session is idle outside a transaction,
+ * nothing is in flight and both streams stand between messages. What passes meanwhile is counted, and named Parse messages
+ * are kept (bounded), because later transactions will use them.
+ */
+import { BACKEND } from '../../wire/backend.js'
+import { FRONTEND } from '../../wire/frontend.js'
+import { BoundaryScanner } from './boundaries.js'
+import { RECORD, type RingProducer } from './ring.js'
+import { PASSING, type PassingReason, type Tally } from './tally.js'
+
+const GREETING_BYTES_MAX = 32 * 1024
+const PREPARED_BYTES_MAX = 256 * 1024
+const IDLE = 'I'.charCodeAt(0)
+
+type Phase = 'authenticating' | 'greeting' | 'recording' | 'passing' | 'ended'
+
+export class SessionTap {
+  readonly id: number
+  readonly #ring: RingProducer
+  readonly #tally: Tally
+  readonly #fromClient = new BoundaryScanner()
+  readonly #fromServer = new BoundaryScanner()
+  readonly #clientListener = { boundary: this.#clientMessage.bind(this) }
+  readonly #serverListener = { boundary: this.#serverMessage.bind(this) }
+
+  #phase: Phase = 'authenticating'
+  #reason: PassingReason = PASSING.early
+  /** Payload of the record `open`, until the ring has taken it. */
+  #open: Uint8Array | null
+  #greeting: Uint8Array[] = []
+  #greetingBytes = 0
+  /** The drain holds the beginning of a transaction whose rest was not offered, and has not been told. */
+  #gapDue = false
+  #prepared: Uint8Array[] = []
+  #preparedBytes = 0
+  #pausing = false
+  #ending = false
+
+  /** Requests that each earn one ReadyForQuery and have not got it yet. */
+  #unanswered = 0
+  /** Syncs since the last Execute: the server ignores them should that turn out to be a COPY from the client. */
+  #syncsSinceExecute = 0
+  #idle = false
+  /** Something was executed in the current transaction. */
+  #answered = false
+  /** Where in the server's chunk the greeting goes on; -1: not in this chunk. */
+  #greetingFrom = -1
+  /** Chunk being scanned, while the session is not recorded. */
+  #passingChunk: Uint8Array | null = null
+
+  constructor(id: number, startup: Uint8Array, ring: RingProducer, tally: Tally) {
+    this.id = id
+    this.#ring = ring
+    this.#tally = tally
+    this.#open = startup
+  }
+
+  get phase(): Phase {
+    return this.#phase
+  }
+
+  /** Chunk from the client, already forwarded. */
+  client(chunk: Uint8Array, atUs: number): void {
+    if (this.#phase === 'ended') return
+    if (this.#phase === 'passing') this.#tryResume(atUs)
+    if (this.#phase === 'recording' && !this.#ring.offer(RECORD.client, this.id, atUs, 0, chunk)) {
+      this.#pass(PASSING.ringFull)
+    }
+    this.#passingChunk = this.#phase === 'recording' ? null : chunk
+    this.#fromClient.scan(chunk, this.#clientListener)
+    this.#passingChunk = null
+    if (this.#fromClient.broken) this.#break()
+  }
+
+  /** Chunk from the server, already forwarded. */
+  server(chunk: Uint8Array, atUs: number): void {
+    if (this.#phase === 'ended') return
+    if (this.#phase === 'recording' && !this.#ring.offer(RECORD.server, this.id, atUs, 0, chunk)) {
+      this.#pass(PASSING.ringFull)
+    }
+    this.#greetingFrom = this.#phase === 'greeting' ? 0 : -1
+    this.#fromServer.scan(chunk, this.#serverListener)
+    if (this.#fromServer.broken) this.#break()
+    else if (this.#greetingFrom >= 0) this.#greet(chunk)
+    this.settle(atUs)
+  }
+
+  /** The connection is gone. False: the ring had no room for the news, try again later. */
+  close(atUs: number): boolean {
+    if (this.#phase === 'ended' || this.#open !== null) return true
+    if (this.#phase === 'passing') {
+      if (this.#answered || this.#unanswered > 0) this.#transactionPassed()
+      this.#unanswered = 0
+      if (!this.#offerGap(atUs)) return false
+    }
+    if (!this.#ring.offer(RECORD.close, this.id, atUs)) return false
+    this.#phase = 'ended'
+    return true
+  }
+
+  /** Stops offering at the next transaction boundary, until resume(). */
+  pause(atUs: number): void {
+    this.#pausing = true
+    this.settle(atUs)
+  }
+
+  resume(atUs: number): void {
+    this.#pausing = false
+    this.settle(atUs)
+  }
+
+  /** Ends recording of this session at the next transaction boundary; the connection goes on. */
+  endAtBoundary(atUs: number): void {
+    this.#ending = true
+    this.settle(atUs)
+  }
+
+  /** Ends recording of this session now. */
+  end(): void {
+    this.#phase = 'ended'
+    this.#greeting = []
+    this.#prepared = []
+  }
+
+  /** Does what waits for a transaction boundary, when this is one. */
+  settle(atUs: number): void {
+    if (this.#phase === 'recording') {
+      if ((this.#pausing || this.#ending) && this.#quiet()) {
+        this.#phase = this.#ending ? 'ended' : 'passing'
+        this.#reason = PASSING.paused
+      }
+    } else if (this.#phase === 'passing' && this.#quiet()) {
+      if (this.#ending && this.#offerGap(atUs)) this.#phase = 'ended'
+      else this.#tryResume(atUs)
+    }
+  }
+
+  #quiet(): boolean {
+    return this.#idle && this.#unanswered === 0 && this.#fromClient.atBoundary && this.#fromServer.atBoundary
+  }
+
+  #clientMessage(type: number, first: number, start: number, end: number): void {
+    switch (type) {
+      case FRONTEND.query:
+      case FRONTEND.functionCall:
+        this.#unanswered += 1
+        this.#execution()
+        break
+      case FRONTEND.execute:
+        this.#syncsSinceExecute = 0
+        this.#execution()
+        break
+      case FRONTEND.sync:
+        this.#unanswered += 1
+        this.#syncsSinceExecute += 1
+        break
+      case FRONTEND.copyDone:
+      case FRONTEND.copyFail:
+        this.#unanswered -= this.#syncsSinceExecute
+        this.#syncsSinceExecute = 0
+        break
+      case FRONTEND.parse:
+        // The name's first byte is zero for the unnamed statement, which nobody uses across transactions.
+        if (this.#passingChunk !== null && first >>> 24 !== 0) this.#keepParse(this.#passingChunk, start, end)
+    }
+  }
+
+  #execution(): void {
+    this.#tally.executionSeen()
+    if (this.#passingChunk !== null) this.#tally.executionPassed(this.#reason)
+  }
+
+  #serverMessage(type: number, first: number, _start: number, end: number): void {
+    switch (type) {
+      case BACKEND.commandComplete:
+      case BACKEND.error:
+      case BACKEND.emptyQueryResponse:
+      case BACKEND.portalSuspended:
+      case BACKEND.functionCallResponse:
+        this.#answered = true
+        break
+      case BACKEND.readyForQuery:
+        this.#idle = first >>> 24 === IDLE
+        if (this.#phase === 'greeting') break
+        this.#unanswered = Math.max(0, this.#unanswered - 1)
+        if (this.#idle && this.#answered) this.#transactionPassed()
+        break
+      case BACKEND.authentication:
+        if (this.#phase !== 'authenticating' || first !== 0) break
+        this.#phase = 'greeting'
+        this.#greetingFrom = end
+    }
+  }
+
+  #transactionPassed(): void {
+    this.#answered = false
+    if (this.#phase === 'passing') this.#tally.transactionPassed(this.#reason)
+  }
+
+  /** Collects what the server says between AuthenticationOk and the first ReadyForQuery; with that the session begins. */
+  #greet(chunk: Uint8Array): void {
+    const piece = chunk.subarray(Math.min(this.#greetingFrom, chunk.length))
+    if (this.#greetingBytes + piece.length <= GREETING_BYTES_MAX) {
+      this.#greeting.push(Uint8Array.from(piece))
+      this.#greetingBytes += piece.length
+    }
+    if (!this.#idle) return
+    this.#open = openPayload(this.#open!, this.#greeting)
+    this.#greeting = []
+    this.#phase = 'passing'
+  }
+
+  #pass(reason: PassingReason): void {
+    this.#phase = 'passing'
+    this.#reason = reason
+    this.#gapDue = true
+  }
+
+  #tryResume(atUs: number): void {
+    if (this.#reason === PASSING.broken) return
+    if (this.#pausing) this.#reason = PASSING.paused
+    if (this.#pausing || !this.#quiet()) return
+    if (this.#offerOpen(atUs) && this.#offerGap(atUs) && this.#offerPrepared(atUs)) this.#phase = 'recording'
+    else this.#reason = PASSING.ringFull
+  }
+
+  #offerOpen(atUs: number): boolean {
+    if (this.#open === null) return true
+    if (!this.#ring.offer(RECORD.open, this.id, atUs, 0, this.#open)) return false
+    this.#open = null
+    return true
+  }
+
+  #offerGap(atUs: number): boolean {
+    if (!this.#gapDue) return true
+    if (!this.#ring.offer(RECORD.gap, this.id, atUs, this.#reason)) return false
+    this.#gapDue = false
+    return true
+  }
+
+  #offerPrepared(atUs: number): boolean {
+    if (this.#preparedBytes === 0) return true
+    if (!this.#ring.offer(RECORD.prepared, this.id, atUs, 0, Buffer.concat(this.#prepared))) return false
+    this.#prepared = []
+    this.#preparedBytes = 0
+    return true
+  }
+
+  #keepParse(chunk: Uint8Array, start: number, end: number): void {
+    const bytes = end - start
+    if (start < 0 || end > chunk.length || this.#preparedBytes + bytes > PREPARED_BYTES_MAX) return
+    this.#prepared.push(Uint8Array.from(chunk.subarray(start, end)))
+    this.#preparedBytes += bytes
+  }
+
+  /** Bytes that are not PostgreSQL's protocol: forwarded like any other, recorded no further. */
+  #break(): void {
+    if (this.#reason === PASSING.broken) return
+    this.#tally.sessionBroken()
+    this.#pass(PASSING.broken)
+  }
+}
+
+/** `[startup bytes: i32] startup packet, greeting`. */
+function openPayload(startup: Uint8Array, greeting: readonly Uint8Array[]): Uint8Array {
+  const length = Buffer.alloc(4)
+  length.writeInt32BE(startup.length)
+  return Buffer.concat([length, startup, ...greeting])
+}

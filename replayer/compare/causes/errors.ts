@@ -1,0 +1,88 @@
+/**
+ * What an error says about the migration. SQLSTATE and the fields of the error name the object; the message only where no
+ * field does, and then in English alone (a server may speak another language: the sentence is poorer, not wrong).
+ */
+import type { ServerError } from '../../../segment/outcome.js'
+import { type Cause, sameOrNothing } from './cause.js'
+
+type Wording = { readonly explainer: string; readonly says: (object: string, error: ServerError) => string }
+
+const on = (table: string | undefined): string => (table === undefined ? '' : ` of ${table}`)
+
+const NEW: Readonly<Record<string, Wording>> = {
+  '42703': { explainer: 'error.column', says: (name) => `column ${name} does not exist` },
+  '42P01': { explainer: 'error.relation', says: (name) => `relation ${name} does not exist` },
+  '42883': { explainer: 'error.function', says: (name) => `${name || 'a function or operator'} does not exist` },
+  '42704': { explainer: 'error.object', says: (name) => `${name || 'an object'} does not exist` },
+  '3F000': { explainer: 'error.schema', says: (name) => `schema ${name} does not exist` },
+  '42501': { explainer: 'error.permission', says: (name) => `permission is denied for ${name || 'an object'}` },
+  '42702': { explainer: 'error.ambiguous', says: (name) => `column ${name} is ambiguous` },
+  '42804': { explainer: 'error.type', says: (name, e) => `${name || e.column || 'a value'} has another type than the statement expects` },
+  '42P10': { explainer: 'error.conflict_target', says: () => 'ON CONFLICT names columns that no unique constraint covers any more' },
+  '428C9': { explainer: 'error.generated', says: (name) => `column ${name} is generated and takes no value` },
+  '23502': { explainer: 'error.not_null', says: (_, e) => `${e.table ?? 'a table'}.${e.column ?? 'column'} must not be NULL` },
+  '23503': { explainer: 'error.foreign_key', says: (name, e) => `foreign key ${name}${on(e.table)} refuses rows` },
+  '23505': { explainer: 'error.unique', says: (name, e) => `unique constraint ${name}${on(e.table)} refuses rows` },
+  '23514': { explainer: 'error.check', says: (name, e) => `check constraint ${name}${on(e.table)} refuses rows` },
+  '23P01': { explainer: 'error.exclusion', says: (name, e) => `exclusion constraint ${name}${on(e.table)} refuses rows` },
+  '22001': { explainer: 'error.too_long', says: (name) => `a value is too long for ${name || 'its column'}` },
+  '22003': { explainer: 'error.out_of_range', says: (name) => `a number is out of range${name ? ` for ${name}` : ''}` },
+  '22P02': { explainer: 'error.input', says: (name) => `a value is no valid ${name || 'input for its type'}` },
+  '40001': { explainer: 'error.serialization', says: () => 'transactions cannot be serialized' },
+  '40P01': { explainer: 'error.deadlock', says: () => 'transactions deadlock' },
+  '55P03': { explainer: 'error.lock', says: () => 'a lock is not available in time' },
+  '57014': { explainer: 'error.cancelled', says: () => 'the statement is cancelled (a time-out)' },
+  '25006': { explainer: 'error.read_only', says: () => 'the transaction is read-only' },
+  '0A000': { explainer: 'error.unsupported', says: () => 'the statement is not supported on this schema' },
+}
+
+const VANISHED: Readonly<Record<string, (object: string, error: ServerError) => string>> = {
+  '23505': (name, e) => `unique constraint ${name}${on(e.table)} no longer refuses duplicates`,
+  '23503': (name, e) => `foreign key ${name}${on(e.table)} no longer refuses rows`,
+  '23502': (_, e) => `${e.table ?? 'a table'}.${e.column ?? 'column'} accepts NULL now`,
+  '23514': (name, e) => `check constraint ${name}${on(e.table)} no longer refuses rows`,
+  '23P01': (name, e) => `exclusion constraint ${name}${on(e.table)} no longer refuses rows`,
+  '22001': (name) => `a value that was too long for ${name || 'its column'} is accepted now`,
+  '42501': (name) => `permission is no longer denied for ${name || 'an object'}`,
+}
+
+export function explainNewError(error: ServerError): Cause {
+  const object = objectOf(error)
+  const wording = NEW[error.sqlstate]
+  const explainer = wording?.explainer ?? (error.sqlstate.startsWith('08') || error.sqlstate.startsWith('57P') ? 'error.connection' : 'unexplained')
+  const words = wording?.says(object, error) ?? (explainer === 'error.connection' ? 'the connection is lost' : 'an error')
+  return cause(explainer, error, object, `${words} (SQLSTATE ${error.sqlstate})`)
+}
+
+export function explainVanishedError(error: ServerError): Cause {
+  const object = objectOf(error)
+  const words = VANISHED[error.sqlstate]?.(object, error) ?? `SQLSTATE ${error.sqlstate} is no longer raised`
+  return cause(VANISHED[error.sqlstate] === undefined ? 'unexplained' : 'constraint.lost', error, object, words)
+}
+
+export function explainChangedError(before: ServerError, after: ServerError): Cause {
+  const now = explainNewError(after)
+  return { ...now, sentence: () => `${now.sentence(now.detail)} where it was SQLSTATE ${before.sqlstate}` }
+}
+
+function cause(explainer: string, error: ServerError, object: string, words: string): Cause {
+  const subject = [error.sqlstate, error.table ?? '', object].join(' ')
+  return { explainer, subject, detail: '', columns: [], sentence: () => words, merge: sameOrNothing }
+}
+
+/** The constraint, column, table or type that the error is about. */
+export function objectOf(error: ServerError): string {
+  if (error.constraint !== undefined) return error.constraint
+  const { message } = error
+  const quoted = /"([^"]{1,120})"/.exec(message)?.[1]
+  if (error.sqlstate === '42703' || error.sqlstate === '42702')
+    return quoted ?? /column (\S{1,120}) (?:does not exist|is ambiguous)/.exec(message)?.[1] ?? error.column ?? ''
+  if (error.sqlstate === '42883') return /^((?:function|operator) .{1,120}) does not exist/.exec(message)?.[1] ?? ''
+  if (error.sqlstate === '42704') return /^(.{1,120}) does not exist/.exec(message)?.[1] ?? ''
+  if (error.sqlstate === '42501') return /denied for (.{1,120})$/.exec(message)?.[1]?.replaceAll('"', '') ?? ''
+  if (error.sqlstate === '22001') return /for type (.{1,60})$/.exec(message)?.[1] ?? ''
+  // "invalid input value for enum status: …" goes on with the value.
+  if (error.sqlstate === '22P02') return /^invalid input (?:value|syntax) for (?:enum |type )?([\w. ]{1,60})/.exec(message)?.[1]?.trim() ?? ''
+  if (error.sqlstate === '22003') return /^(?:value .* is out of range for type )?(integer|bigint|smallint|numeric)/.exec(message)?.[1] ?? ''
+  return error.column ?? error.table ?? error.dataType ?? quoted ?? ''
+}

@@ -1,0 +1,89 @@
+/**
+ * From what differs to why: one difference may have several causes, each for its own columns.
+ */
+import type { Outcome } from '../../../segment/outcome.js'
+import type { Clocks } from '../clock.js'
+import type { CellPair, Difference } from '../judgement.js'
+import type { ColumnNature } from '../nature.js'
+import { type Cause, sameOrNothing } from './cause.js'
+import { explainChangedError, explainNewError, explainVanishedError } from './errors.js'
+import { explainMembership, explainOrder } from './rows.js'
+import { columnCells, explainColumn } from './values.js'
+
+export type ExplainContext = {
+  readonly before: Outcome
+  readonly after: Outcome
+  readonly natures: readonly ColumnNature[]
+  readonly clocks: Clocks
+}
+
+export function explain(difference: Difference, context: ExplainContext): readonly Cause[] {
+  const { before, after, natures } = context
+  if (before.error !== null && after.error !== null) return [explainChangedError(before.error, after.error)]
+  if (after.error !== null) return [explainNewError(after.error)]
+  if (before.error !== null) return [explainVanishedError(before.error)]
+  if (difference.subKind === 'column_set') return [noted('columns', difference)]
+  const rows = { columns: before.columns ?? [], natures, before: before.rows ?? [], after: after.rows ?? [] }
+  if (difference.subKind === 'order') return [explainOrder(difference, rows)]
+  if (before.columns === null || after.columns === null)
+    return [difference.subKind === 'row_count' ? affected(difference) : noted('tag', difference)]
+  if (difference.subKind !== 'values') return [explainMembership(difference, rows)]
+  return explainValues(difference, context)
+}
+
+function noted(explainer: string, { note, columns }: Difference): Cause {
+  return { explainer, subject: note, detail: '', columns, sentence: () => note, merge: sameOrNothing }
+}
+
+function affected({ note }: Difference): Cause {
+  return {
+    explainer: 'unexplained',
+    subject: '',
+    detail: note,
+    columns: [],
+    sentence: (detail) => `another number of rows is affected${detail ? `: ${detail}` : ''}`,
+    merge: sameOrNothing,
+  }
+}
+
+function explainValues(difference: Difference, context: ExplainContext): readonly Cause[] {
+  const { natures, before, after, clocks } = context
+  const columns = { before: before.columns ?? [], after: after.columns ?? [] }
+  const swapped = swappedColumns(difference)
+  const causes: Cause[] = swapped.map(([a, b]) => {
+    const names = [natures[a]!.label, natures[b]!.label]
+    return {
+      explainer: 'columns.swapped',
+      subject: names.join(' '),
+      detail: '',
+      columns: [a, b],
+      sentence: () => `${names[0]} and ${names[1]} are swapped`,
+      merge: sameOrNothing,
+    }
+  })
+  const claimed = new Set(swapped.flat())
+  for (const at of difference.columns) {
+    if (claimed.has(at)) continue
+    causes.push(explainColumn(columnCells(at, natures[at]!, columns, difference.cells), clocks))
+  }
+  return causes
+}
+
+/** Pairs of columns that hold each other's values in every row that differs. */
+function swappedColumns({ columns, cells }: Difference): readonly (readonly [number, number])[] {
+  const found: (readonly [number, number])[] = []
+  const taken = new Set<number>()
+  for (const a of columns)
+    for (const b of columns) {
+      if (a >= b || taken.has(a) || taken.has(b)) continue
+      const pairs = cells.filter(({ column }) => column === a || column === b)
+      if (pairs.length < 2 || !pairs.every((pair) => isSwap(pair, a, b))) continue
+      taken.add(a).add(b)
+      found.push([a, b])
+    }
+  return found
+}
+
+function isSwap({ rowBefore, rowAfter }: CellPair, a: number, b: number): boolean {
+  return rowBefore[a] === rowAfter[b] && rowBefore[b] === rowAfter[a]
+}

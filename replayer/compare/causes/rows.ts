@@ -1,0 +1,118 @@
+/**
+ * Why rows are missing, extra, repeated or in another order.
+ */
+import type { Column, Row } from '../../../segment/outcome.js'
+import type { Difference } from '../judgement.js'
+import type { ColumnNature } from '../nature.js'
+import { type Cause, sameOrNothing } from './cause.js'
+
+export type RowContext = {
+  readonly columns: readonly Column[]
+  readonly natures: readonly ColumnNature[]
+  readonly before: readonly Row[]
+  readonly after: readonly Row[]
+}
+
+const SHARED_SHOWN_MAX = 2
+const SHARED_VALUE_LENGTH_MAX = 40
+
+export function explainMembership(difference: Difference, context: RowContext): Cause {
+  const { missing, extra, note } = difference
+  const from = tables(context.natures)
+  if (missing.length === 0 && extra.length > 0 && areRepeats(extra, context.after, context.natures))
+    return rowCause('rows.repeated', from, '', () => `rows${of(from)} come more than once (a join that fans out)`)
+  if (extra.length === 0 && missing.length > 0 && areRepeats(missing, context.before, context.natures))
+    return rowCause('rows.merged', from, '', () => `rows${of(from)} that came more than once come once`)
+  if (extra.length === 0 && missing.length > 0)
+    return rowCause('rows.missing', from, shared(missing, context.after, context), (detail) => `rows${of(from)}${having(detail)} are missing`, inCommon)
+  if (missing.length === 0 && extra.length > 0)
+    return rowCause('rows.extra', from, shared(extra, context.before, context), (detail) => `rows${of(from)}${having(detail)} come as well`, inCommon)
+  if (missing.length > 0) return rowCause('rows.other', from, '', () => `other rows${of(from)} come`)
+  return rowCause('unexplained', from, note, (detail) => `another number of rows${of(from)}${detail ? `: ${detail}` : ''}`)
+}
+
+function rowCause(
+  explainer: string,
+  subject: string,
+  detail: string,
+  sentence: Cause['sentence'],
+  merge: Cause['merge'] = sameOrNothing,
+): Cause {
+  return { explainer, subject, detail, columns: [], sentence, merge }
+}
+
+function of(from: string): string {
+  return from === '' ? '' : ` of ${from}`
+}
+
+function tables(natures: readonly ColumnNature[]): string {
+  return [...new Set(natures.map(({ table }) => table).filter((table) => table !== ''))].sort().join(', ')
+}
+
+/** Every one of `rows` stands among `all` once more, by key or as a whole. */
+function areRepeats(rows: readonly Row[], all: readonly Row[], natures: readonly ColumnNature[]): boolean {
+  const keys = natures.flatMap(({ key }, at) => (key ? [at] : []))
+  const by = keys.length > 0 ? keys : natures.map((_, at) => at)
+  const counts = new Map<string, number>()
+  const keyOf = (row: Row) => JSON.stringify(by.map((at) => row[at]))
+  for (const row of all) counts.set(keyOf(row), (counts.get(keyOf(row)) ?? 0) + 1)
+  return rows.every((row) => (counts.get(keyOf(row)) ?? 0) > 1)
+}
+
+/** Conditions that all of `rows` meet and none of `others` does, as a JSON list. */
+function shared(rows: readonly Row[], others: readonly Row[], { columns, natures }: RowContext): string {
+  const conditions = columns.flatMap(({ name }, at) => {
+    const nature = natures[at]
+    if (nature === undefined || nature.key || nature.free !== null || nature.domain !== null) return []
+    const value = rows[0]?.[at] ?? null
+    if ((value?.length ?? 0) > SHARED_VALUE_LENGTH_MAX) return []
+    if (!rows.every((row) => (row[at] ?? null) === value) || others.some((row) => !rows.includes(row) && (row[at] ?? null) === value)) return []
+    return [value === null ? `${name} is NULL` : `${name} = '${value}'`]
+  })
+  return JSON.stringify(conditions)
+}
+
+function inCommon(a: string, b: string): string {
+  const other = new Set(JSON.parse(b) as string[])
+  return JSON.stringify((JSON.parse(a) as string[]).filter((condition) => other.has(condition)))
+}
+
+/** One row shares everything with itself; only a condition or two that are left over mean something. */
+function having(detail: string | null): string {
+  const conditions = detail === null ? [] : (JSON.parse(detail) as string[])
+  if (conditions.length === 0 || conditions.length > SHARED_SHOWN_MAX) return ''
+  return ` where ${conditions.join(' and ')}`
+}
+
+export function explainOrder(difference: Difference, context: RowContext): Cause {
+  const at = difference.columns[0]
+  const subject = at === undefined ? tables(context.natures) : (context.natures[at]?.label ?? '')
+  const how = at === undefined ? null : orderChange(values(context.before, at), values(context.after, at))
+  return {
+    explainer: how?.explainer ?? 'order.other',
+    subject,
+    detail: '',
+    columns: difference.columns,
+    sentence: () => `rows come in another order${subject === '' ? '' : ` of ${subject}`}${how === null ? '' : ` (${how.words})`}`,
+    merge: sameOrNothing,
+  }
+}
+
+function values(rows: readonly Row[], at: number): readonly (string | null)[] {
+  return rows.map((row) => row[at] ?? null)
+}
+
+function orderChange(before: readonly (string | null)[], after: readonly (string | null)[]) {
+  const known = (list: readonly (string | null)[]): string[] => list.flatMap((value) => value ?? [])
+  if (known(before).join('\0') === known(after).join('\0'))
+    return { explainer: 'order.nulls', words: 'NULL sorts at the other end' }
+  if (known(before).join('\0') === known(after).reverse().join('\0')) return { explainer: 'order.reversed', words: 'the other way round' }
+  const text = known(after).some((value) => /\p{L}/u.test(value))
+  if (text && (isByteOrder(known(after)) || isByteOrder(known(before)))) return { explainer: 'order.collation', words: 'another collation' }
+  return null
+}
+
+function isByteOrder(list: readonly string[]): boolean {
+  const ascending = list.every((value, at) => at === 0 || Buffer.compare(Buffer.from(list[at - 1]!), Buffer.from(value)) <= 0)
+  return ascending || list.every((value, at) => at === 0 || Buffer.compare(Buffer.from(list[at - 1]!), Buffer.from(value)) >= 0)
+}

@@ -1,0 +1,124 @@
+/**
+ * Why the values of a column differ: each explainer is asked about each pair, and the one that explains most speaks.
+ */
+import type { Column } from '../../../segment/outcome.js'
+import { type Clocks, zoneShiftUs } from '../clock.js'
+import type { CellPair } from '../judgement.js'
+import type { ColumnNature } from '../nature.js'
+import { momentOf } from '../time.js'
+import { type Cause, isNumber, sameOrNothing, type ValueExplainer, type ValueTypes } from './cause.js'
+import { MOMENT_EXPLAINERS, shiftInWords } from './moments.js'
+import { NUMBER_EXPLAINERS, WEAK_NUMBER_EXPLAINERS } from './numbers.js'
+import { STRUCTURE_EXPLAINERS } from './structures.js'
+import { TEXT_EXPLAINERS } from './text.js'
+
+
+export type ColumnCells = {
+  readonly position: number
+  readonly nature: ColumnNature
+  readonly types: ValueTypes
+  readonly pairs: readonly CellPair[]
+}
+
+export function columnCells(
+  position: number,
+  nature: ColumnNature,
+  columns: { readonly before: readonly Column[]; readonly after: readonly Column[] },
+  cells: readonly CellPair[],
+): ColumnCells {
+  const types = { before: columns.before[position]?.typeOid ?? 0, after: columns.after[position]?.typeOid ?? 0 }
+  return { position, nature, types, pairs: cells.filter(({ column }) => column === position) }
+}
+
+const OTHER = [...MOMENT_EXPLAINERS, ...STRUCTURE_EXPLAINERS, ...TEXT_EXPLAINERS, ...NUMBER_EXPLAINERS].map(ofPairs)
+const OF_NUMBERS = [...NUMBER_EXPLAINERS, ...TEXT_EXPLAINERS].map(ofPairs)
+const WEAK = WEAK_NUMBER_EXPLAINERS.map(ofPairs)
+
+export function explainColumn(column: ColumnCells, clocks: Clocks): Cause {
+  const { nature, pairs } = column
+  const explainers = [...always(clocks), ...(isNumber(column.types) ? OF_NUMBERS : OTHER)]
+  const known = best([...explainers, ...contextual(nature), ...WEAK], column)
+  // Less than half explained is a coincidence.
+  if (known === null || known.count * 2 < pairs.length) return unexplained(column)
+  const { explainer } = known
+  return {
+    explainer: explainer.name,
+    subject: nature.label,
+    detail: known.detail,
+    columns: [column.position],
+    sentence: (detail) => `${nature.label} ${explainer.says(detail)}`,
+    merge: explainer.merge ?? sameOrNothing,
+  }
+}
+
+export function unexplained({ nature, position }: Pick<ColumnCells, 'nature' | 'position'>): Cause {
+  return {
+    explainer: 'unexplained',
+    subject: nature.label,
+    detail: '',
+    columns: [position],
+    sentence: () => `${nature.label} differs`,
+    merge: sameOrNothing,
+  }
+}
+
+/** Like a ValueExplainer, but it sees NULL too. */
+type PairExplainer = Omit<ValueExplainer, 'match'> & {
+  readonly match: (before: string | null, after: string | null, types: ValueTypes) => string | null
+}
+
+function ofPairs(explainer: ValueExplainer): PairExplainer {
+  const { match } = explainer
+  return { ...explainer, match: (before, after, types) => (before === null || after === null ? null : match(before, after, types)) }
+}
+
+function best(explainers: readonly PairExplainer[], { pairs, types }: ColumnCells) {
+  let winner: { explainer: PairExplainer; count: number; detail: string | null } | null = null
+  for (const explainer of explainers) {
+    const details = pairs.flatMap(({ before, after }) => explainer.match(before, after, types) ?? [])
+    if (details.length <= (winner?.count ?? 0)) continue
+    const merge = explainer.merge ?? sameOrNothing
+    const detail = details.reduce<string | null>((a, b) => (a === null ? null : merge(a, b)), details[0] ?? null)
+    winner = { explainer, count: details.length, detail }
+  }
+  return winner
+}
+
+/** Explainers that see NULL, or the clocks of the two runs. */
+function always(clocks: Clocks): readonly PairExplainer[] {
+  return [
+    {
+      name: 'value.null',
+      match: (before, after) => (before !== null && after === null ? '' : null),
+      says: () => 'is NULL where it had a value',
+    },
+    {
+      name: 'value.null_filled',
+      match: (before, after) => (before === null && after !== null ? after.slice(0, 40) : null),
+      says: (value) =>
+        value === null ? 'has a value where it was NULL' : value === '' ? 'is empty where it was NULL' : `is ${value} where it was NULL`,
+    },
+    {
+      name: 'moment.zone',
+      match: (before, after) => {
+        const a = before === null ? null : momentOf(before)
+        const b = after === null ? null : momentOf(after)
+        const shift = a === null || b === null || a.day || b.day ? 0 : zoneShiftUs(a, b, clocks)
+        return shift === 0 ? null : shiftInWords(shift)
+      },
+      says: (shift) => (shift === null ? 'is off by whole hours (time zone)' : `is exactly ${shift} (time zone)`),
+    },
+  ]
+}
+
+function contextual({ references }: ColumnNature): readonly PairExplainer[] {
+  return references === ''
+    ? []
+    : [
+        {
+          name: 'reference.other',
+          match: (before, after) => (before !== null && after !== null ? '' : null),
+          says: () => `points at another row of ${references}`,
+        },
+      ]
+}

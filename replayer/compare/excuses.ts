@@ -1,0 +1,21 @@
+/**
+ * Why a difference is no discrepancy. Each excuse is counted under its name and shown; none is silent.
+ */
+export const EXCUSES = {
+  order: 'rows came in another order, and the statement asks for none',
+  tie: 'rows that tie on the sort keys came in another order',
+  limit: 'LIMIT let through other rows, and the order does not say which',
+  volatile: 'the value is made of the time, of chance or of the session',
+  generated: 'generated values differ, but stand for each other throughout',
+  noise: 'the two baseline runs differ here as well, as often',
+  ignored: 'the ignore list names it',
+  tolerance: 'the difference is within the tolerance asked for',
+  rounding: 'a computed floating-point value differs in its last digits',
+  server: 'the statement asks about the server, not about data',
+  ambiguous: 'production ran a race here; its outcome was one of several',
+  relaxed: 'the order was given up here to end a standstill',
+  follows: 'an earlier statement of its transaction already differed',
+  type: 'a column has another type, with equal values',
+} as const
+
+export type Excuse = keyof typeof EXCUSES

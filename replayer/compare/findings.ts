@@ -1,0 +1,124 @@
+/**
+ * Ten thousand discrepancies with one cause are one finding.
+ *
+ * Memory grows with the number of causes, not of discrepancies; beyond a bound of causes the rarest kinds of statement share one
+ * line per kind, which says so.
+ */
+import { hash } from 'node:crypto'
+import type { Finding, MismatchType, SubKind } from '../../segment/diff.js'
+import { type Cause, mergeDetails } from './causes/cause.js'
+
+const EXAMPLES = 3
+const FINDINGS_MAX = 2_000
+const FINGERPRINTS_MAX = 1_000
+
+export type FindingInput = {
+  readonly mismatch: MismatchType
+  readonly subKind: SubKind
+  readonly cause: Cause
+  /** Of the columns that the cause explains: `users.email`. */
+  readonly columns: readonly string[]
+  readonly fingerprint: string
+  readonly atMs: number
+  readonly alertId: string
+}
+
+type Group = {
+  readonly id: string
+  readonly mismatch: MismatchType
+  readonly subKind: SubKind
+  readonly cause: Cause
+  readonly columns: ReadonlySet<string>
+  readonly fingerprints: Set<string>
+  readonly examples: string[]
+  detail: string | null
+  count: number
+  firstAtMs: number
+  lastAtMs: number
+  order: number
+}
+
+export class Findings {
+  readonly #groups = new Map<string, Group>()
+
+  /** The finding's id, and the sentence as far as it is known by now. */
+  add(input: FindingInput): { readonly findingId: string; readonly sentence: string } {
+    const group = this.#group(input)
+    group.count += 1
+    group.detail = mergeDetails(group.cause, group.detail, input.cause.detail)
+    group.firstAtMs = Math.min(group.firstAtMs, input.atMs)
+    group.lastAtMs = Math.max(group.lastAtMs, input.atMs)
+    if (group.fingerprints.size < FINGERPRINTS_MAX) group.fingerprints.add(input.fingerprint)
+    // Examples of different statements tell more than three of the same.
+    if (group.examples.length < EXAMPLES && (group.count <= EXAMPLES || group.fingerprints.size > group.examples.length))
+      group.examples.push(input.alertId)
+    return { findingId: group.id, sentence: group.cause.sentence(group.detail) }
+  }
+
+  /** Worst first: what was refused, then wrong answers, then latency; by count within each. */
+  list(compared: number): readonly Finding[] {
+    return [...this.#groups.values()]
+      .sort((a, b) => severity(a) - severity(b) || b.count - a.count || a.order - b.order)
+      .map((group) => ({
+        findingId: group.id,
+        mismatch: group.mismatch,
+        subKind: group.subKind,
+        cause: group.cause.sentence(group.detail),
+        explainer: group.cause.explainer,
+        fingerprints: [...group.fingerprints],
+        columns: [...group.columns],
+        count: group.count,
+        trafficShare: compared === 0 ? 0 : group.count / compared,
+        firstAtMs: group.firstAtMs,
+        lastAtMs: group.lastAtMs,
+        exampleAlertIds: group.examples,
+      }))
+  }
+
+  #group(input: FindingInput): Group {
+    const { mismatch, subKind, cause, fingerprint } = input
+    const what = [mismatch, subKind, cause.explainer, cause.subject, ...[...input.columns].sort()]
+    // Nobody knows whether what is not explained has one cause, so kinds of statement stay apart.
+    const key = [...what, cause.explainer === 'unexplained' ? fingerprint : ''].join('\0')
+    const found = this.#groups.get(key)
+    if (found !== undefined) return found
+    if (this.#groups.size >= FINDINGS_MAX) return this.#open(['more', mismatch, subKind].join('\0'), { ...input, cause: moreCauses(cause), columns: [] })
+    return this.#open(key, input)
+  }
+
+  #open(key: string, { mismatch, subKind, cause, columns, atMs }: FindingInput): Group {
+    const found = this.#groups.get(key)
+    if (found !== undefined) return found
+    const group: Group = {
+      id: `f-${hash('sha256', key).slice(0, 12)}`,
+      mismatch,
+      subKind,
+      cause,
+      columns: new Set(columns),
+      fingerprints: new Set(),
+      examples: [],
+      detail: cause.detail,
+      count: 0,
+      firstAtMs: atMs,
+      lastAtMs: atMs,
+      order: this.#groups.size,
+    }
+    this.#groups.set(key, group)
+    return group
+  }
+}
+
+function moreCauses(cause: Cause): Cause {
+  return { ...cause, explainer: 'unexplained', subject: '', detail: '', sentence: () => `further causes (more than ${FINDINGS_MAX} were found)` }
+}
+
+const SEVERITY: Readonly<Record<MismatchType, number>> = {
+  SCHEMA_CONSTRAINT_VIOLATION: 0,
+  SQL_ERROR: 0,
+  SEMANTIC_MISMATCH: 1,
+  LATENCY_SPIKE: 2,
+}
+
+function severity({ mismatch }: Group): number {
+  return SEVERITY[mismatch]
+}

@@ -1,0 +1,23 @@
+/**
+ * What is known about a statement when two of its outcomes are judged.
+ */
+import type { Excuse } from './excuses.js'
+import type { ColumnNature } from './nature.js'
+import type { SortKnowledge } from './sort-knowledge.js'
+
+export type Knowledge = {
+  readonly columns: readonly ColumnNature[]
+  readonly sort: SortKnowledge
+  /** Chance decides which rows qualify: another number of rows means little. */
+  readonly chancyRows: boolean
+  readonly aboutServer: boolean
+  /** What the two baseline runs disagree about for this kind of statement; columns stand in their nature. */
+  readonly noisy: { readonly error: boolean; readonly rows: boolean; readonly order: boolean }
+}
+
+/** Why other rows may qualify. */
+export function membershipExcuse(knowledge: Knowledge): Excuse | null {
+  if (knowledge.noisy.rows) return 'noise'
+  return knowledge.chancyRows ? 'volatile' : null
+}
+

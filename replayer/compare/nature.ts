@@ -1,0 +1,44 @@
+/**
+ * What is known about one column of a result: where it comes from and which differences in it mean nothing.
+ */
+import type { Chance } from '../../sql/nondeterminism.js'
+import type { Excuse } from './excuses.js'
+
+export type Tolerance = { readonly kind: 'number'; readonly by: number } | { readonly kind: 'time'; readonly byUs: number }
+
+export type ColumnNature = {
+  /** `users.email` where the origin is known, else the name in the result. */
+  readonly label: string
+  /** Table it comes from; empty for a computed value. */
+  readonly table: string
+  /** Not looked at, and why. */
+  readonly free: Excuse | null
+  /** What puts differing values there: the expression, or the default of the column it comes from. */
+  readonly chance: Chance
+  /** Values of one domain are renamed together; null: not a generated column. */
+  readonly domain: string | null
+  /** Table its foreign key points at; empty without one. */
+  readonly references: string
+  /** The statement may show a renaming for the first time. */
+  readonly teaches: boolean
+  /** Its value depends on the order in which an aggregate saw its rows. */
+  readonly inputOrder: boolean
+  /** A key column: rows that agree on it are the same row. */
+  readonly key: boolean
+  readonly tolerance: Tolerance | null
+}
+
+export function plainColumn(label: string): ColumnNature {
+  return {
+    label,
+    table: '',
+    free: null,
+    chance: 'none',
+    domain: null,
+    references: '',
+    teaches: false,
+    inputOrder: false,
+    key: false,
+    tolerance: null,
+  }
+}

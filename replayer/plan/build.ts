@@ -1,0 +1,70 @@
+/**
+ * A plan from a recording: gather, place points, scan; then the waits in the form that executing needs (sessions and ordinals, in
+ * shared memory). A function of recording and catalog only.
+ */
+import type { Manifest } from '../../segment/manifest.js'
+import type { Session, Statement } from '../../segment/statement.js'
+import { loadParser } from '../../sql/parse.js'
+import type { Plan } from '../run/plan-shape.js'
+import { gather } from './gather.js'
+import type { Gathered } from './gathered.js'
+import { type Points, placePoints } from './points.js'
+import { scan, type Waits } from './scan.js'
+
+export type PlanSource = {
+  readonly manifest: Pick<Manifest, 'catalog' | 'server'>
+  readonly statementCount: number
+  sessions(): readonly Session[]
+  statements(): Iterable<Statement>
+}
+
+/** The plan with what led to it, for explaining and for the comparison with production. */
+export type PlanInFull = {
+  readonly plan: Plan
+  readonly gathered: Gathered
+  readonly points: Points
+  readonly waits: Waits
+}
+
+export async function buildPlan(source: PlanSource): Promise<PlanInFull> {
+  await loadParser()
+  const gathered = gather({
+    count: source.statementCount,
+    sessions: source.sessions(),
+    statements: source.statements(),
+    catalog: source.manifest.catalog,
+    settings: source.manifest.server.settings,
+  })
+  const points = placePoints(gathered)
+  const waits = scan(gathered, points)
+  return { plan: shaped(gathered, waits), gathered, points, waits }
+}
+
+function shaped(g: Gathered, waits: Waits): Plan {
+  const total = waits.on.length
+  const plan: Plan = {
+    mode: 'causal',
+    statementCount: g.count,
+    sessionCount: g.sessionCount,
+    session: shared(g.session),
+    ordinal: shared(g.ordinal),
+    waitStart: new Uint32Array(new SharedArrayBuffer(waits.start.byteLength)),
+    waitSession: new Int32Array(new SharedArrayBuffer(total * 4)),
+    waitOrdinal: new Int32Array(new SharedArrayBuffer(total * 4)),
+    waitKind: new Uint8Array(new SharedArrayBuffer(total)),
+  }
+  plan.waitStart.set(waits.start)
+  plan.waitKind.set(waits.kind)
+  for (let w = 0; w < total; w += 1) {
+    const on = waits.on[w]!
+    plan.waitSession[w] = g.session[on]!
+    plan.waitOrdinal[w] = g.lastOrdinal[on]!
+  }
+  return plan
+}
+
+function shared(values: Int32Array): Int32Array {
+  const copy = new Int32Array(new SharedArrayBuffer(values.byteLength))
+  copy.set(values)
+  return copy
+}

@@ -1,0 +1,390 @@
+/**
+ * Third pass: one forward scan over all events in the order of their points, with a small state per object, turns operations into
+ * waits. Every wait leads from a later point to an earlier one, so a plan has no cycles.
+ *
+ * - *visible*: a reader is sent when the COMMITs it must see have completed;
+ * - *anti*: a COMMIT is sent when the readers that must not see it have taken their snapshots;
+ * - *lock*: a writer is sent when the conflicting writer before it has completed (not its COMMIT: the database's lock does that);
+ * - *turn*: one after the other.
+ */
+import { Frontier } from './frontier.js'
+import type { Gathered } from './gathered.js'
+import { IntList, OP, WHOLE_SET } from './operations.js'
+import type { Points } from './points.js'
+
+export type Waits = {
+  /** Waits of statement i: start[i] up to start[i + 1]. */
+  readonly start: Uint32Array
+  /** The statement waited for. */
+  readonly on: Int32Array
+  /** 0: its completion; 1: its snapshot. */
+  readonly kind: Uint8Array
+  /** Statements whose place in a race production left open: what they saw may differ from the recording. */
+  readonly ambiguous: Uint8Array
+}
+
+type SetState = {
+  /** Commits of writes to any row, and of those to rows unknown. */
+  readonly commits: Lazy
+  readonly wideCommits: Lazy
+  /** The same for commits that make or remove keys. */
+  readonly keyCommits: Lazy
+  readonly wideKeyCommits: Lazy
+  readonly lockers: Lazy
+  readonly wideLockers: Lazy
+  readonly readers: Lazy
+  readonly wideReaders: Lazy
+  readonly sharers: Lazy
+  readonly wideSharers: Lazy
+  /** Beginnings and ends of locks, and those who look at them; only kept when someone does. */
+  readonly lockChanges: Lazy
+  readonly observers: Lazy
+  turn: number
+}
+
+type MemberState = {
+  commit: number
+  keyCommit: number
+  locker: number
+  readers: number[]
+  sharers: number[]
+}
+
+class Lazy {
+  #frontier: Frontier | null = null
+  readonly #sessionCount: number
+  constructor(sessionCount: number) {
+    this.#sessionCount = sessionCount
+  }
+  set(session: number, statement: number): void {
+    this.#frontier ??= new Frontier(this.#sessionCount)
+    this.#frontier.set(session, statement)
+  }
+  news(session: number, each: (statement: number) => void): void {
+    this.#frontier?.news(session, each)
+  }
+}
+
+export function scan(g: Gathered, points: Points): Waits {
+  return new Scan(g, points).run()
+}
+
+class Scan {
+  readonly #g: Gathered
+  readonly #points: Points
+  readonly #sets: SetState[] = []
+  readonly #members: (MemberState | undefined)[]
+  readonly #observed: Uint8Array
+  /** What each transaction wrote and locked and has not ended yet: statement, operation position. */
+  readonly #pending = new Map<number, number[]>()
+  /** seen[session]: per other session the ordinal it has waited for already (completion, snapshot). */
+  readonly #completed: (Int32Array | undefined)[]
+  readonly #snapshot: (Int32Array | undefined)[]
+  readonly #lastOf: Int32Array
+  readonly #ambiguous: Uint8Array
+  readonly #waiter = new IntList()
+  readonly #on = new IntList()
+  readonly #kind = new IntList()
+  #barrier = -1
+  #barrierTransactions = new Set<number>()
+
+  constructor(g: Gathered, points: Points) {
+    this.#g = g
+    this.#points = points
+    this.#members = new Array(g.names.memberCount)
+    this.#observed = new Uint8Array(g.names.setCount)
+    this.#completed = new Array(g.sessionCount)
+    this.#snapshot = new Array(g.sessionCount)
+    this.#lastOf = new Int32Array(g.sessionCount).fill(-1)
+    this.#ambiguous = new Uint8Array(g.count)
+    for (let op = 0; op < g.opKind.length; op += 1) if (g.opKind[op] === OP.observe) this.#observed[g.opSet[op]!] = 1
+  }
+
+  run(): Waits {
+    for (const event of inOrder(this.#g, this.#points)) {
+      if (event < this.#g.count) this.#statement(event)
+      else this.#end(event - this.#g.count)
+    }
+    return this.#waits()
+  }
+
+  #statement(i: number): void {
+    const g = this.#g
+    const session = g.session[i]!
+    if (this.#barrier >= 0) this.#waitCompleted(i, this.#barrier)
+    if (g.barrier[i]) this.#everything(i)
+    // Look first, then leave traces: a statement does not meet itself.
+    for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) this.#look(i, session, op)
+    for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) this.#leave(i, session, op)
+    this.#lastOf[session] = i
+    const t = g.transaction[i]!
+    const transaction = g.transactions[t]!
+    if (!transaction.explicit && transaction.last === i) this.#end(t)
+  }
+
+  #look(i: number, session: number, op: number): void {
+    const g = this.#g
+    const [kind, set, member] = [g.opKind[op]!, this.#set(g.opSet[op]!), this.#member(g.opMember[op]!)]
+    const wait = (on: number) => this.#waitCompleted(i, on)
+    const see = (on: number) => this.#see(i, on)
+    switch (kind) {
+      case OP.read:
+        if (member) {
+          set.wideCommits.news(session, see)
+          see(member.commit)
+        } else set.commits.news(session, see)
+        break
+      case OP.share:
+        if (member) {
+          set.wideKeyCommits.news(session, see)
+          see(member.keyCommit)
+        } else set.keyCommits.news(session, see)
+        break
+      case OP.write:
+      case OP.rekey:
+      case OP.lock:
+        if (member) {
+          set.wideCommits.news(session, see)
+          set.wideLockers.news(session, wait)
+          see(member.commit)
+          wait(member.locker)
+        } else {
+          set.commits.news(session, see)
+          set.lockers.news(session, wait)
+        }
+        break
+      case OP.observe:
+        set.lockChanges.news(session, wait)
+        set.observers.news(session, wait)
+        break
+      case OP.turn:
+        wait(set.turn)
+        break
+      default: // OP.insert looks at nothing.
+    }
+    if (this.#observed[g.opSet[op]!] && locks(kind)) set.observers.news(session, wait)
+  }
+
+  #leave(i: number, session: number, op: number): void {
+    const g = this.#g
+    const [kind, set, member] = [g.opKind[op]!, this.#set(g.opSet[op]!), this.#member(g.opMember[op]!)]
+    switch (kind) {
+      case OP.read:
+        set.readers.set(session, i)
+        if (member) this.#addTo(member.readers, i)
+        else set.wideReaders.set(session, i)
+        break
+      case OP.share:
+        set.sharers.set(session, i)
+        if (member) this.#addTo(member.sharers, i)
+        else set.wideSharers.set(session, i)
+        break
+      case OP.write:
+      case OP.rekey:
+      case OP.lock:
+        set.lockers.set(session, i)
+        if (member) member.locker = i
+        else set.wideLockers.set(session, i)
+        this.#pend(i, op)
+        break
+      case OP.insert:
+        this.#pend(i, op)
+        break
+      case OP.observe:
+        set.observers.set(session, i)
+        break
+      case OP.turn:
+        set.turn = i
+        break
+      default:
+    }
+    if (this.#observed[g.opSet[op]!] && locks(kind)) set.lockChanges.set(session, i)
+  }
+
+  /** A transaction ends: its writes become visible, its locks free. */
+  #end(t: number): void {
+    const g = this.#g
+    const transaction = g.transactions[t]!
+    const end = transaction.last
+    const session = g.session[end]!
+    if (transaction.explicit && this.#barrier >= 0) this.#waitCompleted(end, this.#barrier)
+    const operations = this.#pending.get(t) ?? []
+    this.#pending.delete(t)
+    for (const op of operations) this.#release(end, session, op, transaction.committed)
+    if (this.#barrierTransactions.delete(t) && transaction.explicit) this.#everything(end)
+    this.#lastOf[session] = end
+  }
+
+  #release(end: number, session: number, op: number, committed: boolean): void {
+    const g = this.#g
+    const [kind, set, member] = [g.opKind[op]!, this.#set(g.opSet[op]!), this.#member(g.opMember[op]!)]
+    if (this.#observed[g.opSet[op]!] && locks(kind)) {
+      set.observers.news(session, (on) => this.#waitCompleted(end, on))
+      set.lockChanges.set(session, end)
+    }
+    if (!committed || kind === OP.lock) return
+    const anti = (reader: number) => this.#waitSnapshot(end, reader)
+    const keys = kind !== OP.write
+    if (member) {
+      for (const reader of member.readers) anti(reader)
+      member.readers = []
+      set.wideReaders.news(session, anti)
+      if (keys) {
+        for (const sharer of member.sharers) anti(sharer)
+        member.sharers = []
+        set.wideSharers.news(session, anti)
+        member.keyCommit = end
+      }
+      member.commit = end
+    } else {
+      set.readers.news(session, anti)
+      set.wideCommits.set(session, end)
+      if (keys) {
+        set.sharers.news(session, anti)
+        set.wideKeyCommits.set(session, end)
+      }
+    }
+    set.commits.set(session, end)
+    if (keys) set.keyCommits.set(session, end)
+  }
+
+  /** Waits for all that was sent before; all that is sent later waits for it. */
+  #everything(i: number): void {
+    for (const last of this.#lastOf) if (last >= 0) this.#waitCompleted(i, last)
+    this.#barrier = i
+    this.#barrierTransactions.add(this.#g.transaction[i]!)
+  }
+
+  #pend(i: number, op: number): void {
+    const t = this.#g.transaction[i]!
+    const operations = this.#pending.get(t)
+    if (operations) operations.push(op)
+    else this.#pending.set(t, [op])
+  }
+
+  #see(reader: number, commit: number): void {
+    if (commit < 0) return
+    this.#waitCompleted(reader, commit)
+    if (this.#g.doneUs[commit]! > this.#g.sentUs[reader]! && this.#isOther(reader, commit)) this.#ambiguous[reader] = 1
+  }
+
+  #waitCompleted(waiter: number, on: number): void {
+    if (on < 0 || !this.#isOther(waiter, on)) return
+    const seen = this.#seen(this.#completed, this.#g.session[waiter]!)
+    const [other, ordinal] = [this.#g.session[on]!, this.#g.lastOrdinal[on]!]
+    if (seen[other]! >= ordinal) return
+    seen[other] = ordinal
+    this.#push(waiter, on, 0)
+  }
+
+  #waitSnapshot(waiter: number, on: number): void {
+    if (on < 0 || !this.#isOther(waiter, on)) return
+    const g = this.#g
+    if (g.sentUs[waiter]! < g.doneUs[on]!) this.#ambiguous[on] = 1
+    if (!g.snapshotAtBind[on]) {
+      this.#waitCompleted(waiter, on)
+      return
+    }
+    const session = g.session[waiter]!
+    const [other, ordinal] = [g.session[on]!, g.lastOrdinal[on]!]
+    if (this.#seen(this.#completed, session)[other]! >= ordinal) return
+    const seen = this.#seen(this.#snapshot, session)
+    if (seen[other]! >= ordinal) return
+    seen[other] = ordinal
+    this.#push(waiter, on, 1)
+  }
+
+  #push(waiter: number, on: number, kind: number): void {
+    this.#waiter.push(this.#g.sentWith[waiter]!)
+    this.#on.push(on)
+    this.#kind.push(kind)
+  }
+
+  /** One entry per session is enough: a session's later reader is sent after its earlier one. */
+  #addTo(readers: number[], i: number): void {
+    const session = this.#g.session[i]!
+    const at = readers.findIndex((reader) => this.#g.session[reader] === session)
+    if (at >= 0) readers[at] = i
+    else readers.push(i)
+  }
+
+  #isOther(a: number, b: number): boolean {
+    return this.#g.session[a] !== this.#g.session[b]
+  }
+
+  #seen(of: (Int32Array | undefined)[], session: number): Int32Array {
+    let seen = of[session]
+    if (!seen) {
+      seen = new Int32Array(this.#g.sessionCount)
+      of[session] = seen
+    }
+    return seen
+  }
+
+  #set(id: number): SetState {
+    let state = this.#sets[id]
+    if (!state) {
+      const lazy = () => new Lazy(this.#g.sessionCount)
+      state = {
+        commits: lazy(),
+        wideCommits: lazy(),
+        keyCommits: lazy(),
+        wideKeyCommits: lazy(),
+        lockers: lazy(),
+        wideLockers: lazy(),
+        readers: lazy(),
+        wideReaders: lazy(),
+        sharers: lazy(),
+        wideSharers: lazy(),
+        lockChanges: lazy(),
+        observers: lazy(),
+        turn: -1,
+      }
+      this.#sets[id] = state
+    }
+    return state
+  }
+
+  #member(id: number): MemberState | null {
+    if (id === WHOLE_SET) return null
+    let state = this.#members[id]
+    if (!state) {
+      state = { commit: -1, keyCommit: -1, locker: -1, readers: [], sharers: [] }
+      this.#members[id] = state
+    }
+    return state
+  }
+
+  #waits(): Waits {
+    const n = this.#g.count
+    const start = new Uint32Array(n + 1)
+    for (let w = 0; w < this.#waiter.length; w += 1) start[this.#waiter.at(w) + 1]! += 1
+    for (let i = 0; i < n; i += 1) start[i + 1]! += start[i]!
+    const next = start.slice()
+    const on = new Int32Array(this.#waiter.length)
+    const kind = new Uint8Array(this.#waiter.length)
+    for (let w = 0; w < this.#waiter.length; w += 1) {
+      const to = next[this.#waiter.at(w)]!
+      next[this.#waiter.at(w)] = to + 1
+      on[to] = this.#on.at(w)
+      kind[to] = this.#kind.at(w)
+    }
+    return { start, on, kind, ambiguous: this.#ambiguous }
+  }
+}
+
+function locks(kind: number): boolean {
+  return kind === OP.write || kind === OP.rekey || kind === OP.lock
+}
+
+/** Statements (i) and ends of explicit transactions (count + t), by point; equal points in the order of sending. */
+function inOrder(g: Gathered, points: Points): Uint32Array {
+  const events: number[] = []
+  for (let i = 0; i < g.count; i += 1) if (g.sentWith[i] === i) events.push(i)
+  g.transactions.forEach((transaction, t) => {
+    if (transaction.explicit) events.push(g.count + t)
+  })
+  const point = (event: number) => (event < g.count ? points.statement[event]! : points.end[event - g.count]!)
+  const place = (event: number) => (event < g.count ? event : g.transactions[event - g.count]!.last + 0.5)
+  return Uint32Array.from(events.sort((a, b) => point(a) - point(b) || place(a) - place(b)))
+}

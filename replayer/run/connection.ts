@@ -1,0 +1,84 @@
+/**
+ * A connection that speaks in raw messages. node-postgres does the start-up (TLS, SCRAM, md5, password, .pgpass) and the
+ * prologue; then the socket belongs to our framer, and nothing builds an object per row.
+ */
+import type { Socket } from 'node:net'
+import pg from 'pg'
+import { buildTerminate } from '../../wire/frontend.js'
+import { Framer, LENGTH_MAX, type MessageSink } from '../../wire/framer.js'
+
+export type RawConnection = {
+  readonly backendPid: number
+  write(bytes: Uint8Array): void
+  /** Says goodbye and closes. */
+  end(): void
+  /** Hangs up. */
+  destroy(): void
+}
+
+export type ConnectOptions = {
+  readonly url: string
+  /** Start-up parameters besides user and database. */
+  readonly parameters: Readonly<Record<string, string>>
+  /** Statements that bring the new connection to the state the session had. */
+  readonly prologue: readonly string[]
+  readonly timeoutMs: number
+  readonly sink: MessageSink
+  /** After each piece of the stream: what it brought has been handed to the sink. */
+  readonly afterChunk: () => void
+  /** Once, when the connection is closed, whoever closed it. The server has then let go of everything it held for it. */
+  readonly closed: () => void
+}
+
+/** The parts of node-postgres that its type declarations leave out. */
+type ClientInside = {
+  readonly processID: number | null
+  readonly connection: {
+    readonly stream: Socket
+    startup(parameters: Record<string, string>): void
+  }
+}
+
+/** Belong to the target, not to the recorded client. Texts are kept as UTF-8, which node-postgres asks for itself. */
+const OURS = /^(user|database|replication|client_encoding|_pq_\..*)$/
+
+export async function connect(options: ConnectOptions): Promise<RawConnection> {
+  const client = new pg.Client({ connectionString: options.url, connectionTimeoutMillis: options.timeoutMs })
+  const { connection } = client as unknown as ClientInside
+  const startup = connection.startup.bind(connection)
+  const parameters = Object.fromEntries(Object.entries(options.parameters).filter(([name]) => !OURS.test(name)))
+  connection.startup = (own) => startup({ ...own, ...parameters })
+  // Later errors show as the end of the connection; without a listener they would end the process.
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    for (const sql of options.prologue) await client.query(sql)
+  } catch (error) {
+    connection.stream.destroy()
+    throw error
+  }
+  return takeOver(client as unknown as ClientInside, options)
+}
+
+function takeOver({ connection: { stream }, processID }: ClientInside, options: ConnectOptions): RawConnection {
+  const framer = new Framer(options.sink, { wholeBytesMax: LENGTH_MAX })
+  stream.removeAllListeners('data')
+  stream.on('data', (chunk: Buffer) => {
+    framer.push(chunk)
+    if (framer.broken) stream.destroy()
+    options.afterChunk()
+  })
+  stream.once('close', options.closed)
+  return {
+    backendPid: processID ?? 0,
+    write: (bytes) => {
+      stream.write(bytes)
+    },
+    end: () => {
+      stream.end(buildTerminate())
+    },
+    destroy: () => {
+      stream.destroy()
+    },
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * A job: one exchange to be sent, with what it waits for and what became of its time.
+ *
+ * A simple query with several statements is one job with several rows: they go out together, so they wait together.
+ */
+import type { Statement } from '../../segment/statement.js'
+import type { Timing } from '../../segment/run.js'
+import type { Speed } from './pace.js'
+
+/** What a replay needs of a recorded statement; the recorded outcome stays on disk. */
+export type Script = Omit<Statement, 'outcome' | 'parameters' | 'fingerprint'>
+
+export type Job = {
+  /** The message itself, then the further parts of a simple query. */
+  readonly rows: readonly [Script, ...Script[]]
+  /** Position of each row in the plan. */
+  readonly indexes: readonly number[]
+  /** Recorded distance from the first statement of the replay. */
+  readonly offsetUs: number
+  /** Somebody waits for its snapshot, and it may take long: the server is asked to answer the Bind at once. */
+  readonly flushAfterBind: boolean
+  /** How many waits were found satisfied, over all rows; a wait never becomes unsatisfied again. */
+  waitsDone: number
+  /** When its session was free for it; -1: not yet. */
+  freeUs: number
+  /** When the last wait was satisfied; -1: not yet. */
+  orderUs: number
+  dueUs: number
+  sentUs: number
+  /** A wait was given up to end a standstill. */
+  relaxed: boolean
+}
+
+export function createJob(
+  rows: readonly [Script, ...Script[]],
+  indexes: readonly number[],
+  offsetUs: number,
+  flushAfterBind = false,
+): Job {
+  const times = { waitsDone: 0, freeUs: -1, orderUs: -1, dueUs: 0, sentUs: 0 }
+  return { rows, indexes, offsetUs, flushAfterBind, ...times, relaxed: false }
+}
+
+/** The server answers a job of its own accord only when it ends with a Sync, a Flush or is a simple query. */
+export function asksForAnswer(job: Job): boolean {
+  const { frames } = job.rows[0]
+  const last = frames.at(-1)?.[0]
+  return last === 'S' || last === 'H' || frames[0]?.[0] === 'Q' || frames[0]?.[0] === 'F'
+}
+
+/** Whether production sent the next job before this one was answered. */
+export function isPipelined(previous: Job, next: Job): boolean {
+  return !asksForAnswer(previous) || next.rows[0].sentUs < previous.rows.at(-1)!.doneUs
+}
+
+/** Lateness by cause. At `max` nothing is due, so a statement is due when it is sent; its waits are told all the same. */
+export function timingOf(job: Job, doneUs: number, speed: Speed): Timing {
+  const due = speed === 'max' ? job.freeUs : job.dueUs
+  const free = Math.max(due, job.freeUs)
+  const ordered = Math.max(free, job.orderUs)
+  return {
+    dueUs: Math.round(speed === 'max' ? job.sentUs : job.dueUs),
+    sentUs: Math.round(job.sentUs),
+    doneUs: Math.round(doneUs),
+    waitOrderUs: Math.round(ordered - free),
+    waitSessionUs: Math.round(free - due),
+    waitWorkerUs: Math.round(Math.max(0, job.sentUs - ordered)),
+  }
+}

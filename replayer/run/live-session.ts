@@ -1,0 +1,254 @@
+/**
+ * One session, alive: its connection, what is sent over it, and what becomes of it when the connection is lost.
+ *
+ * A lost connection is an outcome like any other (`08006` for what was in flight). The rest of that transaction cannot be replayed;
+ * after it the session goes on with a new connection where it can be rebuilt (./session-state.ts), and is lost where it cannot.
+ */
+import type { Outcome, ServerError } from '../../segment/outcome.js'
+import type { Session } from '../../segment/statement.js'
+import { buildCopyFail } from '../../wire/frontend.js'
+import type { Agenda, Lane } from './agenda.js'
+import { jobsLeft } from './agenda.js'
+import { AnswerReader } from './answers.js'
+import { type ConnectOptions, connect, type RawConnection } from './connection.js'
+import { COPY_FAILED, encode, FLUSH, type Sendable, SYNC } from './encode.js'
+import { asksForAnswer, createJob, type Job, type Script } from './job.js'
+import type { Remap } from './remap.js'
+import { SessionState } from './session-state.js'
+import type { Fate } from './tally.js'
+
+export type SessionHost = {
+  readonly agenda: Agenda
+  readonly remap: Remap
+  readonly nowUs: () => number
+  readonly connectOptions: Pick<ConnectOptions, 'url' | 'timeoutMs'> & {
+    readonly parameters: Readonly<Record<string, string>>
+  }
+  /** How long a server that does not let us in is asked again. */
+  readonly patienceMs: number
+  outcomes(job: Job, outcomes: readonly Outcome[], doneUs: readonly number[]): void
+  accounted(script: Script, fate: Fate): void
+  incident(kind: string, detail: string): void
+  connected(lane: Lane, backendPid: number): void
+  /** What one piece of the stream brought has been taken in. */
+  afterChunk(): void
+}
+
+export const LOST_CONNECTION = 'connection'
+
+const NOT_SENDABLE: Fate = { kind: 'skipped', reason: 'a function call of the old protocol' }
+
+export class LiveSession {
+  readonly lane: Lane
+  readonly #session: Session
+  readonly #host: SessionHost
+  readonly #answers: AnswerReader
+  #state = new SessionState()
+  #connection: RawConnection | null = null
+  #opening = false
+  /** Everything from here on is lost. */
+  #dead = false
+  /** Whose statements went down with the connection; the rest of it cannot be replayed. */
+  #lostTransaction = -1
+  /** Something was sent for which the server owes no answer until the next Sync. */
+  #unflushed = false
+  #closing = false
+
+  constructor(lane: Lane, session: Session, host: SessionHost) {
+    this.lane = lane
+    this.#session = session
+    this.#host = host
+    this.#answers = new AnswerReader(
+      {
+        answered: (job, outcomes, doneUs) => this.#answered(job, outcomes, doneUs),
+        bound: (job) => {
+          if (job.flushAfterBind) host.agenda.snapshotTaken(lane, job)
+        },
+        copyIn: (job) => this.#copyIn(job),
+      },
+      host.nowUs,
+    )
+  }
+
+  get isOpening(): boolean {
+    return this.#opening
+  }
+
+  /** Connects unless it is connected or trying. */
+  open(): void {
+    if (this.#opening || this.#connection !== null || this.lane.finished || this.#dead) return
+    this.#opening = true
+    void this.#connect().finally(() => {
+      this.#opening = false
+      this.#host.agenda.touch(this.lane)
+      this.#host.afterChunk()
+    })
+  }
+
+  send(job: Job): void {
+    const [script] = job.rows
+    const fate = this.#fateOf(script)
+    if (fate !== null) return this.#skip(job, fate)
+    const sendable = this.#host.remap.before(script)
+    this.#state.sent(script)
+    this.#write(encode(sendable, job.flushAfterBind).bytes)
+    this.#unflushed = !asksForAnswer(job)
+    this.#answers.expect(job)
+  }
+
+  /** Somebody may be waiting for answers that the server holds back until the next Sync. */
+  flush(): void {
+    if (!this.#unflushed) return
+    this.#unflushed = false
+    this.#write(FLUSH)
+  }
+
+  /** Says goodbye; the lane is done when the server has let go of everything it held for the session. */
+  close(): void {
+    this.#closing = true
+    if (this.#connection === null) this.#host.agenda.done(this.lane)
+    else this.#connection.end()
+  }
+
+  /** Hangs up, at the end of a replay that was stopped. */
+  destroy(): void {
+    this.#closing = true
+    this.#connection?.destroy()
+  }
+
+  #fateOf(script: Script): Fate | null {
+    if (this.#dead || script.transaction === this.#lostTransaction) return { kind: 'lost', reason: LOST_CONNECTION }
+    if (script.unreplayable !== null) return { kind: 'skipped', reason: `unreplayable: ${script.unreplayable}` }
+    return script.frames.some(([kind]) => kind === 'F') ? NOT_SENDABLE : null
+  }
+
+  #skip(job: Job, fate: Fate): void {
+    for (const row of job.rows) this.#host.accounted(row, fate)
+    // What went out before it in the same pipeline still needs its Sync.
+    if (this.#answers.unanswered > 0 && job.rows[0].frames.at(-1)?.[0] === 'S') {
+      this.#write(SYNC)
+      this.#unflushed = false
+      this.#answers.expect(syncJob(job))
+      return
+    }
+    this.#host.agenda.answered(this.lane, job)
+  }
+
+  #answered(job: Job, outcomes: readonly Outcome[], doneUs: readonly number[]): void {
+    if (job === this.#rebuilding) return
+    const skipped = syncOf.get(job)
+    if (skipped !== undefined) return this.#host.agenda.answered(this.lane, skipped)
+    for (let i = 0; i < job.rows.length; i++) {
+      const row = job.rows[i]!
+      if (this.#host.remap.wantsRows(row.sql)) this.#host.remap.after(row, outcomes[i]!)
+      this.#host.accounted(row, { kind: 'kept' })
+    }
+    this.#host.outcomes(job, outcomes, doneUs)
+    this.#host.agenda.answered(this.lane, job)
+  }
+
+  #copyIn(job: Job): void {
+    const [script] = job.rows
+    const { copy } = encode(this.#host.remap.before(script) as Sendable)
+    if (copy !== null) return this.#write(copy)
+    this.#write(buildCopyFail(COPY_FAILED))
+    // A Sync that was sent along has been ignored in favour of the data.
+    if (script.frames[0]?.[0] !== 'Q' && script.frames.at(-1)?.[0] === 'S') this.#write(SYNC)
+  }
+
+  #write(bytes: Uint8Array): void {
+    this.#connection?.write(bytes)
+  }
+
+  async #connect(): Promise<void> {
+    const { connectOptions, patienceMs, nowUs } = this.#host
+    const until = nowUs() + patienceMs * 1000
+    for (let pauseMs = 50; ; pauseMs = Math.min(pauseMs * 2, 1000)) {
+      try {
+        const connection = await connect({
+          ...connectOptions,
+          parameters: { ...this.#session.parameters, ...connectOptions.parameters },
+          prologue: this.#session.prologue,
+          sink: this.#answers,
+          afterChunk: this.#host.afterChunk,
+          closed: () => this.#closed(),
+        })
+        return this.#opened(connection)
+      } catch (error) {
+        if (this.#closing) return
+        if (!isPassing(error) || nowUs() + pauseMs * 1000 > until) return this.#giveUp(reasonOf(error))
+        await new Promise((resolve) => setTimeout(resolve, pauseMs))
+      }
+    }
+  }
+
+  #opened(connection: RawConnection): void {
+    if (this.#closing) return connection.destroy()
+    this.#connection = connection
+    this.#rebuild()
+    this.lane.open = true
+    this.#host.connected(this.lane, connection.backendPid)
+  }
+
+  #rebuilding: Job | null = null
+
+  /** Parses the session's named statements again on its new connection. */
+  #rebuild(): void {
+    const { prepared } = this.#state
+    if (prepared.size === 0) return
+    const parses = [...prepared.values()].map(({ frame, sql }) => encode({ ...NOTHING_TO_SEND, frames: [frame], sql }).bytes)
+    const frames = [...[...prepared.values()].map(({ frame }) => frame), ['S'] as const]
+    this.#rebuilding = createJob([{ frames } as unknown as Script], [], 0)
+    this.#write(Buffer.concat([...parses, SYNC]))
+    this.#answers.expect(this.#rebuilding)
+  }
+
+  #closed(): void {
+    this.#connection = null
+    this.lane.open = false
+    if (this.#closing) return this.#host.agenda.done(this.lane)
+    const { lastSent } = this.lane
+    if (lastSent !== null) this.#lostTransaction = lastSent.rows[0].transaction
+    this.#host.incident('connection lost', `session ${this.#session.session}, ${this.lane.unanswered} in flight`)
+    this.#answers.lose(CONNECTION_LOST)
+    if (this.lane.ended && jobsLeft(this.lane) === 0) this.lane.open = true
+    else if (this.#state.rebuildable) this.open()
+    else this.#giveUp('its state cannot be rebuilt')
+    this.#host.agenda.touch(this.lane)
+    this.#host.afterChunk()
+  }
+
+  /** The lane stays open: its jobs pass through as lost, and whoever waits for them goes on. */
+  #giveUp(why: string): void {
+    this.#dead = true
+    this.lane.open = true
+    this.#host.incident('session lost', `session ${this.#session.session}: ${why}`)
+  }
+}
+
+const NOTHING_TO_SEND = { bind: null, copy: null }
+
+const CONNECTION_LOST: ServerError = { sqlstate: '08006', message: 'connection lost' }
+
+/** The Sync of a skipped job, and the job it stands for. */
+const syncOf = new WeakMap<Job, Job>()
+
+function syncJob(skipped: Job): Job {
+  const job = createJob([{ frames: [['S']] } as unknown as Script], [], 0)
+  syncOf.set(job, skipped)
+  return job
+}
+
+/** SQLSTATEs and system errors that may pass: too many connections, starting up, shutting down, no route for a moment. */
+const PASSING = /^(53300|57P0[123]|08\w{3}|ECONN\w+|EPIPE|ETIMEDOUT|EAGAIN|EADDRNOTAVAIL)$/
+
+function isPassing(error: unknown): boolean {
+  const { code, message } = error as { code?: string; message?: string }
+  return code === undefined ? /terminated|timeout/i.test(message ?? '') : PASSING.test(code)
+}
+
+/** Never the server's words: they may quote what was sent. */
+function reasonOf(error: unknown): string {
+  const { code } = error as { code?: string }
+  return `the target does not let it in (${code ?? 'no answer'})`
+}

@@ -1,0 +1,55 @@
+/**
+ * What the coordinator and its workers say to each other.
+ */
+import type { SkippedStatement } from '../../segment/run.js'
+import type { Session } from '../../segment/statement.js'
+import type { Positions } from './feed.js'
+import type { Rate, Speed } from './pace.js'
+import type { Plan } from './plan-shape.js'
+import type { SharedProgress } from './progress.js'
+import type { Accounts } from './tally.js'
+
+export type WorkerTask = {
+  readonly worker: number
+  readonly recordingPath: string
+  readonly plan: Plan
+  readonly positions: Positions
+  readonly progress: SharedProgress
+  /** This worker's sessions, by their dense index. */
+  readonly sessions: readonly (readonly [dense: number, session: Session])[]
+  readonly originUs: number
+  readonly speed: Speed
+  readonly rate: { readonly rate: Rate; readonly fullAtNs: BigInt64Array } | null
+  readonly targetUrl: string
+  /** Start-up parameters of all connections, over the recorded ones. */
+  readonly parameters: Readonly<Record<string, string>>
+}
+
+export type ToWorker =
+  /** Moment zero of the replay on the machine's monotonic clock. */
+  | { readonly kind: 'start'; readonly zeroNs: bigint }
+  /** A batch of rows has been written. */
+  | { readonly kind: 'written' }
+  | { readonly kind: 'stop' }
+
+export type FromWorker =
+  /** The first connections are open. */
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'rows'; readonly buffer: ArrayBuffer; readonly news: News }
+  | { readonly kind: 'skipped'; readonly statements: readonly SkippedStatement[] }
+  | { readonly kind: 'incident'; readonly atUs: number; readonly what: string; readonly detail: string }
+
+/** What happened since the last batch, for the progress line. */
+export type News = {
+  readonly statements: number
+  readonly errors: number
+  readonly relaxed: number
+  /** Recorded time of the furthest statement. */
+  readonly offsetUs: number
+  readonly lateUsMax: number
+}
+
+export type WorkerResult = {
+  readonly accounts: Accounts
+  readonly eventLoopUtilisationMax: number
+}

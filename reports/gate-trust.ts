@@ -1,0 +1,133 @@
+/**
+ * The gate's lines about the measurement itself. A failing one makes the verdict INVALID.
+ */
+import type { DiffFacts, RunSummary, TimelinePoint } from '../segment/diff.js'
+import { imbalance, sum } from '../segment/ledger.js'
+import { count, counted, milliseconds, percent } from './format.js'
+import type { GateLine } from './gate.js'
+import type { GateConfig } from './gate-config.js'
+
+/** `slower`: a latency line fails, so lateness of the candidate is its own doing and not the harness's. */
+export function judgeTrust(facts: DiffFacts, config: GateConfig, slower: boolean): GateLine[] {
+  const runs = [facts.before, facts.after, ...(facts.noise ? [facts.noise] : [])]
+  return [
+    vouchedLine(facts),
+    ledgerLine(runs),
+    comparedLine(facts, config.trust.comparedMin),
+    lostLine(runs, config.trust.lost),
+    relaxedLine(runs, config.trust.orderRelaxed),
+    latenessLine(facts, config.trust.latenessP95Ms, slower),
+    loadLine(runs, config.trust.eventLoopUtilisation),
+  ]
+}
+
+function vouchedLine(facts: DiffFacts): GateLine {
+  const reasons = facts.invalid.length
+  return trustLine('trust.measurement', 'Objections of the harness to its own measurement', 'count', 0, reasons, {
+    explanation: reasons === 0 ? 'None.' : facts.invalid.join(' '),
+  })
+}
+
+function ledgerLine(runs: readonly RunSummary[]): GateLine {
+  const unaccounted = runs.map((run) => {
+    const rest = imbalance(run.ledger)
+    return { role: run.role, rest: Math.max(Math.abs(rest.statements), Math.abs(rest.transactions)) }
+  })
+  const worst = Math.max(...unaccounted.map((one) => one.rest))
+  const named = unaccounted.filter((one) => one.rest > 0).map((one) => `${one.role}: ${count(one.rest)}`)
+  return trustLine('trust.ledger', 'Statements the ledger cannot account for', 'count', 0, worst, {
+    explanation: worst === 0 ? 'The ledger of every run balances.' : `Unaccounted for in ${named.join(', ')}.`,
+  })
+}
+
+function comparedLine(facts: DiffFacts, threshold: number): GateLine {
+  const given = Math.max(...[facts.before, facts.after].map(({ ledger }) => asked(ledger.seen, ledger.filtered)))
+  const actual = given > 0 ? Math.min(1, facts.compared / given) : 0
+  return {
+    ...trustLine('trust.compared', 'Statements compared', 'share', threshold, actual, {
+      explanation: `${count(facts.compared)} of ${counted(given, 'statement')} that were to be replayed.`,
+    }),
+    bound: 'min',
+    // A gate that compared nothing has seen nothing, whatever the limit says.
+    outcome: facts.compared === 0 || actual < threshold ? 'fail' : 'pass',
+  }
+}
+
+function lostLine(runs: readonly RunSummary[], threshold: number): GateLine {
+  const shares = runs.map(({ ledger }) => {
+    const lost = sum(ledger.lost).statements
+    return { lost, share: ledger.seen.statements > 0 ? lost / ledger.seen.statements : 0 }
+  })
+  const worst = shares.reduce((a, b) => (b.share > a.share ? b : a), { lost: 0, share: 0 })
+  return trustLine('trust.lost', 'Statements lost', 'share', threshold, worst.share, {
+    explanation:
+      worst.lost === 0
+        ? 'None in any run.'
+        : `${counted(worst.lost, 'statement')} in the worst run, at most ${percent(threshold)} allowed.`,
+  })
+}
+
+function relaxedLine(runs: readonly RunSummary[], threshold: number): GateLine {
+  const shares = runs.map((run) => (run.statements > 0 ? run.orderRelaxed / run.statements : 0))
+  const total = runs.reduce((all, run) => all + run.orderRelaxed, 0)
+  return trustLine('trust.order_relaxed', 'Order given up to end a standstill', 'share', threshold, Math.max(...shares), {
+    explanation:
+      total === 0 ? 'Every statement ran in the planned order.' : `${counted(total, 'statement')} over all runs.`,
+  })
+}
+
+function latenessLine(facts: DiffFacts, threshold: number, slower: boolean): GateLine {
+  const before = facts.before.role === 'production' ? 0 : p95(facts.timelineBefore)
+  const after = p95(facts.timelineAfter)
+  const explained = slower && after > threshold && before <= threshold
+  const actual = explained ? before : Math.max(before, after)
+  return trustLine('trust.lateness', 'Lateness of sending, p95 over seconds', 'ms', threshold, actual, {
+    explanation: explained
+      ? `V2 was sent up to ${milliseconds(after)} late because V2 itself is slow; V1 was on time.`
+      : `At most ${milliseconds(threshold)} allowed.`,
+  })
+}
+
+function loadLine(runs: readonly RunSummary[], threshold: number): GateLine {
+  const worst = Math.max(...runs.map((run) => run.eventLoopUtilisationMax))
+  return trustLine('trust.load', 'Load of the busiest replay worker', 'share', threshold, worst, {
+    explanation:
+      worst > threshold
+        ? 'The harness may have been the bottleneck, so its latencies are not the database’s.'
+        : 'The harness had room to spare.',
+  })
+}
+
+function trustLine(
+  id: string,
+  title: string,
+  unit: GateLine['unit'],
+  threshold: number,
+  actual: number,
+  { explanation }: { readonly explanation: string },
+): GateLine {
+  return {
+    id,
+    group: 'trust',
+    title,
+    unit,
+    bound: 'max',
+    threshold,
+    actual,
+    interval: null,
+    outcome: actual > threshold ? 'fail' : 'pass',
+    explanation,
+    findingIds: [],
+    fingerprints: [],
+  }
+}
+
+/** Statements left out on request were never to be compared. */
+function asked(seen: { readonly statements: number }, filtered: RunSummary['ledger']['filtered']): number {
+  return seen.statements - sum(filtered).statements
+}
+
+function p95(points: readonly TimelinePoint[]): number {
+  const sorted = points.map((point) => point.latenessMs).sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.95))] ?? 0
+}

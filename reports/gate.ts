@@ -1,0 +1,106 @@
+/**
+ * The gate: facts and limits in, a verdict with an explanation per line out. Pure; the same result decides on the page,
+ * in JUnit and as the exit code.
+ *
+ * INVALID wins over FAIL: a harness that cannot vouch for its measurement has nothing to say about the candidate.
+ */
+import type { DiffFacts, Finding } from '../segment/diff.js'
+import type { GateConfig, Override } from './gate-config.js'
+import { judgeFindings, judgeRates } from './gate-findings.js'
+import { judgeLatency } from './gate-latency.js'
+import { judgeTrust } from './gate-trust.js'
+import type { QueryLatency } from './latency.js'
+
+export type Verdict = 'PASS' | 'FAIL' | 'INVALID'
+
+export type GateFacts = {
+  readonly facts: DiffFacts
+  readonly findings: readonly Finding[]
+  readonly overall: QueryLatency | null
+  readonly queries: readonly QueryLatency[]
+}
+
+export type GateLine = {
+  /** Permanent, for scripts: `findings.SQL_ERROR`, `latency.overall.p95`, `trust.lost`. */
+  readonly id: string
+  /** A failing line of `trust` makes the verdict INVALID, of any other FAIL. */
+  readonly group: 'differences' | 'latency' | 'trust'
+  readonly title: string
+  readonly unit: 'count' | 'share' | 'ratio' | 'ms'
+  /** Whether the threshold is the most or the least that is allowed. */
+  readonly bound: 'max' | 'min'
+  readonly threshold: number
+  /** null: not measured. */
+  readonly actual: number | null
+  /** 95 % interval of the actual value, where there is one; its favourable end is judged. */
+  readonly interval: readonly [low: number, high: number] | null
+  readonly outcome: 'pass' | 'fail' | 'not judged'
+  readonly explanation: string
+  /** What made it fail. */
+  readonly findingIds: readonly string[]
+  readonly fingerprints: readonly string[]
+}
+
+export type OverrideUse = {
+  readonly query: string
+  readonly reason: string
+  readonly until: string
+  readonly state: 'applied' | 'unused' | 'expired'
+}
+
+export type GateResult = {
+  readonly verdict: Verdict
+  readonly lines: readonly GateLine[]
+  readonly overrides: readonly OverrideUse[]
+  /** Findings that an override allows, with the reason. */
+  readonly known: readonly { readonly findingId: string; readonly reason: string; readonly until: string }[]
+}
+
+/** An override in force, and whether anything needed it. */
+export type ActiveOverrides = {
+  readonly find: (query: string) => Override | undefined
+  readonly use: (override: Override) => void
+}
+
+const DAY_MS = 86_400_000
+
+/** `nowMs` decides which overrides have expired. */
+export function judge(facts: GateFacts, config: GateConfig, nowMs: number): GateResult {
+  const inForce = new Map(config.overrides.filter((one) => !expired(one, nowMs)).map((one) => [one.query, one]))
+  const used = new Set<string>()
+  const overrides: ActiveOverrides = {
+    find: (query) => inForce.get(query),
+    use: (override) => used.add(override.query),
+  }
+  const { lines: findingLines, counted, known } = judgeFindings(facts.findings, config, overrides)
+  const latencyLines = judgeLatency(facts, config, overrides)
+  const slower = latencyLines.some((line) => line.outcome === 'fail')
+  const lines = [
+    ...findingLines,
+    ...judgeRates(counted, facts.facts.compared, config),
+    ...latencyLines,
+    ...judgeTrust(facts.facts, config, slower),
+  ]
+  return {
+    verdict: verdictOf(lines),
+    lines,
+    overrides: config.overrides.map((one) => ({
+      query: one.query,
+      reason: one.reason,
+      until: one.until,
+      state: !inForce.has(one.query) ? 'expired' : used.has(one.query) ? 'applied' : 'unused',
+    })),
+    known,
+  }
+}
+
+function verdictOf(lines: readonly GateLine[]): Verdict {
+  const failing = lines.filter((line) => line.outcome === 'fail')
+  if (failing.some((line) => line.group === 'trust')) return 'INVALID'
+  return failing.length > 0 ? 'FAIL' : 'PASS'
+}
+
+/** The last day counts in full, in UTC. */
+function expired(override: Override, nowMs: number): boolean {
+  return nowMs >= Date.parse(`${override.until}T00:00:00Z`) + DAY_MS
+}

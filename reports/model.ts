@@ -1,0 +1,92 @@
+/**
+ * What page, JSON, JUnit, comment, metrics and terminal table all read: one report as versioned plain data, so that a
+ * page can be made again from a file written last year. ./build-model.ts makes it from a diff and a gate result.
+ *
+ * It holds everything a person reads first. The full list of discrepancies stays in the diff: the page embeds it
+ * compressed (./page/details.ts), CSV streams it.
+ */
+import type { MismatchType, RunSummary, SubKind, TimelinePoint } from '../segment/diff.js'
+import type { GateResult, Verdict } from './gate.js'
+import type { QueryLatency } from './latency.js'
+import type { RowsView } from './rows.js'
+
+export const REPORT_FORMAT_VERSION = 1
+
+/** The subjects of the page: short labels and what they stand for. */
+export type Side = RunSummary & {
+  /** `V1` or `V2`. */
+  readonly label: string
+}
+
+export type Example = {
+  readonly alertId: string
+  readonly traceId: string
+  readonly fingerprint: string
+  /** Texts of any length are cut here; the diff has them whole. */
+  readonly sql: string
+  readonly parameters: readonly (string | null)[]
+  readonly parametersMore: number
+  /** When its statement was sent, counted from the start of the recording. */
+  readonly offsetMs: number
+  readonly latencyMsBefore: number
+  readonly latencyMsAfter: number
+  readonly errorBefore: { readonly sqlstate: string; readonly message: string } | null
+  readonly errorAfter: { readonly sqlstate: string; readonly message: string } | null
+  readonly rows: RowsView | null
+}
+
+/** How a finding stands before the gate. */
+export type Standing =
+  | { readonly state: 'fails' }
+  | { readonly state: 'tolerated' }
+  | { readonly state: 'known'; readonly reason: string; readonly until: string }
+
+export type ReportFinding = {
+  readonly findingId: string
+  readonly mismatch: MismatchType
+  readonly subKind: SubKind
+  readonly cause: string
+  readonly explainer: string
+  readonly fingerprints: readonly string[]
+  readonly columns: readonly string[]
+  readonly count: number
+  readonly trafficShare: number
+  readonly firstOffsetMs: number
+  readonly lastOffsetMs: number
+  readonly standing: Standing
+  /** Discrepancies per equal slice of the recording, first to last. */
+  readonly trend: readonly number[]
+  readonly examples: readonly Example[]
+}
+
+export type ReportModel = {
+  readonly format: 'pgrehearse report'
+  readonly formatVersion: number
+  readonly madeBy: string
+  readonly diffId: string
+  /** As it was given on the command line: what `reproduce` has to name. */
+  readonly diffPath: string
+  readonly comparedAtMs: number
+  readonly verdict: Verdict
+  /** The verdict as a sentence. */
+  readonly headline: string
+  /** Why, one sentence each; worst first. */
+  readonly why: readonly string[]
+  readonly recording: { readonly id: string; readonly path: string; readonly recordedAtMs: number }
+  readonly before: Side
+  readonly after: Side
+  readonly noise: Side | null
+  readonly compared: number
+  readonly discrepancies: number
+  /** Length of the recording as far as the diff shows it: what trends span. */
+  readonly spanMs: number
+  readonly gate: GateResult
+  /** Worst first. */
+  readonly findings: readonly ReportFinding[]
+  /** Query shapes with the greatest change in cost first. `overall` null: nothing was measured. */
+  readonly latency: { readonly overall: QueryLatency | null; readonly queries: readonly QueryLatency[] }
+  readonly timeline: { readonly before: readonly TimelinePoint[]; readonly after: readonly TimelinePoint[] }
+  readonly excused: Readonly<Record<string, number>>
+  readonly uncompared: Readonly<Record<string, number>>
+  readonly invalid: readonly string[]
+}

@@ -1,0 +1,191 @@
+/**
+ * The first screen: the verdict, why, what was compared, and every line of the gate with its limit and its value.
+ */
+import { count, duration, instant, milliseconds, percent, ratio } from '../format.js'
+import type { GateLine } from '../gate.js'
+import type { ReportModel, Side } from '../model.js'
+import { captured } from './captured.js'
+import { anchor, type Child, type Element, h } from './html.js'
+
+export function verdictSection(model: ReportModel): Element {
+  const tone = model.verdict.toLowerCase()
+  return h(
+    'section',
+    { id: 'verdict', class: `verdict ${tone}`, 'aria-labelledby': 'verdict-title' },
+    h(
+      'h1',
+      { id: 'verdict-title' },
+      h('span', { class: 'stamp' }, model.verdict),
+      h('span', { class: 'headline' }, captured(model.headline)),
+    ),
+    h(
+      'ul',
+      { class: 'why' },
+      model.why.map((sentence) => h('li', null, captured(sentence))),
+    ),
+    figures(model),
+    h(
+      'div',
+      { class: 'verdict-body' },
+      h('section', { class: 'gate', 'aria-labelledby': 'gate-title' }, gate(model)),
+      h('section', { class: 'subject', 'aria-labelledby': 'subject-title' }, compared(model)),
+    ),
+  )
+}
+
+function figures(model: ReportModel): Element {
+  const differ = model.findings
+    .filter((finding) => finding.mismatch !== 'LATENCY_SPIKE')
+    .reduce((sum, finding) => sum + finding.count, 0)
+  const uncompared = total(model.uncompared)
+  const p95 = model.latency.overall?.p95
+  const figure = (label: string, value: string, note: string) =>
+    h('div', null, h('dt', null, label), h('dd', null, h('strong', null, value), h('span', null, note)))
+  return h(
+    'dl',
+    { class: 'figures' },
+    figure('Statements compared', count(model.compared), `in ${duration(model.after.elapsedMs)} of replay`),
+    figure('Answered differently', count(differ), model.compared > 0 ? percent(Math.min(1, differ / model.compared)) : '—'),
+    figure(
+      'Latency, p95',
+      p95 ? ratio(p95.ratio) : '—',
+      p95 ? `${milliseconds(p95.beforeMs)} → ${milliseconds(p95.afterMs)}` : 'not measured',
+    ),
+    figure('Not compared', count(uncompared), uncompared > 0 ? 'reasons under Trust' : 'nothing left out'),
+  )
+}
+
+function compared(model: ReportModel): Child {
+  const run = (side: Side) => [
+    h('strong', null, captured(side.target)),
+    h('br'),
+    h(
+      'span',
+      { class: 'quiet' },
+      `${side.role} run, ${count(side.statements)} statements in ${duration(side.elapsedMs)}, ${count(side.errors)} answered with an error`,
+    ),
+  ]
+  const rows: [Child, Child][] = [
+    [h('span', { class: 'tag before' }, 'V1'), run(model.before)],
+    [h('span', { class: 'tag after' }, 'V2'), run(model.after)],
+    ...(model.noise ? [['Noise', run(model.noise)] as [Child, Child]] : []),
+    [
+      'Recording',
+      [h('code', null, captured(model.recording.path)), h('br'), h('span', { class: 'quiet' }, instant(model.recording.recordedAtMs))],
+    ],
+    ['Compared', [instant(model.comparedAtMs), h('br'), h('span', { class: 'quiet' }, captured(model.madeBy))]],
+    ['Diff', h('code', null, captured(model.diffPath))],
+  ]
+  return [
+    h('h2', { id: 'subject-title' }, 'What was compared'),
+    h(
+      'dl',
+      { class: 'subject-list' },
+      rows.map(([term, detail]) => h('div', null, h('dt', null, term), h('dd', null, detail))),
+    ),
+  ]
+}
+
+function gate(model: ReportModel): Child {
+  const lines = [...model.gate.lines].sort((a, b) => rank(a) - rank(b))
+  const failing = lines.filter((line) => line.outcome === 'fail').length
+  return [
+    h('h2', { id: 'gate-title' }, 'The gate'),
+    h(
+      'p',
+      { class: 'quiet' },
+      failing === 0 ? `All ${lines.length} checks hold.` : `${failing} of ${lines.length} checks fail.`,
+    ),
+    h(
+      'table',
+      { class: 'gate-table' },
+      h('caption', { class: 'visually-hidden' }, 'Every check of the gate with its limit and the measured value'),
+      h(
+        'thead',
+        null,
+        h(
+          'tr',
+          null,
+          h('th', { scope: 'col' }, 'Check'),
+          h('th', { scope: 'col', class: 'number' }, 'Allowed'),
+          h('th', { scope: 'col', class: 'number' }, 'Actual'),
+        ),
+      ),
+      h('tbody', null, lines.map(gateRow)),
+    ),
+    overrides(model),
+  ]
+}
+
+const OUTCOME_RANK = { fail: 0, pass: 1, 'not judged': 2 } as const
+const GROUP_RANK = { differences: 0, latency: 1, trust: 2 } as const
+
+function rank(line: GateLine): number {
+  return OUTCOME_RANK[line.outcome] * 10 + GROUP_RANK[line.group]
+}
+
+function gateRow(line: GateLine): Element {
+  const outcome = line.outcome.replace(' ', '-')
+  return h(
+    'tr',
+    { class: `outcome-${outcome}` },
+    h(
+      'th',
+      { scope: 'row' },
+      h('span', { class: 'outcome' }, line.outcome === 'not judged' ? 'not judged' : line.outcome),
+      h('span', { class: 'check' }, line.title),
+      line.outcome === 'pass' ? null : h('span', { class: 'explanation' }, captured(line.explanation), blame(line)),
+    ),
+    h('td', { class: 'number' }, `${line.bound === 'max' ? '≤' : '≥'} ${quantity(line.threshold, line.unit)}`),
+    h('td', { class: 'number actual' }, line.actual === null ? '—' : quantity(line.actual, line.unit)),
+  )
+}
+
+const BLAMED_MAX = 4
+
+/** Links from a failing line to the query shapes that made it fail. */
+function blame(line: GateLine): Child {
+  if (line.group !== 'latency' || line.fingerprints.length === 0) return null
+  const shown = line.fingerprints.slice(0, BLAMED_MAX)
+  return [
+    ' ',
+    shown.map((fingerprint, i) => [
+      i > 0 ? ', ' : '',
+      h('a', { href: `#${anchor('query', fingerprint)}` }, captured(fingerprint.slice(0, 8))),
+    ]),
+    line.fingerprints.length > BLAMED_MAX ? ` and ${line.fingerprints.length - BLAMED_MAX} more` : '',
+  ]
+}
+
+function overrides(model: ReportModel): Child {
+  if (model.gate.overrides.length === 0) return null
+  const state = { applied: 'in force until', unused: 'not needed; until', expired: 'expired on' } as const
+  return [
+    h('h3', null, 'Known differences'),
+    h(
+      'ul',
+      { class: 'overrides' },
+      model.gate.overrides.map((one) =>
+        h(
+          'li',
+          { class: one.state },
+          h('a', { href: `#${anchor('query', one.query)}` }, one.query.slice(0, 8)),
+          ' ',
+          captured(one.reason),
+          h('span', { class: 'quiet' }, ` ${state[one.state]} ${one.until}`),
+        ),
+      ),
+    ),
+  ]
+}
+
+export function quantity(value: number, unit: GateLine['unit']): string {
+  if (!Number.isFinite(value)) return 'any'
+  if (unit === 'count') return count(value)
+  if (unit === 'share') return percent(value)
+  return unit === 'ratio' ? ratio(value) : milliseconds(value)
+}
+
+function total(reasons: Readonly<Record<string, number>>): number {
+  return Object.values(reasons).reduce((sum, one) => sum + one, 0)
+}

@@ -1,0 +1,196 @@
+/**
+ * Two results side by side: which row became which, and which words within a cell changed.
+ *
+ * Goals: pair what belongs together even when rows moved; mark words, or letters where one word was cut or extended;
+ * stay bounded whatever was captured (a megabyte in a cell is one line here). Non-goals: judging; the comparer did.
+ */
+import { type Change, diffArrays, diffChars, diffWordsWithSpace } from 'diff'
+import type { RowDiff } from '../segment/diff.js'
+import type { Row } from '../segment/outcome.js'
+
+/** `=` on both sides, `-` only before, `+` only after, `~` left out: the text says how many characters. */
+export type Mark = readonly [kind: '=' | '-' | '+' | '~', text: string]
+
+/** null is NULL; an empty list is the empty string. */
+export type CellView = readonly Mark[] | null
+
+export type RowPair =
+  | { readonly kind: 'changed'; readonly before: readonly CellView[]; readonly after: readonly CellView[] }
+  | { readonly kind: 'removed'; readonly before: readonly CellView[] }
+  | { readonly kind: 'added'; readonly after: readonly CellView[] }
+
+export type RowsView = {
+  readonly columns: readonly string[]
+  /** Positions of columns in which a paired row differs. */
+  readonly changed: readonly number[]
+  readonly pairs: readonly RowPair[]
+  /** Rows that are equal on both sides, and differing rows beyond the shown ones. */
+  readonly equal: number
+  readonly more: number
+}
+
+export type RowBounds = { readonly rowsMax: number; readonly pairsMax: number }
+
+const DIFF_TIMEOUT_MS = 100
+/** Beyond this a cell is compared by its common beginning and end only. */
+const WORDS_MAX_CHARACTERS = 8_000
+const SAME_SHOWN_MAX = 96
+const CHANGED_SHOWN_MAX = 240
+
+export function viewRows(rows: RowDiff, bounds: RowBounds = { rowsMax: 200, pairsMax: 12 }): RowsView {
+  const before = rows.before.slice(0, bounds.rowsMax)
+  const after = rows.after.slice(0, bounds.rowsMax)
+  const { pairs, equal } = pairRows(before, after)
+  const changed = new Set<number>()
+  for (const [a, b] of pairs) {
+    if (!a || !b) continue
+    for (let i = 0; i < Math.max(a.length, b.length); i += 1) if (a[i] !== b[i]) changed.add(i)
+  }
+  return {
+    columns: rows.columns,
+    changed: [...changed].sort((x, y) => x - y),
+    pairs: pairs.slice(0, bounds.pairsMax).map(([a, b]) => viewPair(a, b)),
+    equal,
+    more:
+      Math.max(0, pairs.length - bounds.pairsMax) +
+      Math.max(rows.before.length - before.length, rows.after.length - after.length),
+  }
+}
+
+type Pair = readonly [before: Row | null, after: Row | null]
+
+/** Equal rows first (they may have moved), then, between them, the rows that share most cells. */
+function pairRows(before: readonly Row[], after: readonly Row[]): { pairs: Pair[]; equal: number } {
+  const comparator = (a: Row, b: Row) => a.length === b.length && a.every((cell, i) => cell === b[i])
+  const changes = diffArrays([...before], [...after], { comparator, timeout: DIFF_TIMEOUT_MS })
+  if (!changes) return { pairs: pairAlike(before, after), equal: 0 }
+  const pairs: Pair[] = []
+  let equal = 0
+  let removed: readonly Row[] = []
+  for (const change of [...changes, null]) {
+    if (change?.removed) {
+      removed = [...removed, ...change.value]
+      continue
+    }
+    if (change?.added) {
+      pairs.push(...pairAlike(removed, change.value))
+      removed = []
+      continue
+    }
+    pairs.push(...removed.map((row): Pair => [row, null]))
+    removed = []
+    equal += change?.value.length ?? 0
+  }
+  return { pairs, equal }
+}
+
+function pairAlike(removed: readonly Row[], added: readonly Row[]): Pair[] {
+  const free = new Set(added.keys())
+  const pairs: Pair[] = []
+  for (const row of removed) {
+    let best: number | null = null
+    let bestShared = 0
+    for (const i of free) {
+      const shared = sharedCells(row, added[i] ?? [])
+      if (shared > bestShared || (best === null && removed.length === added.length && shared === bestShared)) {
+        best = i
+        bestShared = shared
+      }
+    }
+    if (best === null) {
+      pairs.push([row, null])
+    } else {
+      free.delete(best)
+      pairs.push([row, added[best] ?? null])
+    }
+  }
+  for (const i of free) pairs.push([null, added[i] ?? null])
+  return pairs
+}
+
+/** The first column counts double: it usually is the key. */
+function sharedCells(a: Row, b: Row): number {
+  let shared = 0
+  for (let i = 0; i < Math.min(a.length, b.length); i += 1) if (a[i] === b[i]) shared += i === 0 ? 2 : 1
+  return shared
+}
+
+function viewPair(before: Row | null, after: Row | null): RowPair {
+  if (before && after) {
+    const width = Math.max(before.length, after.length)
+    const cells = Array.from({ length: width }, (_, i) => markCell(before[i] ?? null, after[i] ?? null))
+    return { kind: 'changed', before: cells.map((cell) => cell.before), after: cells.map((cell) => cell.after) }
+  }
+  const whole = (row: Row) => row.map((cell): CellView => (cell === null ? null : shorten([['=', cell]])))
+  return before ? { kind: 'removed', before: whole(before) } : { kind: 'added', after: whole(after ?? []) }
+}
+
+/** One cell of both sides. NULL against a value marks the whole value. */
+export function markCell(before: string | null, after: string | null): { before: CellView; after: CellView } {
+  if (before === null || after === null) {
+    return {
+      before: before === null ? null : shorten([[after === before ? '=' : '-', before]]),
+      after: after === null ? null : shorten([[after === before ? '=' : '+', after]]),
+    }
+  }
+  const marks = before === after ? [['=', before] as Mark] : marksOf(before, after)
+  return {
+    before: shorten(marks.filter(([kind]) => kind !== '+')),
+    after: shorten(marks.filter(([kind]) => kind !== '-')),
+  }
+}
+
+function marksOf(before: string, after: string): Mark[] {
+  if (before.length + after.length > WORDS_MAX_CHARACTERS) return marksOfEnds(before, after)
+  const words = diffWordsWithSpace(before, after, { timeout: DIFF_TIMEOUT_MS })
+  if (words && kept(words) > 0) return words.map(toMark)
+  // One word against another (a value cut short, a suffix lost): letters say more, if enough of them are the same.
+  const letters = diffChars(before, after, { timeout: DIFF_TIMEOUT_MS })
+  if (letters && letters.length <= 5 && kept(letters) * 2 >= Math.min(before.length, after.length)) {
+    return letters.map(toMark)
+  }
+  return [
+    ['-', before],
+    ['+', after],
+  ]
+}
+
+/** Characters that are the same on both sides, blanks aside. */
+function kept(changes: readonly Change[]): number {
+  return changes.reduce((sum, change) => sum + (change.added || change.removed ? 0 : change.value.trim().length), 0)
+}
+
+function toMark(change: Change): Mark {
+  return [change.added ? '+' : change.removed ? '-' : '=', change.value]
+}
+
+function marksOfEnds(before: string, after: string): Mark[] {
+  const shorter = Math.min(before.length, after.length)
+  let head = 0
+  while (head < shorter && before[head] === after[head]) head += 1
+  let tail = 0
+  while (tail < shorter - head && before.at(-1 - tail) === after.at(-1 - tail)) tail += 1
+  const marks: Mark[] = [
+    ['=', before.slice(0, head)],
+    ['-', before.slice(head, before.length - tail)],
+    ['+', after.slice(head, after.length - tail)],
+    ['=', tail > 0 ? before.slice(-tail) : ''],
+  ]
+  return marks.filter(([, text]) => text !== '')
+}
+
+/** Leaves the middle out of long stretches, so that what changed stays in sight. */
+function shorten(marks: readonly Mark[]): Mark[] {
+  return marks.flatMap((mark): Mark[] => {
+    const [kind, text] = mark
+    const max = kind === '=' && marks.length > 1 ? SAME_SHOWN_MAX : CHANGED_SHOWN_MAX
+    if (text === '') return []
+    if (text.length <= max + 16) return [mark]
+    const half = Math.floor(max / 2)
+    return [
+      [kind, text.slice(0, half)],
+      ['~', String(text.length - 2 * half)],
+      [kind, text.slice(text.length - half)],
+    ]
+  })
+}

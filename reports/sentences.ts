@@ -1,0 +1,95 @@
+/**
+ * The verdict in words: one line, and one sentence for each reason. A person signs on these, so they claim no more than
+ * was measured.
+ */
+import { count, counted, percent, ratio } from './format.js'
+import type { GateLine } from './gate.js'
+import type { ReportFinding, ReportModel } from './model.js'
+
+const CAUSES_NAMED = 5
+
+type Body = Omit<ReportModel, 'headline' | 'why'>
+
+export function explainVerdict(body: Body): Pick<ReportModel, 'headline' | 'why'> {
+  if (body.verdict === 'INVALID') return explainInvalid(body)
+  return body.verdict === 'FAIL' ? explainFail(body) : explainPass(body)
+}
+
+function explainInvalid(body: Body): Pick<ReportModel, 'headline' | 'why'> {
+  const failing = failingLines(body)
+  const own = failing.filter((line) => line.group === 'trust')
+  const other = failing.length - own.length
+  return {
+    headline: 'No verdict on V2: this rehearsal cannot vouch for its own measurement.',
+    why: [
+      ...(body.invalid.length > 0 ? body.invalid.map(sentence) : []),
+      ...own.filter((line) => line.id !== 'trust.measurement').map((line) => `${line.title}: ${line.explanation}`),
+      ...(other > 0
+        ? [`Beyond that, ${counted(other, 'check')} on V2 itself ${other === 1 ? 'fails' : 'fail'}; do not read ${other === 1 ? 'it' : 'them'} as facts yet.`]
+        : []),
+    ],
+  }
+}
+
+function explainFail(body: Body): Pick<ReportModel, 'headline' | 'why'> {
+  const findings = body.findings.filter((finding) => finding.standing.state === 'fails')
+  const slower = failingLines(body).filter((line) => line.group === 'latency')
+  const parts = [
+    ...(findings.length > 0 ? [counted(findings.length, 'finding') + ' beyond what the gate allows'] : []),
+    ...(slower.length > 0 ? ['latency above its limit'] : []),
+  ]
+  const rest = findings.length - CAUSES_NAMED
+  return {
+    headline: `V2 is not ready: ${parts.length > 0 ? parts.join(', and ') : 'more differences than the gate allows'}.`,
+    why: [
+      ...findings.slice(0, CAUSES_NAMED).map(causeSentence),
+      ...(rest > 0 ? [`${counted(rest, 'further finding')} below.`] : []),
+      ...slower.map((line) => `${line.title}: ${line.explanation}`),
+    ],
+  }
+}
+
+function explainPass(body: Body): Pick<ReportModel, 'headline' | 'why'> {
+  const known = body.findings.filter((finding) => finding.standing.state === 'known').length
+  const tolerated = body.findings.filter((finding) => finding.standing.state === 'tolerated').length
+  const excused = total(body.excused)
+  const differ = known + tolerated > 0
+  return {
+    headline: differ
+      ? `V2 passes: every difference in ${count(body.compared)} statements is within what the gate allows.`
+      : `V2 answered all ${count(body.compared)} compared statements as V1 did.`,
+    why: [
+      ...(tolerated > 0 ? [`${counted(tolerated, 'finding')} within the gate's limits.`] : []),
+      ...(known > 0 ? [`${counted(known, 'known difference')}, allowed by name until a set day.`] : []),
+      latencySentence(body),
+      excused > 0
+        ? `${counted(excused, 'statement')} differed for a reason that is not V2's (${percent(excused / Math.max(1, body.compared))}); Trust lists each reason.`
+        : 'No difference had to be excused.',
+    ],
+  }
+}
+
+function latencySentence(body: Body): string {
+  const overall = body.latency.overall
+  if (!overall) return 'Latency was not measured.'
+  const { p50, p95 } = overall
+  return `Latency over all statements: p50 ${ratio(p50.ratio)}, p95 ${ratio(p95.ratio)} of V1's.`
+}
+
+function causeSentence(finding: ReportFinding): string {
+  const shapes = counted(finding.fingerprints.length, 'query shape')
+  return `${sentence(finding.cause).replace(/\.$/, '')} (${counted(finding.count, 'statement')}, ${shapes}).`
+}
+
+/** A cause begins with a column's name as often as not, so its case is left alone. */
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`
+}
+
+function failingLines(body: Body): readonly GateLine[] {
+  return body.gate.lines.filter((line) => line.outcome === 'fail')
+}
+
+function total(reasons: Readonly<Record<string, number>>): number {
+  return Object.values(reasons).reduce((sum, one) => sum + one, 0)
+}

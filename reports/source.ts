@@ -1,0 +1,12 @@
+/**
+ * What the reports need of a diff. The reader of segment/ fits it; so does a plain object, which is what the tests use.
+ */
+import type { DiffFacts, Discrepancy, Finding, LatencyRow } from '../segment/diff.js'
+
+export type DiffSource = {
+  readonly facts: DiffFacts
+  findings(): Iterable<Finding>
+  latency(): Iterable<LatencyRow>
+  /** Of one finding, in the order of the recording; there may be more than fit in memory. */
+  discrepancies(filter?: { readonly findingId?: string; readonly limit?: number }): Iterable<Discrepancy>
+}

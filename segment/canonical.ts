@@ -1,0 +1,46 @@
+/**
+ * Canonical values: the one text that all equal values of a type share, so that values compare as text, are hashed as bytes, and a
+ * change of type alone (int4 to int8, varchar to text, char(n) padding, json to jsonb, numeric(10,2) to numeric) is no difference.
+ *
+ * Pure functions of type and text. For most types PostgreSQL's own text is canonical already; what is not understood stays as it
+ * is, which can only make equal values look different, never the other way round. Types of the user's own are compared by their
+ * text: their oids differ from database to database.
+ *
+ * Intervals keep PostgreSQL's three fields apart: `1 mon` and `30 days` are equal to `=`, but no client sees the same.
+ */
+import { mapArrayLiteral } from './values/array-literal.js'
+import { canonicalBytea } from './values/canonical-bytea.js'
+import { canonicalJson } from './values/canonical-json.js'
+import { canonicalNumber } from './values/canonical-number.js'
+import { canonicalTimestamptz } from './values/canonical-time.js'
+import { ELEMENT_OF, OID } from './values/oids.js'
+
+type Canonicalizer = (text: string) => string
+
+const SCALARS: ReadonlyMap<number, Canonicalizer> = new Map<number, Canonicalizer>([
+  [OID.numeric, canonicalNumber],
+  [OID.float4, canonicalNumber],
+  [OID.float8, canonicalNumber],
+  [OID.timestamptz, canonicalTimestamptz],
+  [OID.json, canonicalJson],
+  [OID.jsonb, canonicalJson],
+  [OID.bytea, canonicalBytea],
+  [OID.bpchar, (text) => text.replace(/ +$/, '')],
+])
+
+const ALL: ReadonlyMap<number, Canonicalizer> = new Map([
+  ...SCALARS,
+  ...[...ELEMENT_OF].flatMap(([array, element]): [number, Canonicalizer][] => {
+    const canonical = SCALARS.get(element)
+    return canonical === undefined ? [] : [[array, (text) => mapArrayLiteral(text, canonical) ?? text]]
+  }),
+])
+
+/** What makes a type's text canonical; undefined where PostgreSQL's text is. */
+export function canonicalizerOf(typeOid: number): Canonicalizer | undefined {
+  return ALL.get(typeOid)
+}
+
+export function canonicalText(typeOid: number, text: string): string {
+  return ALL.get(typeOid)?.(text) ?? text
+}

@@ -1,0 +1,115 @@
+/**
+ * Dictionaries: what repeats (column sets, message shapes, texts) is kept once per file and named by a number.
+ *
+ * After a failed batch the file has forgotten entries that memory still knows: reload() makes both agree again.
+ */
+
+import type { Db, Insert } from './sqlite.js'
+import type { SafeSql } from './statement.js'
+
+/** The writing side, for plain data: equal JSON is the same entry. */
+export class JsonDictionary<T extends object> {
+  readonly #db: Db
+  readonly #table: string
+  readonly #insert: Insert
+  #byJson = new Map<string, number>()
+  /** Callers pass the same array again and again; then not even the JSON is made. */
+  #byIdentity = new WeakMap<T, number>()
+
+  constructor(db: Db, table: string) {
+    this.#db = db
+    this.#table = table
+    this.#insert = db.prepare<unknown[]>(`INSERT INTO ${table} (id, value) VALUES (?, ?)`)
+  }
+
+  id(value: T): number {
+    const known = this.#byIdentity.get(value)
+    if (known !== undefined) return known
+    const json = JSON.stringify(value)
+    let id = this.#byJson.get(json)
+    if (id === undefined) {
+      id = this.#byJson.size + 1
+      this.#insert.run(id, json)
+      this.#byJson.set(json, id)
+    }
+    this.#byIdentity.set(value, id)
+    return id
+  }
+
+  reload(): void {
+    this.#byIdentity = new WeakMap()
+    const rows = this.#db.prepare<[], [number, string]>(`SELECT id, value FROM ${this.#table}`).raw().all()
+    this.#byJson = new Map(rows.map(([id, json]) => [json, id]))
+  }
+}
+
+/** The reading side: entries are parsed when first met. */
+export class JsonLookup<T> {
+  readonly #get: (id: number) => string | undefined
+  readonly #known = new Map<number, T>()
+
+  constructor(db: Db, table: string) {
+    const statement = db.prepare<[number], string>(`SELECT value FROM ${table} WHERE id = ?`).pluck()
+    this.#get = (id) => statement.get(id)
+  }
+
+  value(id: number): T {
+    const known = this.#known.get(id)
+    if (known !== undefined) return known
+    const json = this.#get(id)
+    if (json === undefined) throw new Error(`dictionary entry ${id} is missing`)
+    const value = JSON.parse(json) as T
+    this.#known.set(id, value)
+    return value
+  }
+}
+
+export type Text = { readonly sql: SafeSql; readonly fingerprint: string }
+
+/** Texts with their fingerprints. */
+export class TextDictionary {
+  readonly #db: Db
+  readonly #insert: Insert
+  #bySql = new Map<string, { id: number; fingerprint: string }>()
+  #count = 0
+
+  constructor(db: Db) {
+    this.#db = db
+    this.#insert = db.prepare<unknown[]>('INSERT INTO texts (id, sql, fingerprint) VALUES (?, ?, ?)')
+  }
+
+  id(sql: SafeSql, fingerprint: string): number {
+    const known = this.#bySql.get(sql)
+    if (known !== undefined && known.fingerprint === fingerprint) return known.id
+    this.#count += 1
+    this.#insert.run(this.#count, sql, fingerprint)
+    this.#bySql.set(sql, { id: this.#count, fingerprint })
+    return this.#count
+  }
+
+  reload(): void {
+    const rows = this.#db.prepare<[], [number, string, string]>('SELECT id, sql, fingerprint FROM texts').raw().all()
+    this.#bySql = new Map(rows.map(([id, sql, fingerprint]) => [sql, { id, fingerprint }]))
+    this.#count = rows.length
+  }
+}
+
+export class TextLookup {
+  readonly #get: (id: number) => [string, string] | undefined
+  readonly #known = new Map<number, Text>()
+
+  constructor(db: Db) {
+    const statement = db.prepare<[number], [string, string]>('SELECT sql, fingerprint FROM texts WHERE id = ?').raw()
+    this.#get = (id) => statement.get(id)
+  }
+
+  value(id: number): Text {
+    const known = this.#known.get(id)
+    if (known !== undefined) return known
+    const row = this.#get(id)
+    if (row === undefined) throw new Error(`text ${id} is missing`)
+    const value = { sql: row[0] as SafeSql, fingerprint: row[1] }
+    this.#known.set(id, value)
+    return value
+  }
+}

@@ -1,0 +1,222 @@
+/**
+ * A run on disk: one SQLite file with an outcome per statement.
+ *
+ * The writer lives in one thread and takes rows as objects, or as the buffers that encodeRunRows makes in the replay's workers. It
+ * grows as `PATH.open` and gets its name when it is complete; a run that was interrupted is never mistaken for a whole one.
+ */
+import { existsSync } from 'node:fs'
+import { EXIT, HarnessError } from '../base/errors.js'
+import { claimFile } from './files.js'
+import {
+  COLUMN_SETS_SCHEMA,
+  OUTCOME_COLUMNS,
+  OUTCOME_SCHEMA,
+  OutcomeDecoder,
+  OutcomeEncoder,
+} from './outcome-columns.js'
+import { type MappedValue, RUN_FORMAT_VERSION, type RunFacts, type RunRow, type SkippedStatement } from './run.js'
+import { decodeRunRows } from './run-codec.js'
+import type { RunSource } from './run-source.js'
+import { createDb, type Db, type Insert, type Kind, openDb, sealDb } from './sqlite.js'
+
+const RUN: Kind = {
+  noun: 'run',
+  applicationId: 0x70677252, // pgrR
+  formatVersion: RUN_FORMAT_VERSION,
+  tooNewCode: 'RUN_TOO_NEW',
+  damagedCode: 'RUN_DAMAGED',
+  notOneCode: 'NOT_A_RUN',
+}
+
+/** Order matters: writer and reader go by position. */
+const ROW_COLUMNS = [
+  'seq',
+  'due_us',
+  'sent_us',
+  'done_us',
+  'wait_order_us',
+  'wait_session_us',
+  'wait_worker_us',
+  'order_relaxed',
+  ...OUTCOME_COLUMNS,
+] as const
+
+const OUTCOME_AT = ROW_COLUMNS.indexOf('error')
+
+const RUN_SCHEMA = `
+CREATE TABLE facts (value TEXT NOT NULL);
+${COLUMN_SETS_SCHEMA}
+CREATE TABLE outcomes (
+  seq INTEGER PRIMARY KEY,
+  due_us INTEGER NOT NULL,
+  sent_us INTEGER NOT NULL,
+  done_us INTEGER NOT NULL,
+  wait_order_us INTEGER NOT NULL,
+  wait_session_us INTEGER NOT NULL,
+  wait_worker_us INTEGER NOT NULL,
+  order_relaxed INTEGER NOT NULL,${OUTCOME_SCHEMA}
+);
+CREATE TABLE skipped (seq INTEGER PRIMARY KEY, reason TEXT NOT NULL);
+CREATE TABLE mapped (id INTEGER PRIMARY KEY, domain TEXT NOT NULL, recorded TEXT NOT NULL, actual TEXT NOT NULL);
+`
+
+export function createRun(path: string, options: { readonly force?: boolean } = {}): RunWriter {
+  claimFile(path, options.force ?? false)
+  return new RunWriter(path)
+}
+
+export class RunWriter {
+  readonly path: string
+  readonly #openPath: string
+  readonly #db: Db
+  readonly #outcomes: OutcomeEncoder
+  readonly #insertRow: Insert
+  readonly #insertSkipped: Insert
+  readonly #insertMapped: Insert
+
+  constructor(path: string) {
+    this.path = path
+    this.#openPath = `${path}.open`
+    this.#db = createDb(this.#openPath, RUN, RUN_SCHEMA)
+    this.#outcomes = new OutcomeEncoder(this.#db)
+    const places = ROW_COLUMNS.map(() => '?').join(', ')
+    this.#insertRow = this.#db.prepare(`INSERT INTO outcomes (${ROW_COLUMNS.join(', ')}) VALUES (${places})`)
+    this.#insertSkipped = this.#db.prepare('INSERT OR IGNORE INTO skipped (seq, reason) VALUES (?, ?)')
+    this.#insertMapped = this.#db.prepare('INSERT INTO mapped (domain, recorded, actual) VALUES (?, ?, ?)')
+  }
+
+  /** In any order of seq; each seq once. */
+  write(rows: readonly RunRow[]): void {
+    this.#atomically(() => {
+      for (const row of rows) this.#insertRow.run(this.#cellsOf(row))
+    })
+  }
+
+  writeEncoded(buffer: ArrayBuffer): void {
+    this.write(decodeRunRows(buffer))
+  }
+
+  skip(statements: readonly SkippedStatement[]): void {
+    this.#atomically(() => {
+      for (const { seq, reason } of statements) this.#insertSkipped.run(seq, reason)
+    })
+  }
+
+  mapped(values: readonly MappedValue[]): void {
+    this.#atomically(() => {
+      for (const { domain, recorded, actual } of values) this.#insertMapped.run(domain, recorded, actual)
+    })
+  }
+
+  /** The facts are known when the replay is over; the file gets its name here. */
+  close(facts: RunFacts): void {
+    this.#db.prepare<unknown[]>('INSERT INTO facts VALUES (?)').run(JSON.stringify(facts))
+    sealDb(this.#db, this.#openPath, this.path)
+  }
+
+  /** Gives up: the unfinished file stays as `PATH.open`. */
+  abandon(): void {
+    this.#db.close()
+  }
+
+  #cellsOf(row: RunRow): unknown[] {
+    const { timing } = row
+    return [
+      row.seq,
+      timing.dueUs,
+      timing.sentUs,
+      timing.doneUs,
+      timing.waitOrderUs,
+      timing.waitSessionUs,
+      timing.waitWorkerUs,
+      row.orderRelaxed ? 1 : 0,
+      ...this.#outcomes.cellsOf(row.outcome),
+    ]
+  }
+
+  #atomically(write: () => void): void {
+    try {
+      this.#db.exec('BEGIN IMMEDIATE')
+      write()
+      this.#db.exec('COMMIT')
+    } catch (error) {
+      if (this.#db.inTransaction) this.#db.exec('ROLLBACK')
+      this.#outcomes.reload()
+      throw error
+    }
+  }
+}
+
+export function openRun(path: string): RunReader {
+  if (!existsSync(path)) {
+    const interrupted = existsSync(`${path}.open`)
+    throw new HarnessError({
+      code: 'RUN_MISSING',
+      message: `there is no run at ${path}`,
+      ...(interrupted ? { detail: 'a replay to that path was interrupted; what it left is not a whole run.' } : {}),
+      hint: interrupted ? 'Replay again.' : 'Check the path; `pgrehearse replay … --out` makes a run.',
+      exit: EXIT.usage,
+    })
+  }
+  return new RunReader(openDb(path, RUN))
+}
+
+export class RunReader implements RunSource {
+  readonly facts: RunFacts
+  readonly count: number
+  readonly #db: Db
+  readonly #outcomes: OutcomeDecoder
+
+  constructor(db: Db) {
+    this.#db = db
+    this.facts = JSON.parse(db.prepare<[], string>('SELECT value FROM facts').pluck().get() ?? 'null') as RunFacts
+    this.count = db.prepare<[], number>('SELECT count(*) FROM outcomes').pluck().get() ?? 0
+    this.#outcomes = new OutcomeDecoder(db)
+  }
+
+  *rows(fromSeq = 0): Generator<RunRow> {
+    const select = this.#db
+      .prepare<[number], unknown[]>(`SELECT ${ROW_COLUMNS.join(', ')} FROM outcomes WHERE seq >= ? ORDER BY seq`)
+      .raw()
+    for (const row of select.iterate(fromSeq)) yield this.#rowOf(row)
+  }
+
+  row(seq: number): RunRow | undefined {
+    const row = this.#db
+      .prepare<[number], unknown[]>(`SELECT ${ROW_COLUMNS.join(', ')} FROM outcomes WHERE seq = ?`)
+      .raw()
+      .get(seq)
+    return row === undefined ? undefined : this.#rowOf(row)
+  }
+
+  mapped(): Iterable<MappedValue> {
+    return this.#db.prepare<[], MappedValue>('SELECT domain, recorded, actual FROM mapped ORDER BY id').iterate()
+  }
+
+  skipped(): Iterable<SkippedStatement> {
+    return this.#db.prepare<[], SkippedStatement>('SELECT seq, reason FROM skipped ORDER BY seq').iterate()
+  }
+
+  close(): void {
+    this.#db.close()
+  }
+
+  #rowOf(row: readonly unknown[]): RunRow {
+    const [seq, dueUs, sentUs, doneUs, waitOrderUs, waitSessionUs, waitWorkerUs, relaxed] = row as number[] as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ]
+    return {
+      seq,
+      timing: { dueUs, sentUs, doneUs, waitOrderUs, waitSessionUs, waitWorkerUs },
+      outcome: this.#outcomes.outcomeOf(row, OUTCOME_AT),
+      orderRelaxed: relaxed === 1,
+    }
+  }
+}

@@ -1,0 +1,192 @@
+/**
+ * One segment, read. Sealed ones are plain files; the unsealed tail of a crash (or of a recording that still runs) is read
+ * through its WAL, in place, without changing it.
+ */
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { HarnessError } from '../base/errors.js'
+import { JsonLookup, TextLookup } from './dictionary.js'
+import type { Ledger } from './ledger.js'
+import type { Outcome } from './outcome.js'
+import { OutcomeDecoder } from './outcome-columns.js'
+import { unpackBytes } from './pack.js'
+import { SEGMENT, STATEMENT_COLUMNS } from './segment-schema.js'
+import type { Incident, Shape } from './segment-writer.js'
+import { type Db, openDb } from './sqlite.js'
+import type { Session, SessionEvent, Statement, TransactionScope } from './statement.js'
+
+export type RecordedStatement = Statement & { readonly scope: TransactionScope }
+
+export type StatementHead = {
+  readonly seq: number
+  readonly session: number
+  readonly ordinal: number
+  readonly transaction: number
+  readonly part: number
+  readonly sentUs: number
+  readonly doneUs: number
+  readonly scope: TransactionScope
+  readonly failed: boolean
+  readonly sql: Statement['sql']
+  readonly fingerprint: string
+}
+
+const HEAD_COLUMNS = 'seq, session, ordinal, txn, part, sent_us, done_us, text_id, read_write, error IS NOT NULL'
+type HeadCells = [number, number, number, number, number, number, number, number, number, number]
+
+const OUTCOME_AT = STATEMENT_COLUMNS.indexOf('error')
+
+type StatementCells = [
+  seq: number,
+  session: number,
+  ordinal: number,
+  transaction: number,
+  part: number,
+  sentUs: number,
+  doneUs: number,
+  textId: number,
+  shapeId: number,
+  readWrite: number,
+  parameters: string | null,
+  bind: Buffer | null,
+  copy: Buffer | null,
+  unreplayable: string | null,
+]
+
+export class SegmentReader {
+  readonly #db: Db
+  readonly #texts: TextLookup
+  readonly #shapes: JsonLookup<Shape>
+  readonly #outcomes: OutcomeDecoder
+  readonly #dispose: () => void
+
+  constructor(db: Db, dispose: () => void = () => {}) {
+    this.#db = db
+    this.#dispose = dispose
+    this.#texts = new TextLookup(db)
+    this.#shapes = new JsonLookup(db, 'shapes')
+    this.#outcomes = new OutcomeDecoder(db)
+  }
+
+  *statements(fromSeq = 0): Generator<RecordedStatement> {
+    const select = this.#db
+      .prepare<[number], unknown[]>(
+        `SELECT ${STATEMENT_COLUMNS.join(', ')} FROM statements WHERE seq >= ? ORDER BY seq`,
+      )
+      .raw()
+    for (const row of select.iterate(fromSeq)) yield this.#statementOf(row)
+  }
+
+  statement(seq: number): RecordedStatement | undefined {
+    const row = this.#db
+      .prepare<[number], unknown[]>(`SELECT ${STATEMENT_COLUMNS.join(', ')} FROM statements WHERE seq = ?`)
+      .raw()
+      .get(seq)
+    return row === undefined ? undefined : this.#statementOf(row)
+  }
+
+  *heads(): Generator<StatementHead> {
+    const select = this.#db.prepare<[], HeadCells>(`SELECT ${HEAD_COLUMNS} FROM statements ORDER BY seq`).raw()
+    for (const row of select.iterate()) {
+      const [seq, session, ordinal, transaction, part, sentUs, doneUs, textId, readWrite, failed] = row
+      const { sql, fingerprint } = this.#texts.value(textId)
+      const scope = scopeOf(readWrite)
+      yield { seq, session, ordinal, transaction, part, sentUs, doneUs, scope, failed: failed === 1, sql, fingerprint }
+    }
+  }
+
+  sessions(): Session[] {
+    const rows = this.#db.prepare<[], string>('SELECT value FROM sessions ORDER BY session').pluck().all()
+    return rows.map((json) => JSON.parse(json) as Session)
+  }
+
+  *events(): Generator<SessionEvent> {
+    const select = this.#db
+      .prepare<[], [number, number, SessionEvent['kind'], string]>(
+        'SELECT session, at_us, kind, detail FROM events ORDER BY at_us, id',
+      )
+      .raw()
+    for (const [session, atUs, kind, detail] of select.iterate()) {
+      yield { session, atUs, kind, detail: JSON.parse(detail) as SessionEvent['detail'] }
+    }
+  }
+
+  incidents(): Incident[] {
+    return this.#db.prepare<[], Incident>('SELECT at_us AS atUs, kind, detail FROM incidents ORDER BY id').all()
+  }
+
+  ledger(): Ledger {
+    return JSON.parse(this.#db.prepare<[], string>('SELECT ledger FROM segment').pluck().get() ?? 'null') as Ledger
+  }
+
+  extent(): { statements: number; seqFirst: number; seqLast: number; sentUsFirst: number; doneUsLast: number } {
+    return this.#db
+      .prepare<[], { statements: number; seqFirst: number; seqLast: number; sentUsFirst: number; doneUsLast: number }>(
+        `SELECT count(*) AS statements, coalesce(min(seq), 0) AS seqFirst, coalesce(max(seq), 0) AS seqLast,
+                coalesce(min(sent_us), 0) AS sentUsFirst, coalesce(max(done_us), 0) AS doneUsLast FROM statements`,
+      )
+      .get()!
+  }
+
+  close(): void {
+    this.#db.close()
+    this.#dispose()
+  }
+
+  #statementOf(row: readonly unknown[]): RecordedStatement {
+    const [seq, session, ordinal, transaction, part, sentUs, doneUs, textId, shapeId, readWrite, ...rest] =
+      row as unknown as StatementCells
+    const [parameters, bind, copy, unreplayable] = rest
+    const { sql, fingerprint } = this.#texts.value(textId)
+    const { frames, parameterTypes } = this.#shapes.value(shapeId)
+    const outcome: Outcome = this.#outcomes.outcomeOf(row, OUTCOME_AT)
+    return {
+      seq,
+      session,
+      ordinal,
+      transaction,
+      part,
+      sentUs,
+      doneUs,
+      frames,
+      sql,
+      fingerprint,
+      parameters: parameters === null ? [] : (JSON.parse(parameters) as (string | null)[]),
+      parameterTypes,
+      bind,
+      copy: unpackBytes(copy),
+      unreplayable,
+      outcome,
+      scope: scopeOf(readWrite),
+    }
+  }
+}
+
+function scopeOf(readWrite: number): TransactionScope {
+  return readWrite === 0 ? 'READ_ONLY' : 'READ_WRITE'
+}
+
+export function openSegment(path: string): SegmentReader {
+  return new SegmentReader(openDb(path, SEGMENT))
+}
+
+/** Opens an unsealed segment; where its folder cannot be written (SQLite needs its -shm), through a private copy. */
+export function openTail(path: string): SegmentReader {
+  try {
+    return new SegmentReader(openDb(path, SEGMENT))
+  } catch (error) {
+    if (!(error instanceof HarnessError) || error.code !== 'CANNOT_OPEN') throw error
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'pgrehearse-tail-'))
+  const dispose = () => rmSync(folder, { recursive: true, force: true })
+  try {
+    const copy = join(folder, basename(path))
+    copyFileSync(path, copy)
+    if (existsSync(`${path}-wal`)) copyFileSync(`${path}-wal`, `${copy}-wal`)
+    return new SegmentReader(openDb(copy, SEGMENT), dispose)
+  } catch (error) {
+    dispose()
+    throw error
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * One segment while it grows: `NNNNNN.sqlite.open`, until it is sealed as `NNNNNN.sqlite`.
+ *
+ * A batch is one SQLite transaction: after a crash it is there whole or not at all. Dictionaries are per segment, so that each
+ * file can be read alone.
+ */
+import { statSync } from 'node:fs'
+import { basename } from 'node:path'
+import { JsonDictionary, TextDictionary } from './dictionary.js'
+import { sha256OfFile } from './files.js'
+import type { SealedSegment } from './manifest.js'
+import { OutcomeEncoder } from './outcome-columns.js'
+import { packBytes } from './pack.js'
+import { resultSha256Bytes } from './result-sha.js'
+import { SEGMENT, SEGMENT_SCHEMA, STATEMENT_COLUMNS, tracePrefix } from './segment-schema.js'
+import { createDb, type Db, type Insert, sealDb } from './sqlite.js'
+import type { Frame, Session, SessionEvent, Statement, TransactionScope } from './statement.js'
+
+export const OPEN_SUFFIX = '.open'
+
+/** The statements of one transaction, in order. */
+export type RecordedTransaction = {
+  readonly scope: TransactionScope
+  readonly statements: readonly Statement[]
+}
+
+export type Incident = { readonly atUs: number; readonly kind: string; readonly detail: string }
+
+/** What a shape names: the messages of an exchange and the types of its parameters. */
+export type Shape = { readonly frames: readonly Frame[]; readonly parameterTypes: readonly number[] }
+
+export type SegmentOrigin = { readonly recordingId: string; readonly startedAtMs: number }
+
+type Extent = { statements: number; seqFirst: number; seqLast: number; sentUsFirst: number; doneUsLast: number }
+
+const NO_EXTENT: Extent = { statements: 0, seqFirst: 0, seqLast: 0, sentUsFirst: 0, doneUsLast: 0 }
+
+export class SegmentWriter {
+  readonly path: string
+  readonly openedAtMs: number
+  readonly #db: Db
+  readonly #openPath: string
+  readonly #texts: TextDictionary
+  readonly #shapes: JsonDictionary<Shape>
+  readonly #outcomes: OutcomeEncoder
+  readonly #insertStatement: (cells: readonly unknown[]) => void
+  readonly #insertSession: Insert
+  readonly #insertEvent: Insert
+  readonly #insertIncident: Insert
+  readonly #updateLedger: Insert
+  readonly #pageCount: () => number
+  readonly #pageBytes: number
+  #extent: Extent = NO_EXTENT
+  #empty = true
+
+  constructor(path: string, origin: SegmentOrigin, ledgerJson: string, openedAtMs: number) {
+    this.path = path
+    this.openedAtMs = openedAtMs
+    this.#openPath = path + OPEN_SUFFIX
+    const db = createDb(this.#openPath, SEGMENT, SEGMENT_SCHEMA)
+    this.#db = db
+    db.prepare<unknown[]>('INSERT INTO segment VALUES (?, ?, ?, ?)').run(
+      origin.recordingId,
+      tracePrefix(origin.recordingId),
+      origin.startedAtMs,
+      ledgerJson,
+    )
+    this.#texts = new TextDictionary(db)
+    this.#shapes = new JsonDictionary(db, 'shapes')
+    this.#outcomes = new OutcomeEncoder(db)
+    const places = STATEMENT_COLUMNS.map(() => '?').join(', ')
+    const insert = db.prepare<unknown[]>(`INSERT INTO statements (${STATEMENT_COLUMNS.join(', ')}) VALUES (${places})`)
+    this.#insertStatement = (cells) => insert.run(cells)
+    this.#insertSession = db.prepare<unknown[]>('INSERT OR REPLACE INTO sessions (session, value) VALUES (?, ?)')
+    this.#insertEvent = db.prepare<unknown[]>('INSERT INTO events (session, at_us, kind, detail) VALUES (?, ?, ?, ?)')
+    this.#insertIncident = db.prepare<unknown[]>('INSERT INTO incidents (at_us, kind, detail) VALUES (?, ?, ?)')
+    this.#updateLedger = db.prepare<unknown[]>('UPDATE segment SET ledger = ?')
+    const pages = db.prepare<[], number>('PRAGMA page_count').pluck()
+    this.#pageCount = () => pages.get() ?? 0
+    this.#pageBytes = Number(db.pragma('page_size', { simple: true }))
+  }
+
+  /** Nothing in it is worth keeping. */
+  get empty(): boolean {
+    return this.#empty
+  }
+
+  get statements(): number {
+    return this.#extent.statements
+  }
+
+  bytes(): number {
+    return this.#pageCount() * this.#pageBytes
+  }
+
+  write(transactions: readonly RecordedTransaction[], ledgerJson: string): void {
+    this.#atomically(() => {
+      const extent = { ...this.#extent }
+      for (const { scope, statements } of transactions) {
+        const readWrite = scope === 'READ_WRITE' ? 1 : 0
+        for (const statement of statements) {
+          this.#insertStatement(this.#cellsOf(statement, readWrite))
+          extend(extent, statement)
+        }
+      }
+      this.#updateLedger.run(ledgerJson)
+      this.#extent = extent
+    })
+  }
+
+  session(session: Session): void {
+    this.#atomically(() => this.#insertSession.run(session.session, JSON.stringify(session)))
+  }
+
+  event(event: SessionEvent): void {
+    this.#atomically(() => this.#insertEvent.run(event.session, event.atUs, event.kind, JSON.stringify(event.detail)))
+  }
+
+  incident(incident: Incident): void {
+    this.#atomically(() => this.#insertIncident.run(incident.atUs, incident.kind, incident.detail))
+  }
+
+  /** Closes the file and gives it its final name; it never changes again. */
+  seal(ledgerJson: string): SealedSegment {
+    this.#updateLedger.run(ledgerJson)
+    sealDb(this.#db, this.#openPath, this.path)
+    return {
+      file: `segments/${basename(this.path)}`,
+      sha256: sha256OfFile(this.path),
+      bytes: statSync(this.path).size,
+      ...this.#extent,
+    }
+  }
+
+  /** Leaves the file as a crash would: what was committed can be recovered. */
+  abandon(): void {
+    this.#db.close()
+  }
+
+  #cellsOf(statement: Statement, readWrite: number): unknown[] {
+    return [
+      statement.seq,
+      statement.session,
+      statement.ordinal,
+      statement.transaction,
+      statement.part,
+      statement.sentUs,
+      statement.doneUs,
+      this.#texts.id(statement.sql, statement.fingerprint),
+      this.#shapes.id({ frames: statement.frames, parameterTypes: statement.parameterTypes }),
+      readWrite,
+      statement.parameters.length === 0 ? null : JSON.stringify(statement.parameters),
+      statement.bind,
+      packBytes(statement.copy),
+      statement.unreplayable,
+      resultSha256Bytes(statement.outcome),
+      ...this.#outcomes.cellsOf(statement.outcome),
+    ]
+  }
+
+  #atomically(write: () => void): void {
+    const extent = this.#extent
+    try {
+      this.#db.exec('BEGIN IMMEDIATE')
+      write()
+      this.#db.exec('COMMIT')
+      this.#empty = false
+    } catch (error) {
+      // A full disk may already have rolled back by itself.
+      if (this.#db.inTransaction) this.#db.exec('ROLLBACK')
+      this.#extent = extent
+      for (const dictionary of [this.#texts, this.#shapes, this.#outcomes]) dictionary.reload()
+      throw error
+    }
+  }
+}
+
+function extend(extent: Extent, statement: Statement): void {
+  const first = extent.statements === 0
+  extent.statements += 1
+  extent.seqFirst = first ? statement.seq : Math.min(extent.seqFirst, statement.seq)
+  extent.seqLast = Math.max(extent.seqLast, statement.seq)
+  extent.sentUsFirst = first ? statement.sentUs : Math.min(extent.sentUsFirst, statement.sentUs)
+  extent.doneUsLast = Math.max(extent.doneUsLast, statement.doneUs)
+}

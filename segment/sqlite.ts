@@ -1,0 +1,109 @@
+/**
+ * SQLite, the way every format here uses it: WAL while a file grows, one plain file once it is sealed.
+ */
+import Database from 'better-sqlite3'
+import { EXIT, HarnessError } from '../base/errors.js'
+import { createPrivateFile, publish } from './files.js'
+
+export type Db = Database.Database
+export type Insert = Database.Statement<unknown[]>
+
+export type Kind = {
+  /** For messages: `segment`, `run`, `diff`. */
+  readonly noun: string
+  /** Tells our kinds of file apart, for file(1) and for ourselves. */
+  readonly applicationId: number
+  readonly formatVersion: number
+  readonly tooNewCode: string
+  readonly damagedCode: string
+  readonly notOneCode: string
+}
+
+const PAGE_BYTES = 8192
+const BUSY_MS_MAX = 2000
+
+/** A new file, readable by its owner only, with the schema in place. */
+export function createDb(path: string, kind: Kind, schema: string): Db {
+  createPrivateFile(path)
+  const db = new Database(path, { timeout: BUSY_MS_MAX })
+  db.pragma(`page_size = ${PAGE_BYTES}`)
+  db.pragma('journal_mode = WAL')
+  // A killed process loses nothing that was committed; only a power cut may take the last commits, never the order.
+  db.pragma('synchronous = NORMAL')
+  db.pragma(`application_id = ${kind.applicationId}`)
+  db.pragma(`user_version = ${kind.formatVersion}`)
+  db.exec(schema)
+  return db
+}
+
+/** Folds the WAL into the file and closes it: from here on one self-contained file. */
+export function closeAsOneFile(db: Db): void {
+  db.pragma('wal_checkpoint(TRUNCATE)')
+  db.pragma('journal_mode = DELETE')
+  db.close()
+}
+
+export function sealDb(db: Db, openPath: string, finalPath: string): void {
+  closeAsOneFile(db)
+  publish(openPath, finalPath)
+}
+
+/** Opens a sealed file for reading; refuses what is not ours, too new or damaged with an error a person can act on. */
+export function openDb(path: string, kind: Kind): Db {
+  let db: Db | undefined
+  try {
+    db = new Database(path, { readonly: true, fileMustExist: true, timeout: BUSY_MS_MAX })
+    const applicationId = db.pragma('application_id', { simple: true })
+    const version = Number(db.pragma('user_version', { simple: true }))
+    if (applicationId !== kind.applicationId) throw notOne(path, kind)
+    if (version > kind.formatVersion) throw tooNew(path, kind, version)
+    return db
+  } catch (error) {
+    db?.close()
+    if (error instanceof HarnessError) throw error
+    const code = sqliteCode(error)
+    if (code === 'SQLITE_NOTADB') throw notOne(path, kind)
+    if (code.startsWith('SQLITE_CORRUPT')) throw damaged(path, kind, 'its pages are inconsistent', error)
+    throw new HarnessError({
+      code: 'CANNOT_OPEN',
+      message: `cannot open ${path}`,
+      detail: error instanceof Error ? error.message : String(error),
+      hint: 'Check that the path is right and readable.',
+      cause: error,
+    })
+  }
+}
+
+export function sqliteCode(error: unknown): string {
+  return error instanceof Database.SqliteError ? error.code : ''
+}
+
+export function damaged(path: string, kind: Kind, why: string, cause?: unknown): HarnessError {
+  return new HarnessError({
+    code: kind.damagedCode,
+    message: `${kind.noun} ${path} is damaged`,
+    detail: `${why}.`,
+    hint: 'Copy it again from where it was made, or make it anew.',
+    cause,
+  })
+}
+
+function tooNew(path: string, kind: Kind, found: number): HarnessError {
+  return new HarnessError({
+    code: kind.tooNewCode,
+    message: `cannot read ${kind.noun} ${path}`,
+    detail: `it has format ${found}; this build reads up to ${kind.formatVersion}.`,
+    hint: 'Upgrade pgrehearse, or make it again with this version.',
+    exit: EXIT.usage,
+  })
+}
+
+function notOne(path: string, kind: Kind): HarnessError {
+  return new HarnessError({
+    code: kind.notOneCode,
+    message: `${path} is not a pgrehearse ${kind.noun}`,
+    detail: `a ${kind.noun} is an SQLite file that pgrehearse wrote; this is something else.`,
+    hint: 'Check the path.',
+    exit: EXIT.usage,
+  })
+}

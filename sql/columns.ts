@@ -1,0 +1,228 @@
+/**
+ * Which column does every literal, parameter and result column of a text belong to? From PostgreSQL's parse tree and the catalog.
+ *
+ * Being unsure leaves a slot without a column and a result column not `clear`: whoever masks then falls back to the default of the type.
+ */
+import type { RawStmt } from 'libpg-query'
+import type { Catalog } from '../segment/catalog.js'
+import { type Caution, expression, type Walk } from './column-expressions.js'
+import { childScope, ofRelation } from './column-scope.js'
+import { queryOutputs, selectOutputs } from './column-select.js'
+import { type SlotFacts, SlotTable } from './column-slots.js'
+import type { ColumnRef, Output, Slot, Via } from './column-values.js'
+import { parse } from './parse.js'
+import { CatalogIndex } from './relations.js'
+import { list, strings, type TreeNode, unwrap, walk as walkTree } from './tree-walk.js'
+
+export type { Caution } from './column-expressions.js'
+export type { Binding, SlotFacts } from './column-slots.js'
+export type { ColumnRef, Use, Via } from './column-values.js'
+
+/** What a result column is made of. */
+export type ResultColumn = {
+  readonly name: string
+  /** The columns it may be taken from, unchanged up to `via`. */
+  readonly columns: readonly ColumnRef[]
+  readonly via: Via
+  /** Every column it depends on. */
+  readonly sources: readonly ColumnRef[]
+  /** False: it depends on something that cannot be seen through. */
+  readonly clear: boolean
+  /** It repeats a literal or a parameter of the text. */
+  readonly echoes: readonly Slot[]
+  /** Values inside JSON that the statement builds, by path. */
+  readonly json: readonly { readonly path: readonly string[]; readonly columns: readonly ColumnRef[] }[]
+}
+
+export type StatementColumns = {
+  /** Node of the parse tree: `SelectStmt`, `InsertStmt`, `VariableSetStmt` … */
+  readonly kind: string
+  readonly writes: boolean
+  /** null: it returns no rows, or nobody knows which (`EXECUTE`, `SELECT *` from an unknown table). */
+  readonly results: readonly ResultColumn[] | null
+  readonly cautions: readonly Caution[]
+}
+
+export type ResolvedColumns = {
+  readonly statements: readonly StatementColumns[]
+  /** By number: `$1` is 1. */
+  readonly parameters: ReadonlyMap<number, SlotFacts>
+  /** By the byte offset of the literal in the text. */
+  readonly literals: ReadonlyMap<number, SlotFacts>
+}
+
+export type ColumnResolver = {
+  readonly index: CatalogIndex
+  resolve(statements: readonly RawStmt[]): ResolvedColumns
+  /** The columns below a view's column; null when there is none below, or it is not a view. */
+  below(viewOid: number, attnum: number): readonly ColumnRef[] | null
+}
+
+export function createColumnResolver(catalog: Catalog, index = new CatalogIndex(catalog)): ColumnResolver {
+  const views = new Map<number, readonly Output[] | null>()
+
+  const viewOutputs = (oid: number): readonly Output[] | null => {
+    const known = views.get(oid)
+    if (known !== undefined) return known
+    views.set(oid, null) // a view that reads itself ends here
+    const sql = index.byOid(oid)?.viewSql
+    const select = sql === null || sql === undefined ? null : unwrap(parse(sql)?.[0]?.stmt)
+    const outputs = select?.kind === 'SelectStmt' ? selectOutputs(newWalk(), null, select.body) : null
+    views.set(oid, outputs)
+    return outputs
+  }
+  const newWalk = (slots = new SlotTable()): Walk => ({ index, slots, cautions: [], viewOutputs, depth: { now: 0 } })
+
+  return {
+    index,
+    resolve(statements) {
+      const slots = new SlotTable()
+      const found = statements.map((statement): StatementColumns => {
+        const walk = newWalk(slots)
+        const node = unwrap(statement.stmt)
+        if (node === null) return { kind: 'unknown', writes: true, results: null, cautions: [] }
+        const results = statementOutputs(walk, node)
+        return {
+          kind: node.kind,
+          writes: writes(node),
+          results: results === null || results.some((output) => output.name === '*') ? null : results.map(resultColumn),
+          cautions: walk.cautions,
+        }
+      })
+      return { statements: found, parameters: slots.all('parameter'), literals: slots.all('literal') }
+    },
+    below(viewOid, attnum) {
+      const outputs = viewOutputs(viewOid)
+      const at = index.byOid(viewOid)?.columns.findIndex((column) => column.attnum === attnum) ?? -1
+      const value = outputs?.[at]?.value
+      return value === undefined || value.via !== 'exact' || value.columns.length === 0 ? null : value.columns
+    },
+  }
+}
+
+/** One text, from scratch. */
+export function resolveColumns(sql: string, catalog: Catalog): ResolvedColumns | null {
+  const statements = parse(sql)
+  return statements === null ? null : createColumnResolver(catalog).resolve(statements)
+}
+
+function resultColumn(output: Output): ResultColumn {
+  const { columns, via, sources, clear, slots, parts, json } = output.value
+  return {
+    name: output.name,
+    columns,
+    via,
+    sources,
+    clear,
+    echoes: [...slots, ...parts],
+    json: (json ?? []).map((field) => ({ path: field.path, columns: field.value.columns })),
+  }
+}
+
+const DML = new Set(['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])
+/** Utility statements that hold a query in a field. */
+const WRAPPERS: Readonly<Record<string, string>> = {
+  ExplainStmt: 'query',
+  DeclareCursorStmt: 'query',
+  CreateTableAsStmt: 'query',
+  CopyStmt: 'query',
+  ViewStmt: 'query',
+  PrepareStmt: 'query',
+}
+
+function statementOutputs(walk: Walk, node: TreeNode): readonly Output[] | null {
+  if (DML.has(node.kind)) {
+    const outputs = queryOutputs(walk, null, { [node.kind]: node.body })
+    return outputs.length === 0 ? null : outputs
+  }
+  const wrapped = WRAPPERS[node.kind]
+  if (wrapped !== undefined && node.body[wrapped] !== undefined) {
+    const outputs = queryOutputs(walk, null, node.body[wrapped])
+    return node.kind === 'CopyStmt' ? outputs : null
+  }
+  utility(walk, node)
+  return null
+}
+
+/** Constants of utility statements stand in places of their own. */
+function utility(walk: Walk, { kind, body }: TreeNode): void {
+  const scope = childScope(null)
+  switch (kind) {
+    case 'VariableSetStmt': {
+      // `SET app.customer = …` is the application's own and may name a person; the server's settings are words.
+      const own = String(body.name ?? '').includes('.')
+      for (const arg of list(body, 'args')) {
+        const value = expression(walk, scope, arg)
+        if (!own) walk.slots.harmless(value)
+      }
+      return
+    }
+    case 'CreateStmt':
+    case 'AlterTableStmt': {
+      const relation = body.relation as Readonly<Record<string, unknown>> | undefined
+      const schema = typeof relation?.schemaname === 'string' ? relation.schemaname : undefined
+      const table = walk.index.byName(schema, String(relation?.relname ?? ''))
+      if (table !== undefined) scope.sources.push(ofRelation(table, table.name))
+      constants(walk, body, (node) => expression(walk, scope, node))
+      return
+    }
+    default:
+      constants(walk, body, (node) => expression(walk, scope, node))
+  }
+}
+
+const EXPRESSIONS = new Set(['A_Expr', 'BoolExpr', 'FuncCall', 'TypeCast', 'A_Const', 'CaseExpr', 'CoalesceExpr'])
+
+function constants(walk: Walk, body: unknown, visit: (node: unknown) => void): void {
+  walkTree(body, (node) => {
+    if (node.kind === 'SelectStmt') {
+      selectOutputs(walk, null, node.body)
+      return false
+    }
+    if (!EXPRESSIONS.has(node.kind)) return true
+    visit({ [node.kind]: node.body })
+    return false
+  })
+}
+
+/** Statements that change nothing but their own session. */
+const READS = new Set([
+  'SelectStmt',
+  'VariableSetStmt',
+  'VariableShowStmt',
+  'TransactionStmt',
+  'FetchStmt',
+  'DeclareCursorStmt',
+  'ClosePortalStmt',
+  'DeallocateStmt',
+  'DiscardStmt',
+  'ListenStmt',
+  'UnlistenStmt',
+  'CheckPointStmt',
+  'LoadStmt',
+  'PrepareStmt',
+  'ConstraintsSetStmt',
+])
+
+function writes(node: TreeNode): boolean {
+  if (node.kind === 'ExplainStmt') {
+    const analyzes = list(node.body, 'options').some((option) => unwrap(option)?.body.defname === 'analyze')
+    const query = unwrap(node.body.query)
+    return analyzes && query !== null && writes(query)
+  }
+  if (node.kind === 'CopyStmt') {
+    const query = unwrap(node.body.query)
+    return node.body.is_from === true || (query !== null && writes(query))
+  }
+  if (!READS.has(node.kind)) return true
+  let found = false
+  walkTree(node.body, (inner) => {
+    if (DML.has(inner.kind) && inner.kind !== 'SelectStmt') found = true
+    if (inner.kind === 'FuncCall') {
+      const name = strings(list(inner.body, 'funcname')).at(-1) ?? ''
+      if (name === 'nextval' || name === 'setval' || name.startsWith('lo_')) found = true
+    }
+    return !found
+  })
+  return found || node.body.intoClause !== undefined
+}

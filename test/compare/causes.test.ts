@@ -1,0 +1,180 @@
+import { describe, expect, test } from 'vitest'
+import { Bijection } from '../../replayer/compare/bijection.js'
+import { explainNewError, explainVanishedError } from '../../replayer/compare/causes/errors.js'
+import { explain } from '../../replayer/compare/causes/explain.js'
+import { explainColumn } from '../../replayer/compare/causes/values.js'
+import { difference } from '../../replayer/compare/judgement.js'
+import { plainColumn } from '../../replayer/compare/nature.js'
+import { CLOCKS, column, outcome } from './examples.js'
+
+void Bijection
+const TEXT = 25
+const INT = 23
+const NUMERIC = 1700
+const TIMESTAMPTZ = 1184
+
+function why(before: string | null, after: string | null, type = TEXT, typeAfter = type): string {
+  const nature = { ...plainColumn('x'), table: 't' }
+  const pair = { column: 0, before, after, rowBefore: [before], rowAfter: [after] }
+  const cause = explainColumn({ position: 0, nature, types: { before: type, after: typeAfter }, pairs: [pair] }, CLOCKS)
+  return cause.sentence(cause.detail)
+}
+
+describe('why a text differs', () => {
+  test.each([
+    { before: 'abcdefgh', after: 'abcd', says: 'x is cut to 4 characters' },
+    { before: 'żółw-morski', after: 'żółw', says: 'x is cut to 4 characters' },
+    { before: '0048123', after: '8123', says: 'x has lost its first 3 characters' },
+    { before: 'ab', after: 'ab   ', says: 'x is padded with blanks to 5 characters' },
+    { before: ' ab ', after: 'ab', says: 'x has lost the blanks around it' },
+    { before: 'ab  ', after: 'ab', says: 'x has lost the blanks around it' },
+    { before: 'Ann@X.org', after: 'ann@x.org', says: 'x is in lower case now' },
+    { before: 'ann', after: 'ANN', says: 'x is in upper case now' },
+    { before: 'aNN', after: 'Ann', says: 'x differs in upper and lower case' },
+    { before: 'Zoë', after: 'Zoe\u0308', says: 'x has another Unicode normalisation (NFD)' },
+    { before: 'Zoë', after: 'ZoÃ«', says: 'x has a damaged encoding (UTF-8 read as Latin-1)' },
+    { before: '5 €', after: '5 â‚¬', says: 'x has a damaged encoding (UTF-8 read as Latin-1)' },
+    { before: 'Zoë', after: 'Zo?', says: 'x has a damaged encoding (characters replaced by ?)' },
+    { before: 'Zoë', after: 'Zo\ufffd', says: 'x has a damaged encoding (characters replaced by U+FFFD)' },
+    { before: 'Zoë', after: 'Zoe', says: 'x has lost its accents' },
+    { before: 'a\r\nb', after: 'a\nb', says: 'x has other line ends' },
+    { before: 'a  b', after: 'a b', says: 'x has other white space' },
+    { before: '00712', after: '712', says: 'x has lost its leading zeros' },
+    { before: 'a & b', after: 'a &amp; b', says: 'x is escaped once too often (HTML)' },
+    { before: "O'Neil", after: "O''Neil", says: 'x is escaped once too often (quotes)' },
+    { before: 'abc', after: '', says: 'x is empty where it had a value' },
+    { before: '', after: null, says: 'x is NULL where it had a value' },
+    { before: 'pending', after: null, says: 'x is NULL where it had a value' },
+    { before: null, after: '', says: 'x is empty where it was NULL' },
+    { before: null, after: 'pending', says: 'x is pending where it was NULL' },
+    { before: 'abc', after: 'xyz', says: 'x differs' },
+  ])('$before → $after: $says', ({ before, after, says }) => expect(why(before, after)).toBe(says))
+})
+
+describe('why a number differs', () => {
+  test.each([
+    { before: '12.345', after: '12.35', says: 'x is rounded to 2 decimals' },
+    { before: '-12.345', after: '-12.35', says: 'x is rounded to 2 decimals' },
+    { before: '12.349', after: '12.34', says: 'x is cut to 2 decimals' },
+    { before: '12.5', after: '13', says: 'x is rounded to whole numbers' },
+    { before: '12.99', after: '12', says: 'x is cut to whole numbers' },
+    { before: '5', after: '-5', says: 'x has the opposite sign' },
+    { before: '70000', after: '4464', says: 'x does not fit 16 bits any more' },
+    { before: '3000000000', after: '-1294967296', says: 'x does not fit 32 bits any more' },
+    { before: '3000000000', after: '2147483647', says: 'x does not fit 32 bits any more' },
+    { before: '19.99', after: '1999', says: 'x is 100 times too large (another unit)' },
+    { before: '1999', after: '19.99', says: 'x is 100 times too small (another unit)' },
+    { before: '7', after: '21', says: 'x is 3 times what it was' },
+    { before: '7', after: '8', says: 'x is one higher' },
+    { before: '7', after: '12', says: 'x differs' },
+  ])('$before → $after: $says', ({ before, after, says }) => expect(why(before, after, NUMERIC)).toBe(says))
+
+  test('a numeric that became a float', () =>
+    expect(why('0.3', '0.30000000000000004', NUMERIC, 701)).toBe('x is a floating-point number now and no longer exact'))
+  test('integers do not count as text', () => expect(why('1234', '12', INT)).toBe('x differs'))
+})
+
+describe('why a moment differs', () => {
+  test.each([
+    { before: '2026-01-02 10:00:00.5+00', after: '2026-01-02 05:00:00.5+00', says: 'x is exactly 5 hours earlier (time zone)' },
+    { before: '2026-01-02 10:00:00+00', after: '2026-01-02 15:30:00+00', says: 'x is exactly 330 minutes later (time zone)' },
+    { before: '2026-01-02 10:00:00.123456+00', after: '2026-01-02 10:00:00.123+00', says: 'x has lost precision (whole milliseconds)' },
+    { before: '2026-01-02 10:00:00.6+00', after: '2026-01-02 10:00:01+00', says: 'x has lost precision (whole seconds)' },
+    { before: '2026-01-02 10:00:00+00', after: '2026-01-02', says: 'x has lost its time of day' },
+    { before: '2026-01-02', after: '2026-01-01', says: 'x is 1 day earlier (time zone)' },
+    { before: '2026-01-02 10:00:00+00', after: '2025-03-02 11:07:00+00', says: 'x differs' },
+  ])('$before → $after: $says', ({ before, after, says }) => expect(why(before, after, TIMESTAMPTZ)).toBe(says))
+
+  test('made in the replay, hours apart from its run', () =>
+    // examples: before runs from 12:00, after from 12:10
+    expect(why('2026-06-01 12:00:01.25+00', '2026-06-01 07:10:01.75+00', TIMESTAMPTZ)).toBe('x is exactly 5 hours earlier (time zone)'))
+})
+
+describe('why a structure differs', () => {
+  test.each([
+    { before: '{"a": 1, "b": {"c": 2}}', after: '{"a": 1, "b": {}}', type: 3802, says: 'x has lost the JSON key b.c' },
+    { before: '{"a": 1}', after: '{"a": 1, "z": 2}', type: 3802, says: 'x has the new JSON key z' },
+    { before: '{"a": 12345678901234567890}', after: '{"a": 12345678901234567000}', type: 3802, says: 'x has other numbers in its JSON' },
+    { before: '{b,a}', after: '{a,b}', type: 1009, says: 'x has its elements in another order' },
+    { before: 't', after: 'f', type: 16, says: 'x is false where it was true' },
+  ])('$before → $after: $says', ({ before, after, type, says }) => expect(why(before, after, type)).toBe(says))
+})
+
+test('the explainer that explains most speaks, and details that vary are left out', () => {
+  const nature = { ...plainColumn('x'), table: 't' }
+  const pairs = [
+    ['abcdef', 'abc'],
+    ['abcdef', 'abcd'],
+    ['q', 'r'],
+  ].map(([before, after]) => ({ column: 0, before: before!, after: after!, rowBefore: [], rowAfter: [] }))
+  const cause = explainColumn({ position: 0, nature, types: { before: TEXT, after: TEXT }, pairs }, CLOCKS)
+  expect(cause.sentence(cause.detail)).toBe('x is cut short')
+})
+
+test('a wrong foreign key', () => {
+  const nature = { ...plainColumn('orders.customer_id'), table: 'orders', references: 'customers' }
+  const pairs = [{ column: 0, before: '17', after: '940', rowBefore: [], rowAfter: [] }]
+  const cause = explainColumn({ position: 0, nature, types: { before: INT, after: INT }, pairs }, CLOCKS)
+  expect(cause.sentence(cause.detail)).toBe('orders.customer_id points at another row of customers')
+})
+
+describe('why rows differ', () => {
+  const columns = [column('id', INT), column('status'), column('note')]
+  const natures = columns.map(({ name }) => ({ ...plainColumn(`orders.${name}`), table: 'orders', key: name === 'id' }))
+  const rows = [
+    ['1', 'open', 'a'],
+    ['2', 'void', null],
+    ['3', 'open', 'c'],
+    ['4', 'void', null],
+  ]
+  const say = (parts: Parameters<typeof difference>[2], kind: Parameters<typeof difference>[1], after = rows) => {
+    const context = { before: outcome(columns, rows), after: outcome(columns, after), natures, clocks: CLOCKS }
+    return explain(difference('SEMANTIC_MISMATCH', kind, parts), context).map((cause) => cause.sentence(cause.detail))
+  }
+  test('missing rows share a value', () =>
+    expect(say({ missing: [rows[1]!, rows[3]!] }, 'rows_missing', [rows[0]!, rows[2]!])).toEqual([
+      "rows of orders where status = 'void' and note is NULL are missing",
+    ]))
+  test('missing rows that share nothing', () =>
+    expect(say({ missing: [rows[0]!, rows[1]!] }, 'rows_missing', [rows[2]!, rows[3]!])).toEqual(['rows of orders are missing']))
+  test('a join that fans out', () =>
+    expect(say({ extra: [rows[0]!] }, 'rows_extra', [...rows, rows[0]!])).toEqual(['rows of orders come more than once (a join that fans out)']))
+  test('columns swapped', () => {
+    const rowBefore = ['1', 'open', 'a']
+    const rowAfter = ['1', 'a', 'open']
+    const cells = [1, 2].map((at) => ({ column: at, before: rowBefore[at]!, after: rowAfter[at]!, rowBefore, rowAfter }))
+    expect(say({ columns: [1, 2], cells }, 'values')).toEqual(['orders.status and orders.note are swapped'])
+  })
+  const named = (...names: string[]) => names.map((name) => ['1', name, null])
+  test.each([
+    { from: ['a', 'B', 'c'], to: ['B', 'a', 'c'], says: 'another collation' },
+    { from: ['a', 'b', 'c'], to: ['c', 'b', 'a'], says: 'the other way round' },
+  ])('sorted $from, then $to', ({ from, to, says }) => {
+    const context = { before: outcome(columns, named(...from)), after: outcome(columns, named(...to)), natures, clocks: CLOCKS }
+    const [cause] = explain(difference('SEMANTIC_MISMATCH', 'order', { columns: [1] }), context)
+    expect(cause!.sentence(cause!.detail)).toBe(`rows come in another order of orders.status (${says})`)
+  })
+})
+
+describe('why an error is new', () => {
+  test.each([
+    { sqlstate: '42703', message: 'column "phone" does not exist', says: 'column phone does not exist (SQLSTATE 42703)' },
+    { sqlstate: '42703', message: 'column u.phone does not exist', says: 'column u.phone does not exist (SQLSTATE 42703)' },
+    { sqlstate: '42P01', message: 'relation "orders" does not exist', says: 'relation orders does not exist (SQLSTATE 42P01)' },
+    { sqlstate: '42883', message: 'function slug(text) does not exist', says: 'function slug(text) does not exist (SQLSTATE 42883)' },
+    { sqlstate: '42501', message: 'permission denied for table orders', says: 'permission is denied for table orders (SQLSTATE 42501)' },
+    { sqlstate: '22001', message: 'value too long for type character varying(32)', says: 'a value is too long for character varying(32) (SQLSTATE 22001)' },
+    { sqlstate: '22P02', message: 'invalid input value for enum order_status: "void"', says: 'a value is no valid order_status (SQLSTATE 22P02)' },
+    { sqlstate: '23505', message: 'x', constraint: 'users_email_key', table: 'users', says: 'unique constraint users_email_key of users refuses rows (SQLSTATE 23505)' },
+    { sqlstate: '23502', message: 'x', column: 'email', table: 'users', says: 'users.email must not be NULL (SQLSTATE 23502)' },
+    { sqlstate: '40P01', message: 'x', says: 'transactions deadlock (SQLSTATE 40P01)' },
+    { sqlstate: 'XX000', message: 'secret 42', says: 'an error (SQLSTATE XX000)' },
+  ])('$says', ({ says, ...error }) => {
+    const cause = explainNewError(error)
+    expect(cause.sentence(cause.detail)).toBe(says)
+  })
+  test('a constraint that is gone', () =>
+    expect(explainVanishedError({ sqlstate: '23505', message: 'x', constraint: 'users_email_key', table: 'users' }).sentence('')).toBe(
+      'unique constraint users_email_key of users no longer refuses duplicates',
+    ))
+})

@@ -1,0 +1,406 @@
+/**
+ * Diffs as a rehearsal of the shop would leave them, in memory and from a seed: one that passes, one that fails with
+ * eight findings, one whose harness cannot vouch for itself.
+ */
+import { createHash } from 'node:crypto'
+import { build, encodeIntoCompressedBase64 } from 'hdr-histogram-js'
+import type { DiffSource } from '../../reports/source.js'
+import type {
+  DiffFacts,
+  Discrepancy,
+  Finding,
+  LatencyRow,
+  Percentiles,
+  RunSummary,
+  TimelinePoint,
+} from '../../segment/diff.js'
+import { type Count, type Ledger, sum } from '../../segment/ledger.js'
+
+export type SampleKind = 'PASS' | 'FAIL' | 'INVALID'
+
+export type SampleOptions = {
+  readonly kind: SampleKind
+  readonly seed?: number
+  /** Discrepancies over all findings of a FAIL; shared out as traffic would. */
+  readonly discrepancies?: number
+  readonly queryShapes?: number
+  /** Changes every discrepancy, to plant what a test looks for. */
+  readonly plant?: (discrepancy: Discrepancy) => Discrepancy
+}
+
+const RECORDED_AT_MS = Date.UTC(2026, 10, 17, 9, 30)
+const ELAPSED_MS = 612_000
+const STATEMENTS = 183_950
+
+export function sample({ kind, seed = 7, discrepancies = 2_600, queryShapes = 24, plant }: SampleOptions): DiffSource {
+  const random = mulberry(seed)
+  const templates = kind === 'FAIL' ? FAULTS : kind === 'INVALID' ? FAULTS.slice(0, 2) : []
+  const weight = templates.reduce((all, one) => all + one.weight, 0)
+  const found = templates.map((fault, i) => {
+    const count = Math.max(1, Math.round((discrepancies * fault.weight) / weight))
+    return { fault, i, count, findingId: fingerprintOf(`finding ${fault.cause}`).slice(0, 12) }
+  })
+  const discrepancyOf = (one: (typeof found)[number], n: number): Discrepancy => {
+    const share = (n + 0.5) / one.count
+    const offsetMs = (one.fault.from + share * (one.fault.to - one.fault.from)) * ELAPSED_MS
+    const row = one.fault.row(n)
+    const base: Discrepancy = {
+      alertId: `${one.findingId}-${n}`,
+      findingId: one.findingId,
+      seq: one.i * 1_000_000 + n,
+      traceId: `${(n % 16) + 1}/${n * 7 + one.i}`,
+      fingerprint: fingerprintOf(one.fault.sql),
+      sql: one.fault.sql,
+      parameters: row.parameters,
+      mismatch: one.fault.mismatch,
+      subKind: one.fault.subKind,
+      columns: one.fault.columns,
+      cause: one.fault.cause,
+      atMs: RECORDED_AT_MS + Math.round(offsetMs),
+      digestBefore: `sha256_${n}a`,
+      digestAfter: `sha256_${n}b`,
+      latencyMsBefore: 0.6 + ((n * 13) % 40) / 50,
+      latencyMsAfter: (0.6 + ((n * 17) % 40) / 50) * (one.fault.mismatch === 'LATENCY_SPIKE' ? 38 : 1),
+      errorBefore: row.errorBefore ?? null,
+      errorAfter: row.errorAfter ?? null,
+      rows: row.rows ?? null,
+    }
+    return plant ? plant(base) : base
+  }
+  const findings = found.map((one): Finding => ({
+    findingId: one.findingId,
+    mismatch: one.fault.mismatch,
+    subKind: one.fault.subKind,
+    cause: one.fault.cause,
+    explainer: one.fault.explainer,
+    fingerprints: [one.fault.sql, ...(one.fault.also ?? [])].map(fingerprintOf),
+    columns: one.fault.columns,
+    count: one.count,
+    trafficShare: Math.min(1, one.count / STATEMENTS),
+    firstAtMs: discrepancyOf(one, 0).atMs,
+    lastAtMs: discrepancyOf(one, one.count - 1).atMs,
+    exampleAlertIds: [0, Math.floor(one.count / 2), one.count - 1]
+      .filter((n, i, all) => all.indexOf(n) === i)
+      .map((n) => `${one.findingId}-${n}`),
+  }))
+  return {
+    facts: factsOf(kind, found.reduce((all, one) => all + one.count, 0), random),
+    findings: () => findings,
+    latency: () => latencyRows(kind, queryShapes, random),
+    *discrepancies({ findingId, limit = Number.POSITIVE_INFINITY } = {}) {
+      let left = limit
+      for (const one of found) {
+        if (findingId !== undefined && one.findingId !== findingId) continue
+        for (let n = 0; n < one.count && left > 0; n += 1, left -= 1) yield discrepancyOf(one, n)
+      }
+    },
+  }
+}
+
+export function fingerprintOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16)
+}
+
+type FaultRow = Pick<Discrepancy, 'parameters'> & Partial<Pick<Discrepancy, 'rows' | 'errorBefore' | 'errorAfter'>>
+
+type Fault = Pick<Finding, 'mismatch' | 'subKind' | 'cause' | 'explainer' | 'columns'> & {
+  readonly sql: string
+  readonly also?: readonly string[]
+  readonly weight: number
+  /** Part of the replay in which it is seen. */
+  readonly from: number
+  readonly to: number
+  readonly row: (n: number) => FaultRow
+}
+
+const NAMES = ['alexandrina.montgomery-whitfield', 'bartholomew.featherstonehaugh', 'maximiliana.oberstleutnant', 'seraphina.castellanos-ibarra']
+const email = (n: number) => `${NAMES[n % NAMES.length]}${n}@mail.example.com`
+const STATUS = ['pending', 'paid', 'shipped', 'refunded']
+
+const FAULTS: readonly Fault[] = [
+  {
+    mismatch: 'SCHEMA_CONSTRAINT_VIOLATION',
+    subKind: 'error_new',
+    cause: 'orders_v2_core refuses a row because created_at has lost its default',
+    explainer: 'lost_default',
+    columns: ['created_at'],
+    sql: 'INSERT INTO orders (tenant_id, customer_id, status) VALUES ($1, $2, $3) RETURNING order_id, created_at',
+    weight: 9,
+    from: 0.01,
+    to: 0.99,
+    row: (n) => ({
+      parameters: ['3', String(40_000 + n), 'pending'],
+      errorAfter: { sqlstate: '23502', message: 'null value in column "created_at" of relation "orders_v2_core" violates not-null constraint' },
+    }),
+  },
+  {
+    mismatch: 'SQL_ERROR',
+    subKind: 'error_new',
+    cause: 'column o.billing_cents does not exist in V2',
+    explainer: 'missing_column',
+    columns: [],
+    sql: "SELECT date_trunc('day', o.created_at) AS day, sum(o.billing_cents) AS cents\nFROM orders o\nWHERE o.tenant_id = $1 AND o.created_at >= now() - interval '30 days'\nGROUP BY 1\nORDER BY 1",
+    weight: 2,
+    from: 0.1,
+    to: 0.9,
+    row: () => ({ parameters: ['3'], errorAfter: { sqlstate: '42703', message: 'column o.billing_cents does not exist' } }),
+  },
+  {
+    mismatch: 'SEMANTIC_MISMATCH',
+    subKind: 'values',
+    cause: 'email is cut to 32 characters',
+    explainer: 'truncated',
+    columns: ['email'],
+    sql: 'SELECT user_id, email, full_name, created_at FROM users WHERE tenant_id = $1 AND user_id = ANY($2) ORDER BY user_id',
+    also: ['SELECT email FROM users WHERE user_id = $1', 'UPDATE users SET email = $1 WHERE user_id = $2 RETURNING email'],
+    weight: 62,
+    from: 0,
+    to: 1,
+    row: (n) => {
+      const row = (i: number) => [String(1000 + i), email(i), 'Alexandrina Montgomery', '2026-03-12 09:14:07.123+00']
+      const cut = (cells: string[]) => [cells[0] ?? '', (cells[1] ?? '').slice(0, 32), cells[2] ?? '', cells[3] ?? '']
+      return {
+        parameters: ['3', `{${1000 + n},${1001 + n}}`],
+        rows: {
+          columns: ['user_id', 'email', 'full_name', 'created_at'],
+          before: [row(n), row(n + 1)],
+          after: [cut(row(n)), cut(row(n + 1))],
+        },
+      }
+    },
+  },
+  {
+    mismatch: 'SEMANTIC_MISMATCH',
+    subKind: 'rows_missing',
+    cause: 'rows with status = refunded are missing: the view drops them',
+    explainer: 'rows_share_value',
+    columns: ['status'],
+    sql: 'SELECT order_id, status, created_at FROM orders WHERE customer_id = $1 ORDER BY created_at DESC LIMIT 20',
+    weight: 14,
+    from: 0.25,
+    to: 1,
+    row: (n) => {
+      const rows = [0, 1, 2, 3].map((i) => [String(88_000 + n + i), STATUS[i] ?? '', `2026-11-0${i + 1} 10:${10 + i}:00+00`])
+      return {
+        parameters: [String(41_000 + n)],
+        rows: { columns: ['order_id', 'status', 'created_at'], before: rows, after: rows.slice(0, 3) },
+      }
+    },
+  },
+  {
+    mismatch: 'SEMANTIC_MISMATCH',
+    subKind: 'values',
+    cause: 'created_at is 2 hours later: stored without its time zone',
+    explainer: 'hours_off',
+    columns: ['created_at'],
+    sql: 'SELECT p.payment_id, p.order_id, p.amount_cents, p.note, o.created_at FROM payments p JOIN orders o USING (order_id) WHERE p.payment_id = $1',
+    weight: 11,
+    from: 0,
+    to: 1,
+    row: (n) => {
+      const row = (hour: string) => [String(7_000 + n), String(88_000 + n), '12990', null, `2026-11-17 ${hour}:30:12.004+00`]
+      return {
+        parameters: [String(7_000 + n)],
+        rows: { columns: ['payment_id', 'order_id', 'amount_cents', 'note', 'created_at'], before: [row('09')], after: [row('11')] },
+      }
+    },
+  },
+  {
+    mismatch: 'SEMANTIC_MISMATCH',
+    subKind: 'error_vanished',
+    cause: 'V2 accepts a duplicate that V1 refused: the unique constraint on users.email is lost',
+    explainer: 'lost_unique',
+    columns: ['email'],
+    sql: 'INSERT INTO users (tenant_id, email, full_name) VALUES ($1, $2, $3)',
+    weight: 1,
+    from: 0.4,
+    to: 0.42,
+    row: (n) => ({
+      parameters: ['3', email(n), 'Seraphina Castellanos'],
+      errorBefore: { sqlstate: '23505', message: 'duplicate key value violates unique constraint "users_email_key"' },
+    }),
+  },
+  {
+    mismatch: 'SEMANTIC_MISMATCH',
+    subKind: 'order',
+    cause: 'rows come in another order: V2 sorts by another collation',
+    explainer: 'collation',
+    columns: ['name'],
+    sql: 'SELECT product_id, name FROM products WHERE tenant_id = $1 ORDER BY name',
+    weight: 1,
+    from: 0.5,
+    to: 0.8,
+    row: () => ({
+      parameters: ['3'],
+      rows: {
+        columns: ['product_id', 'name'],
+        before: [['12', 'Äpfel, lose'], ['7', 'Birnen'], ['31', 'zimt']],
+        after: [['7', 'Birnen'], ['31', 'zimt'], ['12', 'Äpfel, lose']],
+      },
+    }),
+  },
+  {
+    mismatch: 'LATENCY_SPIKE',
+    subKind: 'latency',
+    cause: 'takes 38 times as long: V2 reads orders_v2_core row by row where V1 used an index on customer_id',
+    explainer: 'missing_index',
+    columns: [],
+    sql: 'SELECT order_id, status, created_at FROM orders WHERE customer_id = $1 ORDER BY created_at DESC LIMIT 20',
+    weight: 3,
+    from: 0,
+    to: 1,
+    row: (n) => ({ parameters: [String(41_000 + n)] }),
+  },
+]
+
+const OTHER_SQL = [
+  'BEGIN',
+  'COMMIT',
+  'SELECT product_id, name, price_cents, stock FROM products WHERE product_id = $1',
+  'UPDATE products SET stock = stock - $1 WHERE product_id = $2 AND stock >= $1 RETURNING stock',
+  'SELECT o.order_id, o.status, p.amount_cents FROM orders o LEFT JOIN payments p ON p.order_id = o.order_id WHERE o.order_id = $1',
+  'UPDATE orders SET status = $1 WHERE order_id = $2 AND status = $3',
+  'INSERT INTO payments (order_id, amount_cents, gateway) VALUES ($1, $2, $3) RETURNING payment_id',
+  'SELECT count(*) FROM orders WHERE tenant_id = $1 AND status = $2',
+  'SELECT * FROM jobs WHERE run_at <= now() ORDER BY job_id FOR UPDATE SKIP LOCKED LIMIT 1',
+  'DELETE FROM sessions WHERE expires_at < now()',
+]
+
+function latencyRows(kind: SampleKind, shapes: number, random: () => number): LatencyRow[] {
+  const slow = FAULTS.at(-1)?.sql
+  const texts = [...new Set([...FAULTS.map((fault) => fault.sql), ...OTHER_SQL])]
+  while (texts.length < shapes) texts.push(`SELECT c${texts.length} FROM archive_${texts.length} WHERE id = $1`)
+  const all = { before: histogram(), after: histogram() }
+  const rows = texts.slice(0, Math.max(shapes, 8)).map((sql, i): LatencyRow => {
+    const medianUs = 180 * Math.exp(random() * 3)
+    const factor = kind === 'FAIL' && sql === slow ? 38 : 0.94 + random() * 0.12
+    const count = i % 9 === 8 ? 24 : Math.round(400 + 9_000 * random() ** 3)
+    const before = histogram()
+    const after = histogram()
+    for (let n = 0; n < count; n += 1) {
+      const us = Math.max(20, medianUs * Math.exp(normal(random) * 0.45))
+      before.recordValue(Math.round(us))
+      all.before.recordValue(Math.round(us))
+      const then = Math.max(20, medianUs * factor * Math.exp(normal(random) * 0.45))
+      after.recordValue(Math.round(then))
+      all.after.recordValue(Math.round(then))
+    }
+    return latencyRow(sql, fingerprintOf(sql), before, after)
+  })
+  return [latencyRow('', '', all.before, all.after), ...rows]
+}
+
+type Histogram = ReturnType<typeof build>
+
+function histogram(): Histogram {
+  return build({ highestTrackableValue: 3_600_000_000, numberOfSignificantValueDigits: 3 })
+}
+
+function latencyRow(sql: string, fingerprint: string, before: Histogram, after: Histogram): LatencyRow {
+  const ratio = after.getValueAtPercentile(50) / before.getValueAtPercentile(50)
+  const width = 1 + 1.6 / Math.sqrt(before.totalCount)
+  const ratioLow = ratio / width
+  const ratioHigh = ratio * width
+  return {
+    fingerprint,
+    sql,
+    count: before.totalCount,
+    beforeMs: percentiles(before),
+    afterMs: percentiles(after),
+    beforeHistogram: encodeIntoCompressedBase64(before),
+    afterHistogram: encodeIntoCompressedBase64(after),
+    ratio,
+    ratioLow,
+    ratioHigh,
+    verdict: before.totalCount < 100 ? 'too few' : ratioLow > 1.1 ? 'slower' : ratioHigh < 0.95 ? 'faster' : 'same',
+  }
+}
+
+function percentiles(histogram: Histogram): Percentiles {
+  const at = (percentile: number) => histogram.getValueAtPercentile(percentile) / 1000
+  return { p50: at(50), p90: at(90), p95: at(95), p99: at(99), max: histogram.maxValue / 1000 }
+}
+
+function factsOf(kind: SampleKind, discrepancies: number, random: () => number): DiffFacts {
+  const ledger: Ledger = {
+    seen: both(184_212, 61_020),
+    kept: both(184_140, 61_000),
+    filtered: {},
+    skipped: { 'unreplayable: cannot tokenize box': both(41, 12) },
+    lost: kind === 'INVALID' ? { 'session lost': both(1_840, 610) } : { 'session lost': both(31, 8) },
+  }
+  const balanced: Ledger = {
+    ...ledger,
+    kept: both(
+      ledger.seen.statements - sum(ledger.skipped).statements - sum(ledger.lost).statements,
+      ledger.seen.transactions - sum(ledger.skipped).transactions - sum(ledger.lost).transactions,
+    ),
+  }
+  const run = (role: string, target: string, errors: number): RunSummary => ({
+    id: `run-${role}`,
+    role,
+    target,
+    statements: balanced.kept.statements,
+    errors,
+    elapsedMs: ELAPSED_MS + (role === 'candidate' ? 3_400 : 0),
+    ledger: balanced,
+    orderRelaxed: kind === 'INVALID' && role === 'candidate' ? 512 : 0,
+    eventLoopUtilisationMax: kind === 'INVALID' ? 0.995 : 0.61,
+  })
+  const slow = kind === 'FAIL' ? 2.6 : 1.02
+  return {
+    format: 'pgrehearse diff',
+    formatVersion: 1,
+    id: 'diff-4f0c2a91',
+    madeBy: 'pgrehearse 0.1.0',
+    createdAtMs: Date.UTC(2026, 10, 20, 19, 36),
+    recordingId: 'rec-9b1d7e',
+    recordingPath: 'recordings/2026-11-17-morning',
+    recordedAtMs: RECORDED_AT_MS,
+    before: run('baseline', 'PostgreSQL 16.14, shop_v1', 1_204),
+    after: run('candidate', 'PostgreSQL 18.4, shop_v2', kind === 'FAIL' ? 1_490 : 1_204),
+    noise: run('noise', 'PostgreSQL 16.14, shop_v1', 1_204),
+    compared: kind === 'INVALID' ? 171_400 : STATEMENTS,
+    discrepancies,
+    excused: { 'order of rows without ORDER BY': 1_912, 'volatile column: now()': 844, 'generated value, mapped': 5_120, 'also differs between two runs of V1': 17 },
+    uncompared: kind === 'INVALID' ? { 'session lost': 12_560 } : { 'unreplayable: cannot tokenize box': 41, 'session lost': 149 },
+    timelineBefore: timeline(1, random, 1),
+    timelineAfter: timeline(slow, random, kind === 'FAIL' ? 1.4 : 1),
+    invalid:
+      kind === 'INVALID'
+        ? ['The connection to the candidate was lost at 7:12 and 16 sessions could not go on.']
+        : [],
+  }
+}
+
+function timeline(slow: number, random: () => number, errors: number): TimelinePoint[] {
+  return Array.from({ length: Math.floor(ELAPSED_MS / 1000) }, (_, second) => {
+    const wave = 1 + 0.35 * Math.sin(second / 60) + 0.2 * Math.sin(second / 17)
+    return {
+      atMs: second * 1000,
+      statements: Math.round(300 * wave + 30 * random()),
+      errors: Math.round(2 * errors * wave * random()),
+      p50Ms: 0.7 * (0.9 + 0.2 * random()) * Math.sqrt(slow),
+      p95Ms: 3.1 * (0.85 + 0.3 * random()) * slow * (second > 380 && second < 420 ? 1.9 : 1),
+      latenessMs: second > 380 && second < 420 ? 18 * random() : 1.2 * random(),
+    }
+  })
+}
+
+function both(statements: number, transactions: number): Count {
+  return { statements, transactions }
+}
+
+function normal(random: () => number): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
+}
+
+function mulberry(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
+  }
+}
