@@ -367,7 +367,8 @@ export class Walk {
     if (Array.isArray(value)) for (const item of value) this.#names(item)
     else if (typeof value === 'object' && value !== null)
       for (const [name, child] of Object.entries(value)) {
-        if (name === 'RangeVar' || name === 'relation')
+        if (name === 'DropStmt') this.#dropped((child as { objects?: Node[] }).objects ?? [])
+        else if (name === 'RangeVar' || name === 'relation')
           this.stranger((child as { relname?: string }).relname ?? '', true)
         this.#names(child)
       }

@@ -113,8 +113,7 @@ export class Drain implements SessionStore {
   end(): void {
     for (const session of this.#sessions.values()) session.end(PASSING_WORDS[PASSING.ended])
     this.flush()
-    const missing =
-      this.#tally.read(CELL.executionsSeen) - this.#tally.executionsPassed() - this.#executions()
+    const missing = this.#tally.read(CELL.executionsSeen) - this.#tally.executionsPassed() - this.#executions()
     if (missing > 0) {
       this.#account('lost', 'unaccounted', { statements: missing, transactions: 0 })
       this.#tell({ kind: 'ledger', detail: `${missing} statements were seen and are not accounted for` })

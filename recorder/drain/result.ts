@@ -54,8 +54,8 @@ export class Result implements RowSink {
   }
 
   /** null: a row went by that could not be looked at. */
-  get digest(): Uint8Array | null {
-    return this.#digest?.bytes() ?? null
+  digest(): Uint8Array | null {
+    return this.#digest?.finish() ?? null
   }
 
   row(buffer: Buffer, start: number, end: number): void {
@@ -67,7 +67,7 @@ export class Result implements RowSink {
     })
     if (!whole || cells.length !== this.columns.length) return this.oversized()
     const masked = this.#mask(cells)
-    this.#digest?.add(masked)
+    this.#digest?.rowOfText(masked)
     this.#keep(masked)
   }
 

@@ -215,7 +215,10 @@ export class DrainSession implements ConversationHost<Result> {
   /** Text in another encoding was read as UTF-8: right only where it was ASCII, so it must not be replayed. */
   #checked(statement: Unplaced): Unplaced {
     if (this.#encoding === 'UTF8' || this.#encoding === 'SQL_ASCII') return statement
-    return { ...statement, unreplayable: statement.unreplayable ?? `client_encoding ${this.#encoding} is not supported` }
+    return {
+      ...statement,
+      unreplayable: statement.unreplayable ?? `client_encoding ${this.#encoding} is not supported`,
+    }
   }
 
   #gather({ writes, ...statement }: Unplaced): void {

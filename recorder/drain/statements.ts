@@ -141,7 +141,7 @@ function outcomeOf(
     tag,
     rowCount: answer.error ? 0 : tag === '' ? answer.rows : tagRowCount(tag),
     columns: result?.columns ?? null,
-    digest: result?.digest ?? null,
+    digest: result?.digest() ?? null,
     rows: result?.rows ?? null,
     rowsCut: result?.rowsCut ?? false,
     suspended: answer.suspended,

@@ -7,8 +7,8 @@ import { HarnessError } from '../../base/errors.js'
 import { workerFile } from '../../base/worker-file.js'
 import type { Manifest } from '../../segment/manifest.js'
 import type { Incident } from '../../segment/segment-writer.js'
-import type { DrainMessage, DrainSettings } from './drain.worker.js'
 import type { Trouble } from './drain.js'
+import type { DrainMessage, DrainSettings } from './drain.worker.js'
 
 export type DrainThread = {
   readonly id: string

@@ -90,7 +90,6 @@ const timestamptzThroughText = throughText(OID.timestamptz, decodeUtf8)
 /** In a session whose TimeZone is UTC the zone is all there is to leave out. */
 const timestamptzFromText: CellReader = (view, bytes, start, end) => {
   const utc = end - start > 19 && bytes[end - 3] === PLUS && bytes[end - 2] === ZERO && bytes[end - 1] === ZERO
-  // A third colon before it would make it the minutes of a zone: +05:00 never ends in +00.
   if (utc) asItCame(view, bytes, start, end - 3)
   else timestamptzThroughText(view, bytes, start, end)
 }
@@ -160,7 +159,10 @@ function put(view: CellView, text: string): void {
       if (code > 127) break
       scratch[at] = code
     }
-    if (at === length) return asItCame(view, scratch, 0, length)
+    if (at === length) {
+      asItCame(view, scratch, 0, length)
+      return
+    }
   }
   // UTF-8 needs at most three bytes for a UTF-16 unit.
   const bytes = length * 3 <= scratch.length ? scratch : Buffer.allocUnsafe(length * 3)

@@ -181,17 +181,15 @@ const anyContent = fc.record({
 })
 
 /** Transactions of several sessions, whose statements interleave: what is written together was not sent together. */
-export const anyTransactions = fc
-  .array(fc.tuple(fc.nat({ max: 7 }), anyContent), { maxLength: 40 })
-  .map((contents) => {
-    const byTransaction = new Map<number, Statement[]>()
-    contents.forEach(([transaction, content], index) => {
-      const statements = byTransaction.get(transaction) ?? []
-      const place = { seq: index + 1, session: transaction, ordinal: statements.length + 1, transaction, part: 0 }
-      byTransaction.set(transaction, [...statements, { ...place, ...content }])
-    })
-    return [...byTransaction.values()].map((statements, index) => ({
-      scope: index % 2 === 0 ? ('READ_WRITE' as const) : ('READ_ONLY' as const),
-      statements,
-    }))
+export const anyTransactions = fc.array(fc.tuple(fc.nat({ max: 7 }), anyContent), { maxLength: 40 }).map((contents) => {
+  const byTransaction = new Map<number, Statement[]>()
+  contents.forEach(([transaction, content], index) => {
+    const statements = byTransaction.get(transaction) ?? []
+    const place = { seq: index + 1, session: transaction, ordinal: statements.length + 1, transaction, part: 0 }
+    byTransaction.set(transaction, [...statements, { ...place, ...content }])
   })
+  return [...byTransaction.values()].map((statements, index) => ({
+    scope: index % 2 === 0 ? ('READ_WRITE' as const) : ('READ_ONLY' as const),
+    statements,
+  }))
+})

@@ -91,7 +91,10 @@ test('anyone with the sqlite3 shell can query the log', () => {
   const path = join(folder, 'rec')
   const writer = createRecording(path, FACTS)
   writer.write([
-    { scope: 'READ_WRITE', statements: [statement(7, { parameters: ['7', null], sentUs: 2_500_000, doneUs: 2_501_250 })] },
+    {
+      scope: 'READ_WRITE',
+      statements: [statement(7, { parameters: ['7', null], sentUs: 2_500_000, doneUs: 2_501_250 })],
+    },
     { scope: 'READ_ONLY', statements: [statement(8, { sql: '' as never, frames: [['S']] })] },
   ])
   writer.close(0)

@@ -1,0 +1,329 @@
+/**
+ * Recording through a proxy: tap, ring and drain put together, and the handles an operator has on them.
+ *
+ *   clients ⇄ tap ⇄ server          this thread: forwards, and offers bytes to the ring
+ *              ↓ ring
+ *            drain → recording      its own thread: decodes, tokenizes, writes
+ *
+ * Traffic never depends on the drain: whatever happens to it becomes an incident, and the connections live on.
+ */
+import { EventEmitter } from 'node:events'
+import { performance } from 'node:perf_hooks'
+import { EXIT, HarnessError } from '../base/errors.js'
+import type { Manifest } from '../segment/manifest.js'
+import type { RecordingFacts } from '../segment/recording-writer.js'
+import type { Incident } from '../segment/segment-writer.js'
+import { readCatalog, readServerFacts } from '../sql/read-catalog.js'
+import type { DrainLimits } from './drain/drain.js'
+import type { MaskingSettings } from './drain/privacy-masking.js'
+import { type DrainThread, startDrain } from './drain/thread.js'
+import { Tap } from './tap/listener.js'
+import { createRing, RingProducer } from './tap/ring.js'
+import { CELL, createTally, Tally } from './tap/tally.js'
+import { connectOwn, type Environment, parseUpstream } from './upstream-url.js'
+
+export type ProxyOptions = {
+  readonly listen: { readonly host: string; readonly port: number }
+  /** `postgresql://…`; its credentials read the catalog, clients bring their own. */
+  readonly upstream: string
+  /** Folder of the recording. */
+  readonly out: string
+  readonly force?: boolean
+  readonly masking: MaskingSettings
+  readonly privacy: RecordingFacts['privacy']
+  readonly madeBy: string
+  readonly env?: Environment
+  readonly ringBytes?: number
+  readonly segmentBytesMax?: number
+  readonly drainLimits?: DrainLimits
+  /** The recording is sealed when one is reached; connections live on. */
+  readonly durationMsMax?: number
+  readonly recordingBytesMax?: number
+}
+
+export type ProxyState = 'recording' | 'paused' | 'stopping' | 'sealed' | 'killed' | 'failed'
+
+export type ProxyStatus = {
+  readonly state: ProxyState
+  readonly recordingId: string
+  readonly path: string
+  readonly port: number
+  readonly elapsedMs: number
+  readonly connections: number
+  readonly statementsSeen: number
+  readonly statementsKept: number
+  readonly statementsLost: number
+  readonly statementsPassed: number
+  readonly transactionsKept: number
+  readonly transactionsLost: number
+  readonly recordingBytes: number
+  readonly ring: { readonly usedBytes: number; readonly usedBytesMax: number; readonly sizeBytes: number }
+}
+
+export type StopOptions = {
+  /** Keep forwarding when the recording is sealed. */
+  readonly keepConnections?: boolean
+  /** How long open transactions may take to end. */
+  readonly graceMs?: number
+}
+
+type Events = { incident: [Incident]; ended: [ProxyState] }
+
+const RING_BYTES = 64 * 1024 * 1024
+const GRACE_MS = 5000
+const TICK_MS = 100
+
+export async function startProxyRecording(options: ProxyOptions): Promise<ProxyRecording> {
+  const target = parseUpstream(options.upstream, options.env ?? {})
+  const { host, port } = target.upstream
+  if (options.listen.port !== 0 && options.listen.port === port && options.listen.host === host) {
+    throw new HarnessError({
+      code: 'LISTEN_IS_UPSTREAM',
+      message: `the proxy cannot listen at ${host}:${port}`,
+      detail: 'that is the server it should forward to.',
+      hint: 'Choose another port for --listen.',
+      exit: EXIT.usage,
+    })
+  }
+  const own = await connectOwn(target)
+  const [catalog, server] = await Promise.all([readCatalog(own), readServerFacts(own)]).finally(() => own.end())
+
+  const startedAtMs = Date.now()
+  const startedAt = performance.now()
+  const shared = { ring: createRing(options.ringBytes ?? RING_BYTES), tally: createTally() }
+  const ring = new RingProducer(shared.ring)
+  const tally = new Tally(shared.tally)
+  const events = new EventEmitter<Events>()
+  const nowUs = () => Math.round((performance.now() - startedAt) * 1000)
+  const tell = (kind: string, detail: string) => events.emit('incident', { atUs: nowUs(), kind, detail })
+  const tap = new Tap({
+    listen: options.listen,
+    upstream: target.upstream,
+    ring,
+    tally,
+    nowUs,
+    onUpstreamFailed: (error) => tell('upstream', codeOf(error)),
+  })
+  await tap.listen().catch((cause: unknown) => {
+    throw cannotListen(options.listen, cause)
+  })
+  const facts: RecordingFacts = {
+    madeBy: options.madeBy,
+    source: 'proxy',
+    startedAtMs,
+    server,
+    catalog,
+    privacy: options.privacy,
+  }
+  try {
+    const drain = await startDrain(
+      {
+        ...shared,
+        path: options.out,
+        facts,
+        options: {
+          force: options.force ?? false,
+          ...(options.segmentBytesMax === undefined ? {} : { segmentBytesMax: options.segmentBytesMax }),
+        },
+        masking: { ...options.masking, catalog },
+        ...(options.drainLimits === undefined ? {} : { limits: options.drainLimits }),
+      },
+      ({ kind, detail }) => tell(kind, detail),
+    )
+    return new ProxyRecording(options, { tap, ring, tally, drain, events, nowUs })
+  } catch (error) {
+    tap.stopListening()
+    tap.destroyConnections()
+    throw error
+  }
+}
+
+type Parts = {
+  readonly tap: Tap
+  readonly ring: RingProducer
+  readonly tally: Tally
+  readonly drain: DrainThread
+  readonly events: EventEmitter<Events>
+  readonly nowUs: () => number
+}
+
+export class ProxyRecording {
+  readonly path: string
+  readonly #options: ProxyOptions
+  readonly #parts: Parts
+  readonly #tick: NodeJS.Timeout
+  #state: ProxyState = 'recording'
+  #stopped: Promise<Manifest | null> | null = null
+  #hurry: () => void = () => {}
+
+  constructor(options: ProxyOptions, parts: Parts) {
+    this.path = options.out
+    this.#options = options
+    this.#parts = parts
+    this.#tick = setInterval(() => this.#look(), TICK_MS)
+    this.#tick.unref()
+    parts.drain.ended.then((manifest) => {
+      if (manifest === null && this.#state !== 'killed') this.#drainDied()
+    })
+  }
+
+  /** `incident`: something a person should know. `ended`: nothing is recorded any more. */
+  get events(): EventEmitter<Events> {
+    return this.#parts.events
+  }
+
+  /** Where it listens: of use when asked for port 0. */
+  get port(): number {
+    return this.#parts.tap.port
+  }
+
+  status(): ProxyStatus {
+    const { tap, ring, tally, drain, nowUs } = this.#parts
+    return {
+      state: this.#state,
+      recordingId: drain.id,
+      path: this.path,
+      port: tap.port,
+      elapsedMs: Math.round(nowUs() / 1000),
+      connections: tap.connections,
+      statementsSeen: tally.read(CELL.executionsSeen),
+      statementsKept: tally.read(CELL.statementsKept),
+      statementsLost: tally.read(CELL.statementsLost),
+      statementsPassed: tally.executionsPassed(),
+      transactionsKept: tally.read(CELL.transactionsKept),
+      transactionsLost: tally.read(CELL.transactionsLost),
+      recordingBytes: tally.read(CELL.recordingBytes),
+      ring: { usedBytes: ring.usedBytes, usedBytesMax: ring.usedBytesMax, sizeBytes: ring.sizeBytes },
+    }
+  }
+
+  /** Each session at its next transaction boundary. */
+  pause(): void {
+    if (this.#state !== 'recording') return
+    this.#state = 'paused'
+    this.#parts.tap.pause()
+    this.#note('pause', 'asked for')
+  }
+
+  resume(): void {
+    if (this.#state !== 'paused') return
+    this.#state = 'recording'
+    this.#parts.tap.resume()
+    this.#note('resume', 'asked for')
+  }
+
+  /** Everything that records ends now; connections live on as a pure pipe. The recording is left as a crash would leave it. */
+  async kill(): Promise<void> {
+    if (this.#state === 'killed' || this.#state === 'sealed') return
+    this.#state = 'killed'
+    clearInterval(this.#tick)
+    this.#parts.tap.end()
+    await this.#parts.drain.terminate()
+    this.#parts.events.emit('ended', 'killed')
+  }
+
+  /**
+   * Follows open transactions to their end, seals the recording, and closes the connections unless told to keep them. Asked
+   * again while it goes on, it hurries. null: there was nothing left to seal (killed, or the drain had died).
+   */
+  stop(options: StopOptions = {}): Promise<Manifest | null> {
+    if (this.#stopped === null) this.#stopped = this.#stop(options)
+    else this.#hurry()
+    return this.#stopped
+  }
+
+  /** No new connections, and an end to those that are open. After stop({ keepConnections: true }), kill() or a failure. */
+  close(): void {
+    this.#parts.tap.stopListening()
+    this.#parts.tap.destroyConnections()
+  }
+
+  async #stop({ keepConnections = false, graceMs = GRACE_MS }: StopOptions): Promise<Manifest | null> {
+    clearInterval(this.#tick)
+    const { tap, ring, drain } = this.#parts
+    if (!keepConnections) tap.stopListening()
+    let manifest: Manifest | null = null
+    if (this.#state === 'recording' || this.#state === 'paused') {
+      this.#state = 'stopping'
+      tap.endAtBoundaries()
+      await this.#quiet(graceMs)
+      tap.end()
+      ring.close()
+      manifest = await drain.ended
+      if (manifest !== null) this.#state = 'sealed'
+      this.#parts.events.emit('ended', this.#state)
+    }
+    if (!keepConnections) tap.destroyConnections()
+    return manifest
+  }
+
+  /** Resolves when no session is inside a transaction, or the time is over, or someone hurries. */
+  #quiet(graceMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const { tap } = this.#parts
+      const done = () => {
+        clearInterval(poll)
+        clearTimeout(limit)
+        resolve()
+      }
+      const poll = setInterval(() => {
+        tap.tellUnheard()
+        if (tap.recording === 0) done()
+      }, 10)
+      const limit = setTimeout(done, graceMs)
+      this.#hurry = done
+      if (tap.recording === 0) done()
+    })
+  }
+
+  #look(): void {
+    this.#parts.tap.tellUnheard()
+    const { durationMsMax, recordingBytesMax } = this.#options
+    const { nowUs, tally } = this.#parts
+    if (durationMsMax !== undefined && nowUs() >= durationMsMax * 1000) this.#limitReached('duration')
+    else if (recordingBytesMax !== undefined && tally.read(CELL.recordingBytes) >= recordingBytesMax) {
+      this.#limitReached('bytes')
+    }
+  }
+
+  #limitReached(limit: string): void {
+    if (this.#stopped !== null) return
+    this.#note('limit', limit)
+    void this.stop({ keepConnections: true })
+  }
+
+  #drainDied(): void {
+    this.#state = 'failed'
+    clearInterval(this.#tick)
+    this.#parts.tap.end()
+    this.#parts.events.emit('incident', {
+      atUs: this.#parts.nowUs(),
+      kind: 'recording failed',
+      detail: 'the recording thread ended; connections live on, unrecorded',
+    })
+    this.#parts.events.emit('ended', 'failed')
+  }
+
+  /** Into the manifest, and to whoever listens. */
+  #note(kind: string, detail: string): void {
+    const incident = { atUs: this.#parts.nowUs(), kind, detail }
+    this.#parts.drain.incident(incident)
+    this.#parts.events.emit('incident', incident)
+  }
+}
+
+function codeOf(error: Error): string {
+  return (error as NodeJS.ErrnoException).code ?? 'the server cannot be reached'
+}
+
+function cannotListen(listen: ProxyOptions['listen'], cause: unknown): HarnessError {
+  const code = (cause as NodeJS.ErrnoException).code ?? 'unknown error'
+  const used = code === 'EADDRINUSE'
+  return new HarnessError({
+    code: used ? 'PORT_IN_USE' : 'CANNOT_LISTEN',
+    message: `cannot listen at ${listen.host}:${listen.port}`,
+    detail: used ? 'another program listens there.' : `${code}.`,
+    hint: used ? 'Choose another port, or stop that program.' : 'Check the address given as --listen.',
+    cause,
+  })
+}
