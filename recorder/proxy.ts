@@ -10,12 +10,13 @@
 import { EventEmitter } from 'node:events'
 import { performance } from 'node:perf_hooks'
 import { EXIT, HarnessError } from '../base/errors.js'
+import { type Key, keyFingerprint } from '../privacy/key.js'
+import { type Policy, policyHash } from '../privacy/policy/policy.js'
 import type { Manifest } from '../segment/manifest.js'
 import type { RecordingFacts } from '../segment/recording-writer.js'
 import type { Incident } from '../segment/segment-writer.js'
 import { readCatalog, readServerFacts } from '../sql/read-catalog.js'
 import type { DrainLimits } from './drain/drain.js'
-import type { MaskingSettings } from './drain/privacy-masking.js'
 import { type DrainThread, startDrain } from './drain/thread.js'
 import { Tap } from './tap/listener.js'
 import { createRing, RingProducer } from './tap/ring.js'
@@ -29,9 +30,11 @@ export type ProxyOptions = {
   /** Folder of the recording. */
   readonly out: string
   readonly force?: boolean
-  readonly masking: MaskingSettings
-  readonly privacy: RecordingFacts['privacy']
+  readonly key: Key
+  readonly policy: Policy
+  /** Name and version of the program. */
   readonly madeBy: string
+  /** PG* variables count as for psql. */
   readonly env?: Environment
   readonly ringBytes?: number
   readonly segmentBytesMax?: number
@@ -113,7 +116,7 @@ export async function startProxyRecording(options: ProxyOptions): Promise<ProxyR
     startedAtMs,
     server,
     catalog,
-    privacy: options.privacy,
+    privacy: { policyHash: policyHash(options.policy), keyFingerprint: keyFingerprint(options.key) },
   }
   try {
     const drain = await startDrain(
@@ -125,7 +128,7 @@ export async function startProxyRecording(options: ProxyOptions): Promise<ProxyR
           force: options.force ?? false,
           ...(options.segmentBytesMax === undefined ? {} : { segmentBytesMax: options.segmentBytesMax }),
         },
-        masking: { ...options.masking, catalog },
+        masking: { key: options.key, policy: options.policy, catalog },
         ...(options.drainLimits === undefined ? {} : { limits: options.drainLimits }),
       },
       ({ kind, detail }) => tell(kind, detail),
@@ -149,6 +152,8 @@ type Parts = {
 
 export class ProxyRecording {
   readonly path: string
+  /** Where it listens: of use when asked for port 0. */
+  readonly port: number
   readonly #options: ProxyOptions
   readonly #parts: Parts
   readonly #tick: NodeJS.Timeout
@@ -158,11 +163,12 @@ export class ProxyRecording {
 
   constructor(options: ProxyOptions, parts: Parts) {
     this.path = options.out
+    this.port = parts.tap.port
     this.#options = options
     this.#parts = parts
     this.#tick = setInterval(() => this.#look(), TICK_MS)
     this.#tick.unref()
-    parts.drain.ended.then((manifest) => {
+    void parts.drain.ended.then((manifest) => {
       if (manifest === null && this.#state !== 'killed') this.#drainDied()
     })
   }
@@ -172,18 +178,13 @@ export class ProxyRecording {
     return this.#parts.events
   }
 
-  /** Where it listens: of use when asked for port 0. */
-  get port(): number {
-    return this.#parts.tap.port
-  }
-
   status(): ProxyStatus {
     const { tap, ring, tally, drain, nowUs } = this.#parts
     return {
       state: this.#state,
       recordingId: drain.id,
       path: this.path,
-      port: tap.port,
+      port: this.port,
       elapsedMs: Math.round(nowUs() / 1000),
       connections: tap.connections,
       statementsSeen: tally.read(CELL.executionsSeen),

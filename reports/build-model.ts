@@ -3,8 +3,8 @@
  * fit in memory: only examples and counts are kept.
  */
 import type { DiffFacts, Discrepancy, Finding, RunSummary } from '../segment/diff.js'
-import type { GateConfig } from './gate-config.js'
 import { type GateFacts, type GateResult, judge } from './gate.js'
+import type { GateConfig } from './gate-config.js'
 import { measureLatency } from './latency.js'
 import { type Example, REPORT_FORMAT_VERSION, type ReportFinding, type ReportModel, type Side } from './model.js'
 import { type RowBounds, viewRows } from './rows.js'

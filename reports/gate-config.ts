@@ -9,13 +9,27 @@ import { readYaml } from './yaml.js'
 
 const limitCount = z.int().min(0)
 const limitShare = z
-  .union([z.number(), z.string().regex(/^\d+(\.\d+)?\s*%$/).transform((text) => Number.parseFloat(text) / 100)], {
-    error: 'a share is written 0.001 or "0.1%"',
-  })
+  .union(
+    [
+      z.number(),
+      z
+        .string()
+        .regex(/^\d+(\.\d+)?\s*%$/)
+        .transform((text) => Number.parseFloat(text) / 100),
+    ],
+    {
+      error: 'a share is written 0.001 or "0.1%"',
+    },
+  )
   .refine((value) => value >= 0 && value <= 1, 'a share lies between 0 and 1, or 0% and 100%')
 const limitRatio = z.number().min(1, 'a ratio is V2 / V1: 1.25 allows a quarter more').max(1000)
 
-export const MISMATCH_TYPES = ['SEMANTIC_MISMATCH', 'SQL_ERROR', 'SCHEMA_CONSTRAINT_VIOLATION', 'LATENCY_SPIKE'] as const
+export const MISMATCH_TYPES = [
+  'SEMANTIC_MISMATCH',
+  'SQL_ERROR',
+  'SCHEMA_CONSTRAINT_VIOLATION',
+  'LATENCY_SPIKE',
+] as const
 export const SUB_KINDS = [
   'row_count',
   'rows_missing',
@@ -37,10 +51,16 @@ const override = z
     query: z.string().regex(/^[0-9a-f]{16}$/, 'a fingerprint is 16 hexadecimal digits, as the report shows it'),
     allow: z.array(kind).nonempty().optional(),
     latency: ratios.optional(),
-    until: z.string().regex(/^\d{4}-\d{2}-\d{2}$/, 'a day is written 2027-01-31').refine(isDay, 'no such day'),
+    until: z
+      .string()
+      .regex(/^\d{4}-\d{2}-\d{2}$/, 'a day is written 2027-01-31')
+      .refine(isDay, 'no such day'),
     reason: z.string().trim().min(1, 'an exception needs a reason'),
   })
-  .refine((value) => value.allow !== undefined || value.latency !== undefined, 'an override allows kinds or sets latency')
+  .refine(
+    (value) => value.allow !== undefined || value.latency !== undefined,
+    'an override allows kinds or sets latency',
+  )
 
 const file = z.strictObject({
   findings: z.partialRecord(kind, limitCount).optional(),
@@ -68,7 +88,11 @@ const file = z.strictObject({
     .superRefine((all, context) => {
       for (const [i, { query }] of all.entries()) {
         if (all.findIndex((other) => other.query === query) === i) continue
-        context.addIssue({ code: 'custom', path: [i, 'query'], message: `two overrides name ${query}; join them in one` })
+        context.addIssue({
+          code: 'custom',
+          path: [i, 'query'],
+          message: `two overrides name ${query}; join them in one`,
+        })
       }
     })
     .optional(),

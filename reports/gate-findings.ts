@@ -36,7 +36,7 @@ export function judgeFindings(
     return {
       id: `findings.${kind}`,
       group: 'differences',
-      title: KIND_TITLES[kind],
+      title: `Findings: ${lowerFirst(KIND_TITLES[kind])}`,
       unit: 'count',
       bound: 'max',
       threshold: limit,
@@ -100,4 +100,9 @@ function rateLine(
     findingIds: fail ? findings.map((finding) => finding.findingId) : [],
     fingerprints: fail ? [...new Set(findings.flatMap((finding) => finding.fingerprints))] : [],
   }
+}
+
+/** `SQL error` keeps its capitals. */
+function lowerFirst(text: string): string {
+  return /^[A-Z]{2}/.test(text) ? text : text.slice(0, 1).toLowerCase() + text.slice(1)
 }

@@ -39,9 +39,14 @@ function overallLine(
     interval: overall ? intervalOf(overall[quantile]) : null,
   }
   if (!overall) return { ...base, outcome: 'not judged', explanation: 'Latency was not measured.' }
-  if (overall.count < executionsMin) return { ...base, outcome: 'not judged', explanation: tooFew(overall, executionsMin) }
+  if (overall.count < executionsMin)
+    return { ...base, outcome: 'not judged', explanation: tooFew(overall, executionsMin) }
   const measure = overall[quantile]
-  return { ...base, outcome: clearlyAbove(measure, threshold) ? 'fail' : 'pass', explanation: reading(measure, threshold) }
+  return {
+    ...base,
+    outcome: clearlyAbove(measure, threshold) ? 'fail' : 'pass',
+    explanation: reading(measure, threshold),
+  }
 }
 
 function weightedLine(overall: QueryLatency | null, threshold: number, executionsMin: number): GateLine {

@@ -70,10 +70,17 @@ function lostLine(runs: readonly RunSummary[], threshold: number): GateLine {
 function relaxedLine(runs: readonly RunSummary[], threshold: number): GateLine {
   const shares = runs.map((run) => (run.statements > 0 ? run.orderRelaxed / run.statements : 0))
   const total = runs.reduce((all, run) => all + run.orderRelaxed, 0)
-  return trustLine('trust.order_relaxed', 'Order given up to end a standstill', 'share', threshold, Math.max(...shares), {
-    explanation:
-      total === 0 ? 'Every statement ran in the planned order.' : `${counted(total, 'statement')} over all runs.`,
-  })
+  return trustLine(
+    'trust.order_relaxed',
+    'Order given up to end a standstill',
+    'share',
+    threshold,
+    Math.max(...shares),
+    {
+      explanation:
+        total === 0 ? 'Every statement ran in the planned order.' : `${counted(total, 'statement')} over all runs.`,
+    },
+  )
 }
 
 function latenessLine(facts: DiffFacts, threshold: number, slower: boolean): GateLine {

@@ -143,7 +143,7 @@ export function markCell(before: string | null, after: string | null): { before:
 function marksOf(before: string, after: string): Mark[] {
   if (before.length + after.length > WORDS_MAX_CHARACTERS) return marksOfEnds(before, after)
   const words = diffWordsWithSpace(before, after, { timeout: DIFF_TIMEOUT_MS })
-  if (words && kept(words) > 0) return words.map(toMark)
+  if (words && kept(words) > 0) return cutEnds(words.map(toMark))
   // One word against another (a value cut short, a suffix lost): letters say more, if enough of them are the same.
   const letters = diffChars(before, after, { timeout: DIFF_TIMEOUT_MS })
   if (letters && letters.length <= 5 && kept(letters) * 2 >= Math.min(before.length, after.length)) {
@@ -153,6 +153,20 @@ function marksOf(before: string, after: string): Mark[] {
     ['-', before],
     ['+', after],
   ]
+}
+
+/** A word that was only cut or extended is the same word up to there: `whitfield@example.com` and `whitf`. */
+function cutEnds(marks: readonly Mark[]): Mark[] {
+  return marks.flatMap((mark, i): Mark[] => {
+    const [kind, text] = mark
+    const other = kind === '-' ? marks[i + 1] : kind === '+' ? marks[i - 1] : undefined
+    if (!other || other[0] === kind || other[0] === '=' || other[0] === '~') return [mark]
+    const [shorter, longer] = text.length < other[1].length ? [text, other[1]] : [other[1], text]
+    if (!longer.startsWith(shorter)) return [mark]
+    const rest: Mark[] = text === longer ? [[kind, text.slice(shorter.length)]] : []
+    // The common part is said once, by the removed side; both sides show it.
+    return kind === '-' ? [['=', shorter], ...rest] : rest
+  })
 }
 
 /** Characters that are the same on both sides, blanks aside. */

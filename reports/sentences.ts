@@ -25,7 +25,9 @@ function explainInvalid(body: Body): Pick<ReportModel, 'headline' | 'why'> {
       ...(body.invalid.length > 0 ? body.invalid.map(sentence) : []),
       ...own.filter((line) => line.id !== 'trust.measurement').map((line) => `${line.title}: ${line.explanation}`),
       ...(other > 0
-        ? [`Beyond that, ${counted(other, 'check')} on V2 itself ${other === 1 ? 'fails' : 'fail'}; do not read ${other === 1 ? 'it' : 'them'} as facts yet.`]
+        ? [
+            `Beyond that, ${counted(other, 'check')} on V2 itself ${other === 1 ? 'fails' : 'fail'}; do not read ${other === 1 ? 'it' : 'them'} as facts yet.`,
+          ]
         : []),
     ],
   }
@@ -35,8 +37,8 @@ function explainFail(body: Body): Pick<ReportModel, 'headline' | 'why'> {
   const findings = body.findings.filter((finding) => finding.standing.state === 'fails')
   const slower = failingLines(body).filter((line) => line.group === 'latency')
   const parts = [
-    ...(findings.length > 0 ? [counted(findings.length, 'finding') + ' beyond what the gate allows'] : []),
-    ...(slower.length > 0 ? ['latency above its limit'] : []),
+    ...(findings.length > 0 ? [`${counted(findings.length, 'finding')} beyond what the gate allows`] : []),
+    ...(slower.length > 0 ? ['it is slower than allowed'] : []),
   ]
   const rest = findings.length - CAUSES_NAMED
   return {
@@ -44,7 +46,7 @@ function explainFail(body: Body): Pick<ReportModel, 'headline' | 'why'> {
     why: [
       ...findings.slice(0, CAUSES_NAMED).map(causeSentence),
       ...(rest > 0 ? [`${counted(rest, 'further finding')} below.`] : []),
-      ...slower.map((line) => `${line.title}: ${line.explanation}`),
+      ...slowerSentence(slower),
     ],
   }
 }
@@ -74,6 +76,28 @@ function latencySentence(body: Body): string {
   if (!overall) return 'Latency was not measured.'
   const { p50, p95 } = overall
   return `Latency over all statements: p50 ${ratio(p50.ratio)}, p95 ${ratio(p95.ratio)} of V1's.`
+}
+
+/** The two that say most, of all latency lines that fail: the table below has each. */
+function slowerSentence(lines: readonly GateLine[]): string[] {
+  const excess = (line: GateLine) => (line.actual ?? 0) / line.threshold
+  const worst = (of: readonly GateLine[]) => [...of].sort((a, b) => excess(b) - excess(a))[0]
+  const ofQuery = (line: GateLine) => line.id.startsWith('latency.per_query')
+  const overall = worst(lines.filter((line) => !ofQuery(line)))
+  const query = worst(lines.filter(ofQuery))
+  const said = [
+    ...(overall ? [`${lowerFirst(overall.title)} ${limited(overall)}`] : []),
+    ...(query ? [`a single query shape at ${query.id.split('.').at(-1)} ${limited(query)}`] : []),
+  ]
+  return said.length === 0 ? [] : [`Slower than allowed: ${said.join('; ')}.`]
+}
+
+function limited(line: GateLine): string {
+  return `${ratio(line.actual ?? 0)} of V1's, at most ${ratio(line.threshold)} allowed`
+}
+
+function lowerFirst(text: string): string {
+  return text.slice(0, 1).toLowerCase() + text.slice(1)
 }
 
 function causeSentence(finding: ReportFinding): string {

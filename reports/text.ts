@@ -19,10 +19,14 @@ const UNSEEN =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the point
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]|[\ud800-\udfff]/gu
 
+/** The same without the position a global expression remembers. */
+const UNSEEN_ANY = new RegExp(UNSEEN.source, 'u')
+
 export type Piece = { readonly text: string; readonly unseen: boolean }
 
 /** Text in pieces: as it is, and names (`U+202E`) for what is not to be printed. */
 export function pieces(text: string): Piece[] {
+  if (!UNSEEN_ANY.test(text)) return text === '' ? [] : [{ text, unseen: false }]
   const found: Piece[] = []
   const lines = text.replaceAll('\r\n', '\n')
   let from = 0

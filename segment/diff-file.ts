@@ -17,7 +17,7 @@ import {
 import { claimFile } from './files.js'
 import { createDb, type Db, type Insert, type Kind, openDb, sealDb } from './sqlite.js'
 
-const DIFF: Kind = {
+export const DIFF: Kind = {
   noun: 'diff',
   applicationId: 0x70677244, // pgrD
   formatVersion: DIFF_FORMAT_VERSION,

@@ -20,6 +20,20 @@ export { decodeRunRows, encodeRunRows } from './run-codec.js'
 export { createRun, openRun, type RunReader, type RunWriter } from './run-file.js'
 export { type RunSource, runOfRecording } from './run-source.js'
 export type { RecordedStatement } from './segment-reader.js'
+export { binaryToText } from './binary-text.js'
+export { canonicalText } from './canonical.js'
+export {
+  columnDigest,
+  digestColumns,
+  equalIgnoringOrder,
+  equalOrdered,
+  type PartDigest,
+  ResultDigest,
+  rowDigest,
+} from './digest.js'
+export { type FormatKind, kindOf } from './kind.js'
+export { type Recovery, recoverRecording } from './recover.js'
+export { type Usage, usageOfRecording, usageOfRun } from './usage.js'
 export { traceId } from './segment-schema.js'
 export type { Incident, RecordedTransaction } from './segment-writer.js'
 export type * from './statement.js'

@@ -40,3 +40,10 @@ export function balances(ledger: Ledger): boolean {
   const rest = imbalance(ledger)
   return rest.statements === 0 && rest.transactions === 0
 }
+
+/** Closes the books of a recording that did not end by itself: what was seen and is nowhere else is lost. */
+export function settled(ledger: Ledger, reason: string): Ledger {
+  const rest = imbalance(ledger)
+  if (rest.statements <= 0 && rest.transactions <= 0) return ledger
+  return { ...ledger, lost: { ...ledger.lost, [reason]: add(ledger.lost[reason] ?? NOTHING, rest) } }
+}

@@ -8,6 +8,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { HarnessError } from '../base/errors.js'
 import { sha256OfFile } from './files.js'
+import { settled } from './ledger.js'
 import type { Manifest, SealedSegment } from './manifest.js'
 import { readManifest, SEGMENTS_FOLDER } from './manifest-file.js'
 import { mergeSorted } from './merge.js'
@@ -16,6 +17,7 @@ import { SEGMENT, traceId } from './segment-schema.js'
 import { damaged } from './sqlite.js'
 import type { Session, SessionEvent } from './statement.js'
 import { type Timeline, timelineOf } from './timeline.js'
+import type { Usage } from './usage.js'
 
 /** What an interrupted recording left beside its sealed segments. */
 export type RecoveredTail = {
@@ -29,6 +31,9 @@ export type OpenOptions = {
   /** `full` hashes every segment; `size` is for readers in worker threads of one that already did. */
   readonly verify?: 'full' | 'size'
 }
+
+/** Why the last statements of an interrupted recording are missing. */
+export const NOT_CLOSED = 'recording not closed'
 
 type Part = {
   readonly statements: number
@@ -115,6 +120,22 @@ export class RecordingReader {
     )
   }
 
+  /** What each text cost, per segment; ./usage.ts adds it up. */
+  *usage(): Generator<Usage> {
+    for (const part of this.#parts) yield* readThenClose(part, (reader) => reader.usage())
+  }
+
+  /** Statements that cannot be replayed as they were sent, by reason. */
+  unreplayable(): Readonly<Record<string, number>> {
+    const counts: Record<string, number> = {}
+    for (const part of this.#parts) {
+      for (const { reason, count } of withReader(part, (reader) => reader.unreplayable())) {
+        counts[reason] = (counts[reason] ?? 0) + count
+      }
+    }
+    return counts
+  }
+
   close(): void {
     for (const reader of this.#opened.values()) reader.close()
     this.#opened.clear()
@@ -197,7 +218,7 @@ function readTail(path: string, manifest: Manifest): Tail | null {
         const extent = reader.extent()
         parts.push({ ...extent, open })
         later = {
-          ledger: reader.ledger(),
+          ledger: settled(reader.ledger(), NOT_CLOSED),
           incidents: united(later.incidents ?? manifest.incidents, reader.incidents()),
         }
       } finally {

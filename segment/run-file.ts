@@ -19,7 +19,7 @@ import { decodeRunRows } from './run-codec.js'
 import type { RunSource } from './run-source.js'
 import { createDb, type Db, type Insert, type Kind, openDb, sealDb } from './sqlite.js'
 
-const RUN: Kind = {
+export const RUN: Kind = {
   noun: 'run',
   applicationId: 0x70677252, // pgrR
   formatVersion: RUN_FORMAT_VERSION,
@@ -187,6 +187,27 @@ export class RunReader implements RunSource {
       .raw()
       .get(seq)
     return row === undefined ? undefined : this.#rowOf(row)
+  }
+
+  /** How long each statement took; the outcomes stay on disk. */
+  *durations(): Generator<{ readonly seq: number; readonly us: number; readonly failed: boolean }> {
+    const select = this.#db
+      .prepare<[], [number, number, number]>(
+        'SELECT seq, done_us - sent_us, error IS NOT NULL FROM outcomes ORDER BY seq',
+      )
+      .raw()
+    for (const [seq, us, failed] of select.iterate()) yield { seq, us, failed: failed === 1 }
+  }
+
+  /** How often each SQLSTATE came. */
+  errors(): Readonly<Record<string, number>> {
+    const rows = this.#db
+      .prepare<[], [string, number]>(
+        `SELECT error ->> 'sqlstate' AS sqlstate, count(*) FROM outcomes WHERE error IS NOT NULL GROUP BY 1 ORDER BY 2 DESC`,
+      )
+      .raw()
+      .all()
+    return Object.fromEntries(rows)
   }
 
   mapped(): Iterable<MappedValue> {

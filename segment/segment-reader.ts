@@ -12,9 +12,10 @@ import type { Outcome } from './outcome.js'
 import { OutcomeDecoder } from './outcome-columns.js'
 import { unpackBytes } from './pack.js'
 import { SEGMENT, STATEMENT_COLUMNS } from './segment-schema.js'
-import type { Incident, Shape } from './segment-writer.js'
+import type { Extent, Incident, Shape } from './segment-writer.js'
 import { type Db, openDb } from './sqlite.js'
 import type { Session, SessionEvent, Statement, TransactionScope } from './statement.js'
+import type { Usage } from './usage.js'
 
 export type RecordedStatement = Statement & { readonly scope: TransactionScope }
 
@@ -120,13 +121,32 @@ export class SegmentReader {
     return JSON.parse(this.#db.prepare<[], string>('SELECT ledger FROM segment').pluck().get() ?? 'null') as Ledger
   }
 
-  extent(): { statements: number; seqFirst: number; seqLast: number; sentUsFirst: number; doneUsLast: number } {
+  extent(): Extent {
     return this.#db
-      .prepare<[], { statements: number; seqFirst: number; seqLast: number; sentUsFirst: number; doneUsLast: number }>(
+      .prepare<[], Extent>(
         `SELECT count(*) AS statements, coalesce(min(seq), 0) AS seqFirst, coalesce(max(seq), 0) AS seqLast,
                 coalesce(min(sent_us), 0) AS sentUsFirst, coalesce(max(done_us), 0) AS doneUsLast FROM statements`,
       )
       .get()!
+  }
+
+  /** What each text cost, counted by SQLite. */
+  *usage(): Generator<Usage> {
+    const select = this.#db.prepare<[], Usage>(
+      `SELECT sql, fingerprint, count(*) AS count, count(error) AS errors, sum(done_us - sent_us) AS totalUs,
+              max(done_us - sent_us) AS maxUs
+       FROM statements JOIN texts ON texts.id = text_id GROUP BY text_id`,
+    )
+    yield* select.iterate()
+  }
+
+  /** How many statements cannot be replayed as they were sent, by reason. */
+  unreplayable(): readonly { readonly reason: string; readonly count: number }[] {
+    return this.#db
+      .prepare<[], { reason: string; count: number }>(
+        'SELECT unreplayable AS reason, count(*) AS count FROM statements WHERE unreplayable IS NOT NULL GROUP BY 1',
+      )
+      .all()
   }
 
   close(): void {

@@ -9,6 +9,7 @@ import { basename } from 'node:path'
 import { JsonDictionary, TextDictionary } from './dictionary.js'
 import { sha256OfFile } from './files.js'
 import type { SealedSegment } from './manifest.js'
+import { SEGMENTS_FOLDER } from './manifest-file.js'
 import { OutcomeEncoder } from './outcome-columns.js'
 import { packBytes } from './pack.js'
 import { resultSha256Bytes } from './result-sha.js'
@@ -31,7 +32,18 @@ export type Shape = { readonly frames: readonly Frame[]; readonly parameterTypes
 
 export type SegmentOrigin = { readonly recordingId: string; readonly startedAtMs: number }
 
-type Extent = { statements: number; seqFirst: number; seqLast: number; sentUsFirst: number; doneUsLast: number }
+/** Where a segment's statements begin and end. */
+export type Extent = Omit<SealedSegment, 'file' | 'sha256' | 'bytes'>
+
+/** A sealed file as the manifest lists it. */
+export function sealedSegment(path: string, extent: Extent): SealedSegment {
+  return {
+    file: `${SEGMENTS_FOLDER}/${basename(path)}`,
+    sha256: sha256OfFile(path),
+    bytes: statSync(path).size,
+    ...extent,
+  }
+}
 
 const NO_EXTENT: Extent = { statements: 0, seqFirst: 0, seqLast: 0, sentUsFirst: 0, doneUsLast: 0 }
 
@@ -95,12 +107,12 @@ export class SegmentWriter {
 
   write(transactions: readonly RecordedTransaction[], ledgerJson: string): void {
     this.#atomically(() => {
-      const extent = { ...this.#extent }
+      let extent = this.#extent
       for (const { scope, statements } of transactions) {
         const readWrite = scope === 'READ_WRITE' ? 1 : 0
         for (const statement of statements) {
           this.#insertStatement(this.#cellsOf(statement, readWrite))
-          extend(extent, statement)
+          extent = extended(extent, statement)
         }
       }
       this.#updateLedger.run(ledgerJson)
@@ -124,12 +136,7 @@ export class SegmentWriter {
   seal(ledgerJson: string): SealedSegment {
     this.#updateLedger.run(ledgerJson)
     sealDb(this.#db, this.#openPath, this.path)
-    return {
-      file: `segments/${basename(this.path)}`,
-      sha256: sha256OfFile(this.path),
-      bytes: statSync(this.path).size,
-      ...this.#extent,
-    }
+    return sealedSegment(this.path, this.#extent)
   }
 
   /** Leaves the file as a crash would: what was committed can be recovered. */
@@ -175,11 +182,13 @@ export class SegmentWriter {
   }
 }
 
-function extend(extent: Extent, statement: Statement): void {
+function extended(extent: Extent, { seq, sentUs, doneUs }: Statement): Extent {
   const first = extent.statements === 0
-  extent.statements += 1
-  extent.seqFirst = first ? statement.seq : Math.min(extent.seqFirst, statement.seq)
-  extent.seqLast = Math.max(extent.seqLast, statement.seq)
-  extent.sentUsFirst = first ? statement.sentUs : Math.min(extent.sentUsFirst, statement.sentUs)
-  extent.doneUsLast = Math.max(extent.doneUsLast, statement.doneUs)
+  return {
+    statements: extent.statements + 1,
+    seqFirst: first ? seq : Math.min(extent.seqFirst, seq),
+    seqLast: Math.max(extent.seqLast, seq),
+    sentUsFirst: first ? sentUs : Math.min(extent.sentUsFirst, sentUs),
+    doneUsLast: Math.max(extent.doneUsLast, doneUs),
+  }
 }

@@ -9,8 +9,7 @@ export type Db = Database.Database
 export type Insert = Database.Statement<unknown[]>
 
 export type Kind = {
-  /** For messages: `segment`, `run`, `diff`. */
-  readonly noun: string
+  readonly noun: 'segment' | 'run' | 'diff'
   /** Tells our kinds of file apart, for file(1) and for ourselves. */
   readonly applicationId: number
   readonly formatVersion: number
@@ -39,6 +38,7 @@ export function createDb(path: string, kind: Kind, schema: string): Db {
 /** Folds the WAL into the file and closes it: from here on one self-contained file. */
 export function closeAsOneFile(db: Db): void {
   db.pragma('wal_checkpoint(TRUNCATE)')
+  // Throws while anyone else has the file open.
   db.pragma('journal_mode = DELETE')
   db.close()
 }

@@ -139,3 +139,16 @@ function isAscii(value: string): boolean {
   for (let at = 0; at < value.length; at++) if (value.charCodeAt(at) > 127) return false
   return true
 }
+
+/** Hex digits to as many hex digits, lower-case: bytes of the same length. */
+export function hexToken(prf: Prf, hex: string): string {
+  if (hex.length < 16) {
+    const digits = Array.from(hex, (digit) => Number.parseInt(digit, 16))
+    permute(prf, 'hex', digits, Array<number>(digits.length).fill(16))
+    return digits.map((digit) => digit.toString(16)).join('')
+  }
+  const draw = generator(prf(hex.toLowerCase()))
+  let out = ''
+  while (out.length < hex.length) out += draw(16).toString(16)
+  return out
+}

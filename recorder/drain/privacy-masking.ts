@@ -1,10 +1,12 @@
 /** TEMPORARY pass-through until privacy/masker.ts exists. */
 
+import type { Key } from '../../privacy/key.js'
+import type { Policy } from '../../privacy/policy/policy.js'
 import type { Catalog } from '../../segment/catalog.js'
 import type { SafeSql } from '../../segment/statement.js'
 import { fingerprint } from '../../sql/parse.js'
 import type { Masking } from './masking.js'
-export type MaskingSettings = { readonly key: Uint8Array; readonly catalog?: Catalog }
+export type MaskingSettings = { readonly key: Key; readonly policy: Policy; readonly catalog: Catalog }
 
 export function createMasking(_settings: MaskingSettings): Masking {
   return {

@@ -65,7 +65,10 @@ export class Result implements RowSink {
     const whole = eachCell(buffer, start, end, (column, from, to) => {
       cells.push(from < 0 ? null : this.#text(column, buffer, from, to))
     })
-    if (!whole || cells.length !== this.columns.length) return this.oversized()
+    if (!whole || cells.length !== this.columns.length) {
+      this.oversized()
+      return
+    }
     const masked = this.#mask(cells)
     this.#digest?.rowOfText(masked)
     this.#keep(masked)

@@ -3,7 +3,7 @@
  */
 
 import { MessageChannel, Worker } from 'node:worker_threads'
-import { HarnessError } from '../../base/errors.js'
+import { HarnessError, type HarnessErrorParts } from '../../base/errors.js'
 import { workerFile } from '../../base/worker-file.js'
 import type { Manifest } from '../../segment/manifest.js'
 import type { Incident } from '../../segment/segment-writer.js'
@@ -43,7 +43,10 @@ export async function startDrain(
       if (message.kind === 'ready') resolve(message.id)
       else if (message.kind === 'trouble') onTrouble(message.trouble)
       else if (message.kind === 'ended') manifest = message.manifest
-      else failure = new HarnessError(message.error as ConstructorParameters<typeof HarnessError>[0])
+      else {
+        failure = new HarnessError(message.error as HarnessErrorParts)
+        onTrouble({ kind: 'recording failed', detail: message.error.code })
+      }
     })
     worker.on('error', (error) => {
       failure ??= error

@@ -29,7 +29,7 @@ export function judgeRows(before: Outcome, after: Outcome, knowledge: Knowledge,
     if (excuse === null) differences.push(membership)
     else seen.excuses.add(excuse)
   }
-  const columns = changedColumns(digests, looked, seen, sameCount)
+  const columns = changedColumns(digests, looked, seen, sameCount, differences.length > 0)
   if (columns.length > 0)
     differences.push(difference('SEMANTIC_MISMATCH', 'values', { columns, cells: seen.cells }))
   const excuses = [...seen.excuses]
@@ -166,10 +166,16 @@ function changedColumns(
   looked: readonly number[],
   seen: Inspection,
   sameCount: boolean,
+  explained: boolean,
 ): readonly number[] {
   const columns = new Set(seen.cells.map(({ column }) => column))
-  if (sameCount && seen.partial && seen.missing.length + seen.extra.length === 0 && !seen.limitTie)
-    for (const at of looked) if (digests.unordered.has(at) && !seen.excusedColumns.has(at)) columns.add(at)
+  if (sameCount && seen.partial && !explained && !seen.limitTie) {
+    const hidden = looked.filter((at) => digests.unordered.has(at) && !seen.excusedColumns.has(at))
+    for (const at of hidden) columns.add(at)
+    // The same values in every column, but in other combinations.
+    if (digests.rows && digests.unordered.size === 0 && columns.size === 0)
+      for (const at of looked) if (digests.ordered.has(at)) columns.add(at)
+  }
   return [...columns].sort((a, b) => a - b)
 }
 

@@ -266,7 +266,7 @@ class Gatherer {
     const relation = this.#index.byOid(access.relation)
     if (!relation) return
     const set = this.#names.set(`table ${relation.oid}`)
-    const rows = this.#rows(access, touch, relation, statement)
+    const rows = this.#rows(access, relation, statement)
     switch (access.mode) {
       case 'read':
         this.#members(OP.read, set, rows)
@@ -293,7 +293,7 @@ class Gatherer {
   }
 
   /** Which rows, by their identity; null: any. */
-  #rows(access: Access, touch: Touch, relation: Relation, statement: Statement): readonly string[] | null {
+  #rows(access: Access, relation: Relation, statement: Statement): readonly string[] | null {
     const identity = identityOf(relation)
     const byIdentity = access.rows.find((key) => key.unique === identity)
     if (byIdentity) {
@@ -309,9 +309,10 @@ class Gatherer {
       this.#members(OP.share, slots, tuples)
       return []
     }
-    const alone = touch.accesses.filter((other) => other.relation === relation.oid && other.mode === 'read').length <= 1
-    const found = alone ? this.#returned(relation, statement) : null
-    if (found) this.#members(OP.read, slots, tuples)
+    // One key is one row. A row that did not come back may still be there and be kept out by another condition, so then it is any row.
+    const found = this.#returned(relation, statement)
+    if (!found || new Set(found).size !== new Set(tuples).size) return null
+    this.#members(OP.read, slots, tuples)
     return found
   }
 

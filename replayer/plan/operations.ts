@@ -60,6 +60,12 @@ export class Names {
     return id
   }
 
+  /** For people; slow. */
+  keyOf(set: number, member: number): string {
+    for (const [key, id] of this.#members.get(set) ?? []) if (id === member) return key.replaceAll('\u0001', ', ')
+    return '?'
+  }
+
   get memberCount(): number {
     return this.#memberCount
   }

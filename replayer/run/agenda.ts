@@ -77,6 +77,7 @@ export class Agenda {
   /** Lanes by the session they are parked on. */
   readonly #parkedOn = new Map<number, Lane[]>()
   #running = false
+  #lanesDone = 0
   /** While true nothing is sent: whoever takes the outcomes is behind. */
   paused = false
 
@@ -93,6 +94,10 @@ export class Agenda {
     let count = 0
     for (const lanes of this.#parkedOn.values()) count += lanes.length
     return count
+  }
+
+  get isDone(): boolean {
+    return this.#lanesDone === this.#lanes.size
   }
 
   add(lane: Lane): void {
@@ -126,6 +131,7 @@ export class Agenda {
 
   /** The session's connection is closed, and with it whatever it had open: nobody shall wait for it any more. */
   done(lane: Lane): void {
+    this.#lanesDone += 1
     this.#options.progress.finish(lane.session)
     this.#recheck(lane.session)
   }

@@ -9,6 +9,9 @@ import { createJob, type Job, type Script } from './job.js'
 
 export type FeedSource = Iterator<Script>
 
+/** Whether it is its session's first job, whether no more will come. */
+export type Place = { readonly isFirst: boolean; readonly isLast: boolean }
+
 export type FeedOptions = {
   readonly source: FeedSource
   readonly plan: Plan
@@ -16,9 +19,7 @@ export type FeedOptions = {
   /** Dense index of a recorded session; undefined: another worker's. */
   readonly own: ReadonlyMap<number, number>
   readonly originUs: number
-  readonly offer: (session: number, job: Job) => void
-  /** No more statements of any session. */
-  readonly ended: () => void
+  readonly offer: (session: number, job: Job, place: Place) => void
 }
 
 /** Where a session's statements stand in the plan: from `start[session]` on in `index`. */
@@ -55,7 +56,6 @@ export class Feed {
       if (next.done === true) {
         this.#ended = true
         this.#close()
-        this.#options.ended()
         return
       }
       const script = next.value
@@ -79,7 +79,10 @@ export class Feed {
     const job = createJob([first, ...rest], this.#indexes, Math.max(0, first.sentUs - originUs), flush)
     this.#rows = []
     this.#indexes = []
-    offer(own.get(first.session)!, job)
+    const session = own.get(first.session)!
+    const read = this.#read.get(session)!
+    const count = positions.start[session + 1]! - positions.start[session]!
+    offer(session, job, { isFirst: read === job.rows.length, isLast: read === count })
     return true
   }
 

@@ -70,19 +70,14 @@ export class LiveSession {
     )
   }
 
-  get isOpening(): boolean {
-    return this.#opening
-  }
-
-  /** Connects unless it is connected or trying. */
-  open(): void {
+  /** Connects, unless there is a connection or none will be needed. Resolves when that is settled, one way or the other. */
+  async open(): Promise<void> {
     if (this.#opening || this.#connection !== null || this.lane.finished || this.#dead) return
     this.#opening = true
-    void this.#connect().finally(() => {
-      this.#opening = false
-      this.#host.agenda.touch(this.lane)
-      this.#host.afterChunk()
-    })
+    await this.#connect()
+    this.#opening = false
+    this.#host.agenda.touch(this.lane)
+    this.#host.afterChunk()
   }
 
   send(job: Job): void {
@@ -161,8 +156,8 @@ export class LiveSession {
   }
 
   async #connect(): Promise<void> {
-    const { connectOptions, patienceMs, nowUs } = this.#host
-    const until = nowUs() + patienceMs * 1000
+    const { connectOptions, patienceMs } = this.#host
+    const untilMs = performance.now() + patienceMs
     for (let pauseMs = 50; ; pauseMs = Math.min(pauseMs * 2, 1000)) {
       try {
         const connection = await connect({
@@ -176,7 +171,7 @@ export class LiveSession {
         return this.#opened(connection)
       } catch (error) {
         if (this.#closing) return
-        if (!isPassing(error) || nowUs() + pauseMs * 1000 > until) return this.#giveUp(reasonOf(error))
+        if (!isPassing(error) || performance.now() + pauseMs > untilMs) return this.#giveUp(reasonOf(error))
         await new Promise((resolve) => setTimeout(resolve, pauseMs))
       }
     }
@@ -212,7 +207,7 @@ export class LiveSession {
     this.#host.incident('connection lost', `session ${this.#session.session}, ${this.lane.unanswered} in flight`)
     this.#answers.lose(CONNECTION_LOST)
     if (this.lane.ended && jobsLeft(this.lane) === 0) this.lane.open = true
-    else if (this.#state.rebuildable) this.open()
+    else if (this.#state.rebuildable) void this.open()
     else this.#giveUp('its state cannot be rebuilt')
     this.#host.agenda.touch(this.lane)
     this.#host.afterChunk()

@@ -37,6 +37,7 @@ export type FromWorker =
   | { readonly kind: 'ready' }
   | { readonly kind: 'rows'; readonly buffer: ArrayBuffer; readonly news: News }
   | { readonly kind: 'skipped'; readonly statements: readonly SkippedStatement[] }
+  | { readonly kind: 'finished'; readonly result: WorkerResult }
   | { readonly kind: 'incident'; readonly atUs: number; readonly what: string; readonly detail: string }
 
 /** What happened since the last batch, for the progress line. */

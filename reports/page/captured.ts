@@ -53,12 +53,21 @@ export function sql(text: string): Child[] {
 }
 
 export function sqlBlock(text: string): Element {
-  return h('pre', { class: 'sql', tabindex: 0 }, h('code', null, sql(text)))
+  if (lastBlock?.text !== text) {
+    lastBlock = { text, element: h('pre', { class: 'sql', tabindex: 0 }, h('code', null, sql(text))) }
+  }
+  return lastBlock.element
 }
+
+/** Discrepancies come by finding, so the same statement comes thousands of times in a row. */
+let lastBlock: { readonly text: string; readonly element: Element } | null = null
 
 /** One line for lists; the full text is one step away. */
 export function sqlLine(text: string, charactersMax = 180): Element {
-  const line = text.slice(0, charactersMax * 4).replace(/\s+/g, ' ').trim()
+  const line = text
+    .slice(0, charactersMax * 4)
+    .replace(/\s+/g, ' ')
+    .trim()
   const cut = line.length > charactersMax ? `${line.slice(0, charactersMax)}…` : line
   return h('code', { class: 'sql-line' }, cut === '' ? h('i', null, 'no text') : sql(cut))
 }

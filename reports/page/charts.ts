@@ -3,17 +3,17 @@
  * themes and print agree. Every chart says in words what it shows.
  */
 import { scaleLinear, scaleLog } from 'd3-scale'
-import { area, curveMonotoneX, curveStep, line } from 'd3-shape'
+import { area, curveStep, line } from 'd3-shape'
 import { clock, milliseconds } from '../format.js'
 import type { Distribution, QuantileMeasure } from '../latency.js'
 import { type Child, type Element, h } from './html.js'
 
 /** Text in an SVG scales with it, so each size is drawn for itself and the page shows the one that fits. */
-const WIDTHS = { wide: 720, narrow: 328 } as const
-type Size = keyof typeof WIDTHS
+const NARROW = 340
+type Size = 'wide' | 'narrow'
 
-export function bothSizes(draw: (width: number, size: Size) => Element): Element[] {
-  return [draw(WIDTHS.wide, 'wide'), draw(WIDTHS.narrow, 'narrow')]
+export function bothSizes(wide: number, draw: (width: number, size: Size) => Element): Element[] {
+  return [draw(wide, 'wide'), draw(NARROW, 'narrow')]
 }
 
 function svg(width: number, height: number, name: string, classes: string, ...children: Child[]): Element {
@@ -55,16 +55,27 @@ export function sparkline(counts: readonly number[], name: string): Element {
 export function intervalMark(measure: QuantileMeasure, verdict: string): Element {
   const width = 96
   const height = 18
-  const x = scaleLog().domain([0.25, 4]).range([4, width - 4]).clamp(true)
+  const x = scaleLog()
+    .domain([0.25, 4])
+    .range([4, width - 4])
+    .clamp(true)
   const middle = height / 2
   return h(
     'svg',
     { viewBox: `0 0 ${width} ${height}`, width, height, class: 'interval', 'aria-hidden': 'true' },
     h('line', { x1: x(1), x2: x(1), y1: 0, y2: height, class: 'one' }),
-    h('line', { x1: fixed(x(measure.low)), x2: fixed(x(measure.high)), y1: middle, y2: middle, class: `span ${verdict}` }),
+    h('line', {
+      x1: fixed(x(measure.low)),
+      x2: fixed(x(measure.high)),
+      y1: middle,
+      y2: middle,
+      class: `span ${verdict}`,
+    }),
     h('circle', { cx: fixed(x(measure.ratio)), cy: middle, r: 3.2, class: `dot ${verdict}` }),
   )
 }
+
+const LABEL_WIDTH = 100
 
 /** Two distributions over one logarithmic axis. Heights are shares, so runs of unequal size compare. */
 export function distributionChart(
@@ -72,13 +83,15 @@ export function distributionChart(
   p95: QuantileMeasure,
   name: string,
   width: number,
-  size: Size | 'both',
+  size: Size,
 ): Element {
-  const height = 170
-  const edge = { top: 26, right: 8, bottom: 24, left: 8 }
+  const height = 190
+  const edge = { top: 30, right: 8, bottom: 24, left: 8 }
   const first = data.edgesMs[0] ?? 0.001
   const last = data.edgesMs.at(-1) ?? 1
-  const x = scaleLog().domain([first, last]).range([edge.left, width - edge.right])
+  const x = scaleLog()
+    .domain([first, last])
+    .range([edge.left, width - edge.right])
   const share = (counts: readonly number[]) => {
     const all = counts.reduce((sum, one) => sum + one, 0) || 1
     return counts.map((one) => one / all)
@@ -98,14 +111,25 @@ export function distributionChart(
     .x((_, i) => fixed(centre(i)))
     .y((d) => fixed(y(d)))
     .curve(curveStep)
-  const marker = (ms: number, side: 'before' | 'after', label: string, row: number) => {
+  // The labels lean away from each other, so they stay apart also where the two values are close.
+  const marker = (ms: number, side: 'before' | 'after', leansLeft: boolean, row: number) => {
     const at = fixed(x(Math.min(last, Math.max(first, ms))))
-    const anchorEnd = at > width * 0.66
+    const left = leansLeft ? at > LABEL_WIDTH : at > width - LABEL_WIDTH
     return [
-      h('line', { x1: at, x2: at, y1: 12 + row * 12, y2: y(0), class: `marker ${side}` }),
-      h('text', { x: anchorEnd ? at - 4 : at + 4, y: 12 + row * 12, class: `label ${side}`, 'text-anchor': anchorEnd ? 'end' : 'start' }, label),
+      h('line', { x1: at, x2: at, y1: 4 + row * 13, y2: y(0), class: `marker ${side}` }),
+      h(
+        'text',
+        {
+          x: left ? at - 5 : at + 5,
+          y: 12 + row * 13,
+          class: `label ${side}`,
+          'text-anchor': left ? 'end' : 'start',
+        },
+        `${side === 'before' ? 'V1' : 'V2'} p95 ${milliseconds(ms)}`,
+      ),
     ]
   }
+  const slower = p95.afterMs >= p95.beforeMs
   return svg(
     width,
     height,
@@ -120,8 +144,8 @@ export function distributionChart(
     h('path', { d: outline(before) ?? '', class: 'stroke before' }),
     h('path', { d: outline(after) ?? '', class: 'stroke after' }),
     h('line', { x1: edge.left, x2: width - edge.right, y1: y(0), y2: y(0), class: 'axis' }),
-    marker(p95.beforeMs, 'before', `V1 p95 ${milliseconds(p95.beforeMs)}`, 0),
-    marker(p95.afterMs, 'after', `V2 p95 ${milliseconds(p95.afterMs)}`, 1),
+    marker(p95.beforeMs, 'before', slower, 0),
+    marker(p95.afterMs, 'after', !slower, 1),
   )
 }
 
@@ -160,23 +184,39 @@ export function timelineChart(
   const height = 120
   const edge = { top: 8, right: 8, bottom: 22, left: 54 }
   const most = Math.max(...series.flatMap((one) => one.points.map((point) => point.value)), 0)
-  const x = scaleLinear().domain([0, Math.max(1, untilMs)]).range([edge.left, width - edge.right])
-  const y = scaleLinear().domain([0, most || 1]).nice(3).range([height - edge.bottom, edge.top])
+  const x = scaleLinear()
+    .domain([0, Math.max(1, untilMs)])
+    .range([edge.left, width - edge.right])
+  const y = scaleLinear()
+    .domain([0, most || 1])
+    .nice(3)
+    .range([height - edge.bottom, edge.top])
   const path = line<{ readonly atMs: number; readonly value: number }>()
     .x((point) => fixed(x(point.atMs)))
     .y((point) => fixed(y(point.value)))
-    .curve(curveMonotoneX)
   return svg(
     width,
     height,
     name,
     size,
-    y.ticks(3).map((tick) => [
-      h('line', { x1: edge.left, x2: width - edge.right, y1: fixed(y(tick)), y2: fixed(y(tick)), class: tick === 0 ? 'axis' : 'grid' }),
-      h('text', { x: edge.left - 8, y: fixed(y(tick) + 4), class: 'tick', 'text-anchor': 'end' }, format(tick)),
-    ]),
+    y
+      .ticks(3)
+      .map((tick) => [
+        h('line', {
+          x1: edge.left,
+          x2: width - edge.right,
+          y1: fixed(y(tick)),
+          y2: fixed(y(tick)),
+          class: tick === 0 ? 'axis' : 'grid',
+        }),
+        h('text', { x: edge.left - 8, y: fixed(y(tick) + 4), class: 'tick', 'text-anchor': 'end' }, format(tick)),
+      ]),
     timeTicks(untilMs, width < 400 ? 3 : 6).map((tick) =>
-      h('text', { x: fixed(x(tick)), y: height - 6, class: 'tick', 'text-anchor': tick === 0 ? 'start' : 'middle' }, clock(tick)),
+      h(
+        'text',
+        { x: fixed(x(tick)), y: height - 6, class: 'tick', 'text-anchor': tick === 0 ? 'start' : 'middle' },
+        clock(tick),
+      ),
     ),
     series.map((one) => h('path', { d: path(one.points) ?? '', class: `stroke ${one.side}` })),
   )

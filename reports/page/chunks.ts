@@ -5,11 +5,10 @@
 import { gzipSync } from 'node:zlib'
 import type { Discrepancy } from '../../segment/diff.js'
 import { type Clock, toExample } from '../build-model.js'
-import { clock as clockText, milliseconds } from '../format.js'
 import type { Example, ReportModel } from '../model.js'
-import { captured, value } from './captured.js'
-import { cellView, exampleBody, exampleFacts } from './example.js'
-import { type Child, type Element, h, toWire, type Wire } from './html.js'
+import { exampleUnfolded } from './example.js'
+import { exampleLine } from './gist.js'
+import { toWire, type Wire } from './html.js'
 import { queryDetail, queryRow, ROWS_SHOWN_MAX } from './latency.js'
 
 const ITEMS_PER_CHUNK = 100
@@ -45,7 +44,10 @@ export function carry(
   }
   const { queries } = model.latency
   const queryDetails = batches(queries, DETAILS_PER_CHUNK).map((batch) =>
-    pack('query-details', batch.map((query) => toWire(queryDetail(query, model)))),
+    pack(
+      'query-details',
+      batch.map((query) => toWire(queryDetail(query, model))),
+    ),
   )
   const rows = queries.slice(ROWS_SHOWN_MAX).map((query, i) => toWire(queryRow(query, ROWS_SHOWN_MAX + i, model)))
   const queryRows = batches(rows, 500).map((batch) => pack('query-rows', batch))
@@ -56,7 +58,12 @@ export function carry(
     if (finding.count <= finding.examples.length) continue
     for (const batch of batched(discrepanciesOf(finding.findingId), ITEMS_PER_CHUNK)) {
       if (bytes > bytesMax) break
-      carried.chunkIds.push(pack('finding', batch.map((one) => item(toExample(one, clock, ROWS_IN_DETAIL), model))))
+      carried.chunkIds.push(
+        pack(
+          'finding',
+          batch.map((one) => item(toExample(one, clock, ROWS_IN_DETAIL), model)),
+        ),
+      )
       carried.count += batch.length
     }
   }
@@ -65,59 +72,7 @@ export function carry(
 
 /** Summary and body of one discrepancy; the browser builds the body when it is opened. */
 function item(example: Example, model: ReportModel): readonly [summary: Wire, body: Wire] {
-  return [
-    toWire(
-      h(
-        'span',
-        { class: 'item' },
-        h('span', { class: 'item-at' }, clockText(example.offsetMs)),
-        h('span', { class: 'item-what' }, gist(example)),
-        h('span', { class: 'item-with' }, parameterLine(example)),
-      ),
-    ),
-    toWire(
-      h(
-        'div',
-        { class: 'item-body' },
-        h('p', { class: 'example-facts' }, exampleFacts(example)),
-        exampleBody(example, model.diffPath),
-      ),
-    ),
-  ]
-}
-
-/** What differs, as short as it can be said: an error, one cell, or how many rows. */
-function gist(example: Example): Child {
-  const { errorBefore, errorAfter, rows } = example
-  if (errorAfter) return ['V2 refused: ', h('code', null, captured(errorAfter.sqlstate))]
-  if (errorBefore) return ['V1 refused (', h('code', null, captured(errorBefore.sqlstate)), '), V2 accepted']
-  const pair = rows?.pairs[0]
-  if (!rows || !pair) return `${milliseconds(example.latencyMsBefore)} → ${milliseconds(example.latencyMsAfter)}`
-  if (pair.kind === 'removed') return 'row missing in V2'
-  if (pair.kind === 'added') return 'row only in V2'
-  const at = rows.changed[0] ?? 0
-  return [
-    h('code', null, captured(rows.columns[at] ?? '')),
-    ' ',
-    cellView(pair.before[at] ?? null),
-    ' → ',
-    cellView(pair.after[at] ?? null),
-  ]
-}
-
-const PARAMETERS_IN_LINE = 3
-const CHARACTERS_IN_LINE = 32
-
-function parameterLine(example: Example): Element {
-  const shown = example.parameters.slice(0, PARAMETERS_IN_LINE)
-  const short = (text: string | null) =>
-    text !== null && text.length > CHARACTERS_IN_LINE ? `${text.slice(0, CHARACTERS_IN_LINE)}…` : text
-  return h(
-    'span',
-    null,
-    shown.map((parameter, i) => [i > 0 ? ', ' : '', `$${i + 1} `, value(short(parameter))]),
-    example.parameters.length > shown.length ? ', …' : '',
-  )
+  return [toWire(exampleLine(example)), toWire(exampleUnfolded(example, model.diffPath))]
 }
 
 function batches<T>(items: readonly T[], size: number): T[][] {

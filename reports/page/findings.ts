@@ -2,11 +2,12 @@
  * Findings, worst first: the cause in a sentence, how much traffic it touches, its course over the replay, examples.
  */
 import { clock, counted, percent } from '../format.js'
-import type { Example, ReportFinding, ReportModel } from '../model.js'
+import type { ReportFinding, ReportModel } from '../model.js'
 import { KIND_TITLES } from '../words.js'
 import { captured } from './captured.js'
 import { sparkline } from './charts.js'
-import { exampleBody, exampleFacts } from './example.js'
+import { exampleBody, exampleFacts, exampleUnfolded } from './example.js'
+import { exampleLine } from './gist.js'
 import { anchor, type Child, type Element, h } from './html.js'
 
 /** How many discrepancies of a finding the page carries, compressed. */
@@ -56,7 +57,7 @@ function findingCard(finding: ReportFinding, open: boolean, model: ReportModel, 
       { class: 'finding-body' },
       standing(finding),
       h('p', { class: 'finding-facts' }, facts(finding)),
-      finding.examples.map((example, i) => exampleCard(example, i, finding.examples.length, model)),
+      examples(finding, model),
       all(finding, carried, model),
     ),
   )
@@ -123,24 +124,39 @@ function facts(finding: ReportFinding): Child {
     h(
       'span',
       null,
-      finding.explainer === 'unexplained' ? 'Cause not recognised' : ['Recognised as ', captured(finding.explainer)],
+      finding.explainer === 'unexplained' ? 'Cause not recognised' : ['Explained by ', captured(finding.explainer)],
     ),
     h('a', { href: `#${anchor('finding', finding.findingId)}`, class: 'permalink' }, 'Link to this finding'),
   ]
 }
 
-function exampleCard(example: Example, i: number, of: number, model: ReportModel): Element {
-  return h(
-    'article',
-    { class: 'example' },
+/** The first in full; further ones are a line each until opened. */
+function examples(finding: ReportFinding, model: ReportModel): Child {
+  const [first, ...further] = finding.examples
+  if (!first) return null
+  return [
     h(
-      'header',
-      null,
-      h('h4', null, of > 1 ? `Example ${i + 1} of ${of}` : 'Example'),
-      h('p', { class: 'example-facts' }, exampleFacts(example)),
+      'article',
+      { class: 'example' },
+      h('header', null, h('h4', null, 'Example'), h('p', { class: 'example-facts' }, exampleFacts(first))),
+      exampleBody(first, model.diffPath),
     ),
-    exampleBody(example, model.diffPath),
-  )
+    further.length > 0
+      ? h(
+          'div',
+          { class: 'further' },
+          h('h4', null, further.length === 1 ? 'Another example' : 'Further examples'),
+          further.map((example) =>
+            h(
+              'details',
+              { class: 'discrepancy' },
+              h('summary', null, exampleLine(example)),
+              exampleUnfolded(example, model.diffPath),
+            ),
+          ),
+        )
+      : null,
+  ]
 }
 
 /** The rest, unpacked from the page on demand. */
@@ -171,6 +187,7 @@ function trendWords(finding: ReportFinding, spanMs: number): string {
   if (most === 0) return 'No course known'
   const at = finding.trend.indexOf(most)
   const busy = finding.trend.filter((value) => value > 0).length
-  const spread = busy > finding.trend.length * 0.7 ? 'Throughout the replay' : busy <= 2 ? 'At one moment' : 'In parts of the replay'
+  const spread =
+    busy > finding.trend.length * 0.7 ? 'Throughout the replay' : busy <= 2 ? 'At one moment' : 'In parts of the replay'
   return `${spread}, most around ${clock((at / finding.trend.length) * spanMs)}`
 }

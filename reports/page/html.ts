@@ -23,11 +23,13 @@ export function h(tag: string, attributes: Attributes | null = null, ...children
   return { tag, attributes, children: flatten(children) }
 }
 
-export function flatten(children: readonly Child[]): Html[] {
-  return children.flatMap((child): Html[] => {
-    if (child === null || child === undefined || child === false) return []
-    return isList(child) ? flatten(child) : [child]
-  })
+function flatten(children: readonly Child[], into: Html[] = []): Html[] {
+  for (const child of children) {
+    if (child === null || child === undefined || child === false) continue
+    if (isList(child)) flatten(child, into)
+    else into.push(child)
+  }
+  return into
 }
 
 function isList(child: Html | readonly Child[]): child is readonly Child[] {
@@ -43,7 +45,9 @@ export function toHtml(node: Html): string {
 
 export function toWire(node: Html): Wire {
   if (typeof node === 'string') return node
-  return [named(node.tag), node.attributes, ...node.children.map(toWire)]
+  const wire: [string, Attributes | null, ...Wire[]] = [named(node.tag), node.attributes]
+  for (const child of node.children) wire.push(toWire(child))
+  return wire
 }
 
 function attributesOf(attributes: Attributes | null): string {
@@ -59,7 +63,13 @@ function named(name: string): string {
   return name
 }
 
-const ESCAPED: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
+const ESCAPED: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
 
 function escapeText(text: string): string {
   return text.replace(/[&<>"']/g, (character) => ESCAPED[character] ?? '').replaceAll('\0', '\uFFFD')
@@ -67,7 +77,10 @@ function escapeText(text: string): string {
 
 /** JSON that cannot end the script element it stands in. */
 export function toInertJson(value: unknown): string {
-  return JSON.stringify(value).replaceAll('<', '\\u003c').replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029')
+  return JSON.stringify(value)
+    .replaceAll('<', '\\u003c')
+    .replaceAll('\u2028', '\\u2028')
+    .replaceAll('\u2029', '\\u2029')
 }
 
 /** A name for deep links from an identifier of any content: `finding-`, `query-`. */

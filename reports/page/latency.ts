@@ -29,12 +29,7 @@ function overallBlock(overall: QueryLatency, model: ReportModel): Child {
     h(
       'div',
       { class: 'overall' },
-      h(
-        'figure',
-        null,
-        h('figcaption', null, 'All statements by service time', legend()),
-        chart(overall),
-      ),
+      h('figure', null, h('figcaption', null, 'All statements by service time', legend()), chart(overall)),
       percentileTable(overall, 'All statements'),
     ),
   ]
@@ -43,7 +38,7 @@ function overallBlock(overall: QueryLatency, model: ReportModel): Child {
 function chart(query: QueryLatency): Child {
   if (!query.distribution) return h('p', { class: 'quiet' }, 'No distribution was kept.')
   const data = query.distribution
-  return bothSizes((width, size) => distributionChart(data, query.p95, distributionWords(query), width, size))
+  return bothSizes(640, (width, size) => distributionChart(data, query.p95, distributionWords(query), width, size))
 }
 
 export function legend(): Element {
@@ -80,8 +75,7 @@ function percentileTable(query: QueryLatency, name: string): Element {
       h('td', { class: 'number' }, ratio(Math.max(after, 0.001) / Math.max(before, 0.001))),
       h('td', { class: 'number quiet' }, measure && measure.low !== measure.high ? interval(measure) : ''),
     )
-  const quantile = (label: string, measure: QuantileMeasure) =>
-    row(label, measure.beforeMs, measure.afterMs, measure)
+  const quantile = (label: string, measure: QuantileMeasure) => row(label, measure.beforeMs, measure.afterMs, measure)
   return h(
     'table',
     { class: 'percentiles' },
@@ -135,14 +129,19 @@ function queriesBlock(queries: readonly QueryLatency[], model: ReportModel): Chi
         'label',
         { class: 'search' },
         h('span', null, 'Search'),
-        h('input', { type: 'search', id: 'query-search', placeholder: 'table, column, fingerprint', autocomplete: 'off' }),
+        h('input', {
+          type: 'search',
+          id: 'query-search',
+          placeholder: 'table, column, fingerprint',
+          autocomplete: 'off',
+        }),
       ),
       h('p', { id: 'query-count', class: 'quiet', role: 'status' }, counted(queries.length, 'query shape')),
     ),
     h(
       'p',
       { class: 'quiet' },
-      'Cost is what V2 adds to (or saves in) server time per second of traffic. The mark shows the ratio with its 95% interval on a scale from ¼ to 4; its middle line is 1×.',
+      'Cost is what V2 adds to (or saves in) server time per second of traffic. Each pair of times is V1 above V2. The mark shows the ratio with its 95% interval on a scale from ¼ to 4; its middle line is 1×.',
     ),
     h(
       'table',
@@ -166,10 +165,22 @@ function queriesBlock(queries: readonly QueryLatency[], model: ReportModel): Chi
           ),
         ),
       ),
-      h('tbody', null, shown.map((query, i) => queryRow(query, i, model))),
+      h(
+        'tbody',
+        null,
+        shown.map((query, i) => queryRow(query, i, model)),
+      ),
     ),
     queries.length > shown.length
-      ? h('p', null, h('button', { type: 'button', class: 'more', id: 'query-more' }, `Show all ${count(queries.length)} query shapes`))
+      ? h(
+          'p',
+          null,
+          h(
+            'button',
+            { type: 'button', class: 'more', id: 'query-more' },
+            `Show all ${count(queries.length)} query shapes`,
+          ),
+        )
       : null,
   ]
 }
@@ -201,11 +212,20 @@ export function queryRow(query: QueryLatency, i: number, model: ReportModel): El
       'th',
       { scope: 'row', class: 'col-sql' },
       h(
-        'button',
-        { type: 'button', class: 'expand', 'aria-expanded': 'false', 'aria-label': `Details of query shape ${query.fingerprint.slice(0, 8)}` },
-        h('span', { class: 'chevron', 'aria-hidden': 'true' }),
+        'div',
+        null,
+        h(
+          'button',
+          {
+            type: 'button',
+            class: 'expand',
+            'aria-expanded': 'false',
+            'aria-label': `Details of query shape ${query.fingerprint.slice(0, 8)}`,
+          },
+          h('span', { class: 'chevron', 'aria-hidden': 'true' }),
+        ),
+        h('span', { class: 'query-text' }, sqlLine(query.sql), h('small', null, captured(query.fingerprint))),
       ),
-      h('span', { class: 'query-text' }, sqlLine(query.sql), h('small', null, captured(query.fingerprint))),
     ),
     h('td', { class: 'number col-runs' }, count(query.count)),
     beforeAfter('col-p50', query.p50),
@@ -216,7 +236,11 @@ export function queryRow(query: QueryLatency, i: number, model: ReportModel): El
       h('span', { class: 'ratio-text' }, verdictGlyph(query.verdict), ratio(query.p95.ratio)),
       intervalMark(query.p95, judged),
     ),
-    h('td', { class: 'number col-cost' }, query.verdict === 'too few' ? h('span', { class: 'quiet' }, 'too few') : signedCost(cost)),
+    h(
+      'td',
+      { class: 'number col-cost' },
+      query.verdict === 'too few' ? h('span', { class: 'quiet' }, 'too few') : signedCost(cost),
+    ),
   )
 }
 

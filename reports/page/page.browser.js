@@ -93,7 +93,8 @@ async function toggleDetail(row, open) {
 
 function sortBy(heading) {
   const key = heading.querySelector('button').dataset.sort
-  const descending = heading.getAttribute('aria-sort') !== 'descending' && (key !== 'sql' || heading.ariaSort === 'ascending')
+  const descending =
+    heading.getAttribute('aria-sort') !== 'descending' && (key !== 'sql' || heading.ariaSort === 'ascending')
   for (const other of heading.parentElement.cells) other.setAttribute('aria-sort', 'none')
   heading.setAttribute('aria-sort', descending ? 'descending' : 'ascending')
   const sign = descending ? -1 : 1

@@ -15,14 +15,15 @@ type Measure = {
   readonly title: string
   readonly of: (point: TimelinePoint) => number
   readonly format: (value: number) => string
+  readonly tick: (value: number) => string
 }
 
 const MEASURES: readonly Measure[] = [
-  { title: 'Statements per second', of: (point) => point.statements, format: count },
-  { title: 'Median service time', of: (point) => point.p50Ms, format: tidyMs },
-  { title: '95th percentile of service time', of: (point) => point.p95Ms, format: tidyMs },
-  { title: 'Errors per second', of: (point) => point.errors, format: count },
-  { title: 'Lateness of sending', of: (point) => point.latenessMs, format: tidyMs },
+  { title: 'Statements per second', of: (point) => point.statements, format: perSecond, tick: count },
+  { title: 'Median service time', of: (point) => point.p50Ms, format: milliseconds, tick: tickMs },
+  { title: '95th percentile of service time', of: (point) => point.p95Ms, format: milliseconds, tick: tickMs },
+  { title: 'Errors per second', of: (point) => point.errors, format: perSecond, tick: count },
+  { title: 'Lateness of sending', of: (point) => point.latenessMs, format: milliseconds, tick: tickMs },
 ]
 
 export function timelineSection(model: ReportModel): Element {
@@ -37,7 +38,11 @@ export function timelineSection(model: ReportModel): Element {
       ? h('p', { class: 'lead' }, 'The replay was too short for a course over time.')
       : [
           h('p', { class: 'lead' }, 'Both replays on one clock.', legend()),
-          h('div', { class: 'charts' }, MEASURES.map((measure) => figure(measure, before, after, untilMs))),
+          h(
+            'div',
+            { class: 'charts' },
+            MEASURES.map((measure) => figure(measure, before, after, untilMs)),
+          ),
           table(before, after, untilMs),
         ],
   )
@@ -60,8 +65,8 @@ function figure(
     h('figcaption', null, measure.title),
     quiet
       ? h('p', { class: 'quiet' }, 'Zero throughout, on both sides.')
-      : bothSizes((width, size) =>
-          timelineChart(series, words(measure, before, after), measure.format, untilMs, width, size),
+      : bothSizes(1072, (width, size) =>
+          timelineChart(series, words(measure, before, after), measure.tick, untilMs, width, size),
         ),
   )
 }
@@ -136,7 +141,12 @@ function table(before: readonly TimelinePoint[], after: readonly TimelinePoint[]
   )
 }
 
-function tidyMs(ms: number): string {
+/** Ticks are round numbers: no digits that say nothing. */
+function tickMs(ms: number): string {
   if (ms === 0) return '0'
-  return ms >= 10 && Number.isInteger(Number(ms.toPrecision(4))) && ms < 1000 ? `${ms.toFixed(0)} ms` : milliseconds(ms)
+  return ms >= 1000 ? `${Number((ms / 1000).toPrecision(3))} s` : `${Number(ms.toPrecision(3))} ms`
+}
+
+function perSecond(value: number): string {
+  return value === 0 || value >= 10 ? count(value) : value.toFixed(1)
 }

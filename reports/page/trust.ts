@@ -22,7 +22,11 @@ export function trustSection(model: ReportModel): Element {
           'div',
           { class: 'note invalid-note' },
           h('h3', null, 'Why this rehearsal is not valid'),
-          h('ul', null, model.invalid.map((reason) => h('li', null, captured(reason)))),
+          h(
+            'ul',
+            null,
+            model.invalid.map((reason) => h('li', null, captured(reason))),
+          ),
         )
       : null,
     h(
@@ -46,12 +50,12 @@ export function trustSection(model: ReportModel): Element {
       ),
     ),
     h('h3', null, 'Ledger'),
-    h('p', { class: 'quiet' }, 'Given = replayed + filtered + skipped + lost. What does not add up makes the verdict INVALID.'),
     h(
-      'div',
-      { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Ledger of every run' },
-      ledgerTable(runs),
+      'p',
+      { class: 'quiet' },
+      'Given = replayed + filtered + skipped + lost. What does not add up makes the verdict INVALID.',
     ),
+    h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Ledger of every run' }, ledgerTable(runs)),
     h('h3', null, 'Conditions'),
     conditions(runs, model),
   )
@@ -92,7 +96,11 @@ function reasonsBlock(
             h(
               'thead',
               { class: 'visually-hidden' },
-              h('tr', null, ['Reason', 'Statements', 'Share'].map((name) => h('th', { scope: 'col' }, name))),
+              h(
+                'tr',
+                null,
+                ['Reason', 'Statements', 'Share'].map((name) => h('th', { scope: 'col' }, name)),
+              ),
             ),
             h(
               'tbody',
@@ -172,11 +180,20 @@ function conditions(runs: readonly Side[], model: ReportModel): Child {
   const load = runs.map((run) => `${run.label} ${percent(run.eventLoopUtilisationMax)}`).join(', ')
   const explained = (id: string) => model.gate.lines.find((line) => line.id === id)?.explanation ?? ''
   const row = (term: string, what: string, note: string) =>
-    h('div', null, h('dt', null, term), h('dd', null, h('strong', null, what), h('span', { class: 'quiet' }, captured(note))))
+    h(
+      'div',
+      null,
+      h('dt', null, term),
+      h('dd', null, h('strong', null, what), h('span', { class: 'quiet' }, captured(note))),
+    )
   return h(
     'dl',
     { class: 'conditions' },
-    row('Order relaxed', order, `Statements sent before their turn to end a standstill. ${explained('trust.order_relaxed')}`),
+    row(
+      'Order relaxed',
+      order,
+      `Statements sent before their turn to end a standstill. ${explained('trust.order_relaxed')}`,
+    ),
     row('Harness load', load, `Event-loop utilisation of the busiest worker. ${explained('trust.load')}`),
     row('Lateness', lateness(model), explained('trust.lateness')),
     row(

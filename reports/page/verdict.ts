@@ -45,7 +45,11 @@ function figures(model: ReportModel): Element {
     'dl',
     { class: 'figures' },
     figure('Statements compared', count(model.compared), `in ${duration(model.after.elapsedMs)} of replay`),
-    figure('Answered differently', count(differ), model.compared > 0 ? percent(Math.min(1, differ / model.compared)) : '—'),
+    figure(
+      'Answered differently',
+      count(differ),
+      model.compared > 0 ? percent(Math.min(1, differ / model.compared)) : '—',
+    ),
     figure(
       'Latency, p95',
       p95 ? ratio(p95.ratio) : '—',
@@ -71,7 +75,11 @@ function compared(model: ReportModel): Child {
     ...(model.noise ? [['Noise', run(model.noise)] as [Child, Child]] : []),
     [
       'Recording',
-      [h('code', null, captured(model.recording.path)), h('br'), h('span', { class: 'quiet' }, instant(model.recording.recordedAtMs))],
+      [
+        h('code', null, captured(model.recording.path)),
+        h('br'),
+        h('span', { class: 'quiet' }, instant(model.recording.recordedAtMs)),
+      ],
     ],
     ['Compared', [instant(model.comparedAtMs), h('br'), h('span', { class: 'quiet' }, captured(model.madeBy))]],
     ['Diff', h('code', null, captured(model.diffPath))],
@@ -87,7 +95,7 @@ function compared(model: ReportModel): Child {
 }
 
 function gate(model: ReportModel): Child {
-  const lines = [...model.gate.lines].sort((a, b) => rank(a) - rank(b))
+  const { lines } = model.gate
   const failing = lines.filter((line) => line.outcome === 'fail').length
   return [
     h('h2', { id: 'gate-title' }, 'The gate'),
@@ -106,35 +114,56 @@ function gate(model: ReportModel): Child {
         h(
           'tr',
           null,
+          h('th', { scope: 'col' }, h('span', { class: 'visually-hidden' }, 'Outcome')),
           h('th', { scope: 'col' }, 'Check'),
           h('th', { scope: 'col', class: 'number' }, 'Allowed'),
           h('th', { scope: 'col', class: 'number' }, 'Actual'),
         ),
       ),
-      h('tbody', null, lines.map(gateRow)),
+      GROUPS.map(([group, title]) =>
+        groupBody(
+          title,
+          lines.filter((line) => line.group === group),
+        ),
+      ),
     ),
     overrides(model),
   ]
 }
 
-const OUTCOME_RANK = { fail: 0, pass: 1, 'not judged': 2 } as const
-const GROUP_RANK = { differences: 0, latency: 1, trust: 2 } as const
+const GROUPS = [
+  ['differences', 'Differences'],
+  ['latency', 'Latency'],
+  ['trust', 'Trust in the measurement'],
+] as const
 
-function rank(line: GateLine): number {
-  return OUTCOME_RANK[line.outcome] * 10 + GROUP_RANK[line.group]
+const OUTCOME_RANK = { fail: 0, pass: 1, 'not judged': 2 } as const
+
+function groupBody(title: string, lines: readonly GateLine[]): Child {
+  if (lines.length === 0) return null
+  const sorted = [...lines].sort((a, b) => OUTCOME_RANK[a.outcome] - OUTCOME_RANK[b.outcome])
+  return h(
+    'tbody',
+    null,
+    h('tr', { class: 'group' }, h('th', { colspan: 4, scope: 'rowgroup' }, title)),
+    sorted.map(gateRow),
+  )
 }
 
 function gateRow(line: GateLine): Element {
-  const outcome = line.outcome.replace(' ', '-')
+  const spoken = line.outcome === 'fail' ? 'Fail' : line.outcome === 'pass' ? 'Pass' : 'Not judged'
+  // Counts explain themselves; a ratio or a failing measurement does not.
+  const explained = line.outcome !== 'pass' && line.unit !== 'count' && line.group !== 'differences'
+  const vouching = line.outcome === 'fail' && line.group === 'trust'
   return h(
     'tr',
-    { class: `outcome-${outcome}` },
+    { class: `outcome-${line.outcome.replace(' ', '-')}` },
+    h('td', { class: 'outcome' }, spoken),
     h(
       'th',
       { scope: 'row' },
-      h('span', { class: 'outcome' }, line.outcome === 'not judged' ? 'not judged' : line.outcome),
       h('span', { class: 'check' }, line.title),
-      line.outcome === 'pass' ? null : h('span', { class: 'explanation' }, captured(line.explanation), blame(line)),
+      explained || vouching ? h('span', { class: 'explanation' }, captured(line.explanation), blame(line)) : null,
     ),
     h('td', { class: 'number' }, `${line.bound === 'max' ? '≤' : '≥'} ${quantity(line.threshold, line.unit)}`),
     h('td', { class: 'number actual' }, line.actual === null ? '—' : quantity(line.actual, line.unit)),

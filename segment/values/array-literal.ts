@@ -2,30 +2,30 @@
  * Array literals: `{1,NULL,"a b"}`, with bounds (`[0:1]={1,2}`) and nesting. Elements are rewritten one by one; the frame stays.
  */
 
-/** Rewrites each element that is not NULL; undefined when the text is no array literal. */
+/** Rewrites each element that is not NULL; undefined when the text is no array literal as array_out writes it. */
 export function mapArrayLiteral(text: string, map: (element: string) => string): string | undefined {
   let at = text.startsWith('[') ? text.indexOf('=') + 1 : 0
   if (text[at] !== '{') return undefined
   let out = text.slice(0, at)
   while (at < text.length) {
     const char = text[at]!
-    if (char === '{' || char === '}' || char === ',') {
+    if (FRAME.test(char)) {
       out += char
       at += 1
-    } else if (char === '"') {
-      const end = closingQuote(text, at + 1)
-      if (end < 0) return undefined
-      out += quoteElement(map(text.slice(at + 1, end).replace(/\\(.)/gs, '$1')))
-      at = end + 1
-    } else {
-      const end = endOfWord(text, at)
-      const word = text.slice(at, end)
-      out += word === 'NULL' ? word : quoteElement(map(word))
-      at = end
+      continue
     }
+    const quoted = char === '"'
+    const end = quoted ? closingQuote(text, at + 1) : endOfWord(text, at)
+    if (end < 0 || text[at - 1] === '}') return undefined
+    const word = quoted ? text.slice(at + 1, end).replace(/\\(.)/gs, '$1') : text.slice(at, end)
+    out += !quoted && word === 'NULL' ? word : quoteElement(map(word))
+    at = quoted ? end + 1 : end
+    if (text[at] !== ',' && text[at] !== '}') return undefined
   }
   return out
 }
+
+const FRAME = /[{},]/
 
 /** As array_out writes an element. */
 export function quoteElement(element: string): string {
@@ -41,8 +41,11 @@ function closingQuote(text: string, from: number): number {
   return -1
 }
 
+/** What needs quotes has them, so a bare word has none of these inside. */
+const WORD = /[^"\\{},]*/y
+
 function endOfWord(text: string, from: number): number {
-  let at = from
-  while (at < text.length && text[at] !== ',' && text[at] !== '}' && text[at] !== '{') at += 1
-  return at
+  WORD.lastIndex = from
+  const end = from + WORD.exec(text)![0].length
+  return text[end] === '"' || text[end] === '\\' ? -1 : end
 }

@@ -20,14 +20,11 @@ export function macaddrText(bytes: Buffer): string {
 function ipv6Text(bytes: Buffer): string {
   const words = Array.from({ length: 8 }, (_, i) => bytes.readUInt16BE(i * 2))
   const gap = longestZeros(words)
-  const embedsIpv4 =
-    gap.from === 0 &&
-    (gap.length === 6 || (gap.length === 7 && words[7] !== 1) || (gap.length === 5 && words[5] === 0xffff))
+  const embedsIpv4 = gap.from === 0 && (gap.length === 6 || (gap.length === 5 && words[5] === 0xffff))
   const shown = words.map((word) => word.toString(16))
   if (embedsIpv4) shown.splice(6, 2, [...bytes.subarray(12)].join('.'))
   if (gap.length < 2) return shown.join(':')
-  const end = Math.min(gap.from + gap.length, shown.length - (embedsIpv4 ? 1 : 0))
-  return `${shown.slice(0, gap.from).join(':')}::${shown.slice(end).join(':')}`
+  return `${shown.slice(0, gap.from).join(':')}::${shown.slice(gap.from + gap.length).join(':')}`
 }
 
 function longestZeros(words: readonly number[]): { readonly from: number; readonly length: number } {

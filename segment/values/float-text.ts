@@ -11,6 +11,9 @@
 const PLAIN_DIGITS_FLOAT8 = 15
 const PLAIN_DIGITS_FLOAT4 = 6
 
+/** More than enough to see whether a float4 lies exactly between two decimals of nine digits. */
+const EXACT_DIGITS = 40
+
 /** Below and above these no decimal of 17 digits is half-way between two doubles. */
 const HALFWAY_MIN = 2 ** 53
 const HALFWAY_MAX = 1e41
@@ -32,14 +35,32 @@ export function float8Text(value: number): string {
 export function float4Text(value: number): string {
   const special = specialText(value)
   if (special !== undefined) return special
-  const low = midpoint(value, -1)
-  const high = midpoint(value, 1)
-  for (let digits = 0; digits < 9; digits++) {
-    const scientific = value.toExponential(digits)
-    const read = Number(scientific)
-    if (read > low && read < high) return layOut(scientific, PLAIN_DIGITS_FLOAT4)
+  const size = Math.abs(value)
+  const low = midpoint(size, -1)
+  const high = midpoint(size, 1)
+  const readsBack = (scientific: string) => Number(scientific) > low && Number(scientific) < high
+  for (let digits = 1; ; digits++) {
+    const scientific = nearest(size, digits).find(readsBack)
+    if (scientific !== undefined) return (value < 0 ? '-' : '') + layOut(scientific, PLAIN_DIGITS_FLOAT4)
   }
-  return layOut(value.toExponential(8), PLAIN_DIGITS_FLOAT4)
+}
+
+/** The decimals of so many digits just below and above a value; the nearer one first, of two equally near ones the even one. */
+function nearest(value: number, digits: number): readonly string[] {
+  const [mantissa = '', power = '0'] = value.toExponential(EXACT_DIGITS).split('e')
+  const all = mantissa.replace('.', '')
+  const below = Number(all.slice(0, digits))
+  const rest = all.slice(digits).replace(/0+$/, '')
+  const roundsUp = rest === '5' ? below % 2 === 1 : rest > '5'
+  const unit = Number(power) - digits + 1
+  const written = (head: number) => scientificOf(String(head), unit)
+  return roundsUp ? [written(below + 1), written(below)] : [written(below), written(below + 1)]
+}
+
+/** digits × 10^unit, as `d.ddde±x`. */
+function scientificOf(digits: string, unit: number): string {
+  const fraction = digits.slice(1).replace(/0+$/, '')
+  return `${digits[0]}${fraction === '' ? '' : `.${fraction}`}e${unit + digits.length - 1}`
 }
 
 function specialText(value: number): string | undefined {

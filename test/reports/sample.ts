@@ -67,24 +67,30 @@ export function sample({ kind, seed = 7, discrepancies = 2_600, queryShapes = 24
     }
     return plant ? plant(base) : base
   }
-  const findings = found.map((one): Finding => ({
-    findingId: one.findingId,
-    mismatch: one.fault.mismatch,
-    subKind: one.fault.subKind,
-    cause: one.fault.cause,
-    explainer: one.fault.explainer,
-    fingerprints: [one.fault.sql, ...(one.fault.also ?? [])].map(fingerprintOf),
-    columns: one.fault.columns,
-    count: one.count,
-    trafficShare: Math.min(1, one.count / STATEMENTS),
-    firstAtMs: discrepancyOf(one, 0).atMs,
-    lastAtMs: discrepancyOf(one, one.count - 1).atMs,
-    exampleAlertIds: [0, Math.floor(one.count / 2), one.count - 1]
-      .filter((n, i, all) => all.indexOf(n) === i)
-      .map((n) => `${one.findingId}-${n}`),
-  }))
+  const findings = found.map(
+    (one): Finding => ({
+      findingId: one.findingId,
+      mismatch: one.fault.mismatch,
+      subKind: one.fault.subKind,
+      cause: one.fault.cause,
+      explainer: one.fault.explainer,
+      fingerprints: [one.fault.sql, ...(one.fault.also ?? [])].map(fingerprintOf),
+      columns: one.fault.columns,
+      count: one.count,
+      trafficShare: Math.min(1, one.count / STATEMENTS),
+      firstAtMs: discrepancyOf(one, 0).atMs,
+      lastAtMs: discrepancyOf(one, one.count - 1).atMs,
+      exampleAlertIds: [0, Math.floor(one.count / 2), one.count - 1]
+        .filter((n, i, all) => all.indexOf(n) === i)
+        .map((n) => `${one.findingId}-${n}`),
+    }),
+  )
   return {
-    facts: factsOf(kind, found.reduce((all, one) => all + one.count, 0), random),
+    facts: factsOf(
+      kind,
+      found.reduce((all, one) => all + one.count, 0),
+      random,
+    ),
     findings: () => findings,
     latency: () => latencyRows(kind, queryShapes, random),
     *discrepancies({ findingId, limit = Number.POSITIVE_INFINITY } = {}) {
@@ -113,7 +119,12 @@ type Fault = Pick<Finding, 'mismatch' | 'subKind' | 'cause' | 'explainer' | 'col
   readonly row: (n: number) => FaultRow
 }
 
-const NAMES = ['alexandrina.montgomery-whitfield', 'bartholomew.featherstonehaugh', 'maximiliana.oberstleutnant', 'seraphina.castellanos-ibarra']
+const NAMES = [
+  'alexandrina.montgomery-whitfield',
+  'bartholomew.featherstonehaugh',
+  'maximiliana.oberstleutnant',
+  'seraphina.castellanos-ibarra',
+]
 const email = (n: number) => `${NAMES[n % NAMES.length]}${n}@mail.example.com`
 const STATUS = ['pending', 'paid', 'shipped', 'refunded']
 
@@ -130,7 +141,10 @@ const FAULTS: readonly Fault[] = [
     to: 0.99,
     row: (n) => ({
       parameters: ['3', String(40_000 + n), 'pending'],
-      errorAfter: { sqlstate: '23502', message: 'null value in column "created_at" of relation "orders_v2_core" violates not-null constraint' },
+      errorAfter: {
+        sqlstate: '23502',
+        message: 'null value in column "created_at" of relation "orders_v2_core" violates not-null constraint',
+      },
     }),
   },
   {
@@ -143,7 +157,10 @@ const FAULTS: readonly Fault[] = [
     weight: 2,
     from: 0.1,
     to: 0.9,
-    row: () => ({ parameters: ['3'], errorAfter: { sqlstate: '42703', message: 'column o.billing_cents does not exist' } }),
+    row: () => ({
+      parameters: ['3'],
+      errorAfter: { sqlstate: '42703', message: 'column o.billing_cents does not exist' },
+    }),
   },
   {
     mismatch: 'SEMANTIC_MISMATCH',
@@ -152,7 +169,10 @@ const FAULTS: readonly Fault[] = [
     explainer: 'truncated',
     columns: ['email'],
     sql: 'SELECT user_id, email, full_name, created_at FROM users WHERE tenant_id = $1 AND user_id = ANY($2) ORDER BY user_id',
-    also: ['SELECT email FROM users WHERE user_id = $1', 'UPDATE users SET email = $1 WHERE user_id = $2 RETURNING email'],
+    also: [
+      'SELECT email FROM users WHERE user_id = $1',
+      'UPDATE users SET email = $1 WHERE user_id = $2 RETURNING email',
+    ],
     weight: 62,
     from: 0,
     to: 1,
@@ -180,7 +200,11 @@ const FAULTS: readonly Fault[] = [
     from: 0.25,
     to: 1,
     row: (n) => {
-      const rows = [0, 1, 2, 3].map((i) => [String(88_000 + n + i), STATUS[i] ?? '', `2026-11-0${i + 1} 10:${10 + i}:00+00`])
+      const rows = [0, 1, 2, 3].map((i) => [
+        String(88_000 + n + i),
+        STATUS[i] ?? '',
+        `2026-11-0${i + 1} 10:${10 + i}:00+00`,
+      ])
       return {
         parameters: [String(41_000 + n)],
         rows: { columns: ['order_id', 'status', 'created_at'], before: rows, after: rows.slice(0, 3) },
@@ -198,10 +222,20 @@ const FAULTS: readonly Fault[] = [
     from: 0,
     to: 1,
     row: (n) => {
-      const row = (hour: string) => [String(7_000 + n), String(88_000 + n), '12990', null, `2026-11-17 ${hour}:30:12.004+00`]
+      const row = (hour: string) => [
+        String(7_000 + n),
+        String(88_000 + n),
+        '12990',
+        null,
+        `2026-11-17 ${hour}:30:12.004+00`,
+      ]
       return {
         parameters: [String(7_000 + n)],
-        rows: { columns: ['payment_id', 'order_id', 'amount_cents', 'note', 'created_at'], before: [row('09')], after: [row('11')] },
+        rows: {
+          columns: ['payment_id', 'order_id', 'amount_cents', 'note', 'created_at'],
+          before: [row('09')],
+          after: [row('11')],
+        },
       }
     },
   },
@@ -234,8 +268,16 @@ const FAULTS: readonly Fault[] = [
       parameters: ['3'],
       rows: {
         columns: ['product_id', 'name'],
-        before: [['12', 'Äpfel, lose'], ['7', 'Birnen'], ['31', 'zimt']],
-        after: [['7', 'Birnen'], ['31', 'zimt'], ['12', 'Äpfel, lose']],
+        before: [
+          ['12', 'Äpfel, lose'],
+          ['7', 'Birnen'],
+          ['31', 'zimt'],
+        ],
+        after: [
+          ['7', 'Birnen'],
+          ['31', 'zimt'],
+          ['12', 'Äpfel, lose'],
+        ],
       },
     }),
   },
@@ -362,14 +404,20 @@ function factsOf(kind: SampleKind, discrepancies: number, random: () => number):
     noise: run('noise', 'PostgreSQL 16.14, shop_v1', 1_204),
     compared: kind === 'INVALID' ? 171_400 : STATEMENTS,
     discrepancies,
-    excused: { 'order of rows without ORDER BY': 1_912, 'volatile column: now()': 844, 'generated value, mapped': 5_120, 'also differs between two runs of V1': 17 },
-    uncompared: kind === 'INVALID' ? { 'session lost': 12_560 } : { 'unreplayable: cannot tokenize box': 41, 'session lost': 149 },
+    excused: {
+      'order of rows without ORDER BY': 1_912,
+      'volatile column: now()': 844,
+      'generated value, mapped': 5_120,
+      'also differs between two runs of V1': 17,
+    },
+    uncompared:
+      kind === 'INVALID'
+        ? { 'session lost': 12_560 }
+        : { 'unreplayable: cannot tokenize box': 41, 'session lost': 149 },
     timelineBefore: timeline(1, random, 1),
     timelineAfter: timeline(slow, random, kind === 'FAIL' ? 1.4 : 1),
     invalid:
-      kind === 'INVALID'
-        ? ['The connection to the candidate was lost at 7:12 and 16 sessions could not go on.']
-        : [],
+      kind === 'INVALID' ? ['The connection to the candidate was lost at 7:12 and 16 sessions could not go on.'] : [],
   }
 }
 

@@ -207,7 +207,8 @@ describe('consistency', () => {
     await client.query('ROLLBACK')
     await client.end()
     expect(facts.transactions.inProgress).toMatchObject([{ pid: rows[0].pid, xid: rows[0].xid }])
-    expect(facts.transactions.snapshot.split(':')[2]!.split(',')).toContain(rows[0].xid)
+    const [, xmax, running] = facts.transactions.snapshot.split(':')
+    expect(running!.split(',').includes(rows[0].xid) || BigInt(rows[0].xid) >= BigInt(xmax!)).toBe(true)
   })
 })
 
@@ -264,11 +265,11 @@ describe('migrations', () => {
     const folder = mkdtempSync(join(room, 'migrations-'))
     writeFileSync(
       join(folder, 'V2__b.sql'),
-      `INSERT INTO steps VALUES ('two'); DO $$ BEGIN RAISE NOTICE 'half; way'; END $$;`,
+      `INSERT INTO steps (name) VALUES ('two'); DO $$ BEGIN RAISE NOTICE 'half; way'; END $$;`,
     )
     writeFileSync(
       join(folder, 'V10__c.sql'),
-      `INSERT INTO steps VALUES ('ten');\n-- done;\nCREATE INDEX CONCURRENTLY ON steps (name)`,
+      `INSERT INTO steps (name) VALUES ('ten');\n-- done;\nCREATE INDEX CONCURRENTLY ON steps (name)`,
     )
     writeFileSync(join(folder, 'V10__c.down.sql'), `DROP TABLE steps`)
     writeFileSync(
@@ -448,7 +449,7 @@ describe('refusals', () => {
 
   test('a partition the schema lacks: its rows go to the table it is a part of', async () => {
     const schema = text('hard-types.sql')
-      .replace(/CREATE TABLE events_(old|new)[^;]*;/g, '')
+      .replace(/CREATE TABLE events_(old|new) [^;]*;/g, '')
       .replace(
         'CREATE TABLE events_old_rest PARTITION OF events_old DEFAULT;',
         'CREATE TABLE events_all PARTITION OF events DEFAULT;',

@@ -20,7 +20,7 @@ export async function contents(client: Queryable): Promise<Record<string, string
      WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgrehearse') ORDER BY 1`)
   const all: Record<string, string[]> = {}
   for (const { name } of tables) {
-    const { rows } = await client.query(`SELECT t::text AS row FROM ONLY ${name} t ORDER BY 1 COLLATE "C"`)
+    const { rows } = await client.query(`SELECT t::text AS row FROM ONLY ${name} t ORDER BY t::text COLLATE "C"`)
     all[String(name)] = rows.map(({ row }) => String(row))
   }
   return all

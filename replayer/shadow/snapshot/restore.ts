@@ -158,7 +158,8 @@ async function fill(options: RestoreOptions, facts: SnapshotFacts, notes: string
     await runSchema(client, options.snapshot, schema.before, notes)
     // A dump of the schema may bring rows of its own (the list of migrations done); the snapshot has them as well.
     const emptied = schema.after === null ? tables.filter(({ extension }) => extension === null) : []
-    const targets = await Promise.all(tables.map((table) => targetOf(client, table, facts.catalog)))
+    const targets: string[] = []
+    for (const table of tables) targets.push(await targetOf(client, table, facts.catalog))
     if (emptied.length > 0)
       await client.query(
         `TRUNCATE ${[...new Set(targets.filter((_, place) => emptied.includes(tables[place]!)))].join(', ')} CASCADE`,

@@ -60,6 +60,8 @@ export type TakeOptions = {
   readonly serverBin?: string | undefined
   /** Tables read at the same time, each by a connection of its own. */
   readonly connections?: number | undefined
+  /** Replace what is there, if it is a snapshot. */
+  readonly force?: boolean | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: TakeProgress) => void) | undefined
 }
@@ -68,7 +70,7 @@ const CONNECTIONS = 4
 
 export async function takeSnapshot(options: TakeOptions): Promise<SnapshotFacts> {
   const out = resolve(options.out)
-  refuseExisting(out)
+  refuseExisting(out, options.force)
   const draft = `${out}.${randomUUID().slice(0, 8)}.part`
   const leader = await connect(options.url)
   try {
@@ -81,7 +83,8 @@ export async function takeSnapshot(options: TakeOptions): Promise<SnapshotFacts>
     mkdirSync(dirname(out), { recursive: true })
     mkdirSync(join(draft, 'data'), { recursive: true, mode: 0o700 })
     const facts = await take(leader, options, source, draft)
-    refuseExisting(out)
+    refuseExisting(out, options.force)
+    rmSync(out, { recursive: true, force: true })
     renameSync(draft, out)
     return facts
   } catch (error) {
@@ -228,13 +231,13 @@ function writeText(folder: string, file: string, text: string): FileFacts {
   return { file, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
 }
 
-function refuseExisting(out: string): void {
-  if (!existsSync(out)) return
+function refuseExisting(out: string, force = false): void {
+  if (!existsSync(out) || (force && existsSync(join(out, SNAPSHOT_FILE)))) return
   throw new HarnessError({
     code: 'OUT_EXISTS',
     message: `will not overwrite ${out}`,
-    detail: 'something of that name exists',
-    hint: 'Name another folder with --out, or remove this one first.',
+    detail: force ? 'it is not a snapshot' : 'something of that name exists',
+    hint: force ? 'Name another folder with --out.' : 'Name another folder with --out, or replace it with --force.',
     exit: EXIT.usage,
   })
 }

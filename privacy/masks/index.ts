@@ -1,0 +1,249 @@
+/**
+ * Policy and tokens put together: the mask of every column, type and place inside JSON.
+ *
+ * `null` is the mask that keeps: callers skip the cell without looking at it.
+ */
+import type { ColumnRef, Use } from '../../sql/columns.js'
+import { replaceDetected } from '../detect.js'
+import type { Kind, TokenKind } from '../kinds.js'
+import { type ColumnRule, defaultKind, type ResolvedPolicy } from '../policy/columns.js'
+import type { JsonRule } from '../policy/policy.js'
+import type { Tokens } from '../tokens/index.js'
+import { maskJson } from '../tokens/json.js'
+import type { TypeFacts } from '../types.js'
+import type { Vocabulary } from '../vocabulary.js'
+import { isHarmless, looksLike } from './harmless.js'
+import { kindAtPath } from './json-paths.js'
+import { patternMask } from './like.js'
+import { arrayMask, bytesMask, lexemesMask, type Mask, rowMask, xmlMask } from './structures.js'
+
+export type { Mask } from './structures.js'
+
+export type Masks = {
+  /** For values the server sent: they are of their type, so kept types need no look. */
+  cell(column: ColumnRef, type: TypeFacts): Mask | null
+  /** For a value the server sent whose column nobody knows. */
+  cellOfType(type: TypeFacts): Mask | null
+  /** For literals and parameters that meet a column. */
+  input(column: ColumnRef, use: Use, array: boolean): Mask
+  /** For literals and parameters that meet none; `type` as written in a cast. */
+  unresolved(type: string | null): Mask
+  /** JSON whose places hold what columns hold. */
+  json(fields: readonly { readonly path: readonly string[]; readonly columns: readonly ColumnRef[] }[]): Mask
+  /** A text kept, but for what detectors find. */
+  readonly detected: Mask
+  /** Words of a text, without knowing more. */
+  readonly text: Mask
+  kindOf(column: ColumnRef): Kind
+  ruleOf(column: ColumnRef): ColumnRule | null
+}
+
+const NO_LIMIT = Number.POSITIVE_INFINITY
+
+export function createMasks(policy: ResolvedPolicy, tokens: Tokens, vocabulary: Vocabulary, hexToken: Mask): Masks {
+  const text = tokens.of('text')
+  const detected: Mask = (value) => replaceDetected(value, (kind, found) => tokens.of(kind)(found))
+  const bytes = bytesMask(hexToken)
+  const xml = xmlMask(text)
+  const lexemes = lexemesMask(text)
+
+  const jsonOf = (rules: readonly JsonRule[], otherwise: Kind, under: readonly string[] = []): Mask => {
+    const kindAt = kindAtPath(rules)
+    return (value) => {
+      const maskAt = (path: readonly string[], number: boolean): Mask | null => {
+        const kind = kindAt(path) ?? otherwise
+        if (kind === 'keep') return number ? null : detected
+        if (!number) return tokens.of(kind as TokenKind)
+        return kind === 'digits' ? tokens.of('digits') : null
+      }
+      return maskJson(value, maskAt, detected, under) ?? scalarInJson(value, kindAt(under) ?? otherwise)
+    }
+  }
+  /** What `->>` takes out of JSON: the bare string. */
+  const scalarInJson = (value: string, kind: Kind): Mask extends (value: string) => infer Out ? Out : never =>
+    kind === 'keep' ? detected(value) : tokens.of(kind === 'json' ? 'text' : (kind as TokenKind))(value)
+  const json = jsonOf([], 'text')
+
+  /** The mask of one value of a type, by kind. null keeps. */
+  const ofKind = (kind: Kind, rules: readonly JsonRule[], type: TypeFacts, limit: number): Mask | null => {
+    if (type.element !== null) {
+      const element = ofKind(kind, rules, type.element, limit)
+      return element === null ? null : arrayMask(element, element)
+    }
+    if (type.class === 'composite') {
+      if (kind === 'keep') return detected
+      const fields = type.fields.map((field) => ofKind(defaultKind(field), [], field, NO_LIMIT))
+      return rowMask(
+        fields.map((field) => field ?? ((value) => value)),
+        text,
+      )
+    }
+    if (type.class === 'json') return kind === 'keep' ? detected : jsonOf(rules, 'text')
+    if (kind === 'keep')
+      return type.class === 'text' || type.class === 'unknown' || type.class === 'xml' ? detected : null
+    if (kind === 'json') return type.class === 'text' ? jsonOf(rules, 'text') : json
+    if (type.class === 'bytes') return kind === 'redact' ? (value) => (value === '' ? value : '\\x') : bytes
+    if (type.class === 'xml') return xml
+    if (type.class === 'lexemes') return lexemes
+    const token = tokens.of(kind, type.class === 'integer' ? { max: type.max } : limit === NO_LIMIT ? {} : { limit })
+    if (type.folds) return (value) => token(value.toLowerCase())
+    return type.padded ? padded(token) : token
+  }
+
+  const resolved = (column: ColumnRef): { rule: ColumnRule; type: TypeFacts } | null => {
+    const rule = policy.ruleOf(column.tableOid, column.attnum)
+    const found = policy.index.byOid(column.tableOid)?.columns.find((one) => one.attnum === column.attnum)
+    return rule === null || found === undefined ? null : { rule, type: policy.types.of(found.typeOid) }
+  }
+
+  /** A place inside JSON, or a field of a composite. */
+  const ofPath = (rule: ColumnRule, type: TypeFacts, path: readonly string[]): Mask | null => {
+    if (type.class === 'composite' || rule.kind === 'keep') return rule.kind === 'keep' ? detected : text
+    return jsonOf(rule.json, 'text', path)
+  }
+
+  const known = new Map<string, Mask | null>()
+  const cell = (column: ColumnRef, type: TypeFacts): Mask | null => {
+    const key = `${column.tableOid} ${column.attnum} ${type.oid} ${column.path?.join('.') ?? ''}`
+    const made = known.get(key)
+    if (made !== undefined) return made
+    const found = resolved(column)
+    const mask =
+      found === null
+        ? cellOfType(type)
+        : column.path !== undefined
+          ? NUMERIC.has(type.class)
+            ? null
+            : ofPath(found.rule, found.type, column.path)
+          : ofKind(found.rule.kind, found.rule.json, type.class === 'unknown' ? found.type : type, found.rule.limit)
+    if (known.size < 100_000) known.set(key, mask)
+    return mask
+  }
+  const cellOfType = (type: TypeFacts): Mask | null => ofKind(defaultKind(type), [], type, NO_LIMIT)
+
+  const keptInput = (type: TypeFacts, name: string): Mask => {
+    if (type.class === 'enum') return (value) => (type.labels.includes(value) ? value : text(value))
+    return (value) => ((looksLike(name, value) ?? true) ? detected(value) : text(value))
+  }
+
+  const inputs = new Map<string, Mask>()
+  const input = (column: ColumnRef, use: Use, array: boolean): Mask => {
+    const key = `${column.tableOid} ${column.attnum} ${column.path?.join('.') ?? ''} ${use} ${array}`
+    const made = inputs.get(key)
+    if (made !== undefined) return made
+    const mask = makeInput(column, use, array)
+    if (inputs.size < 100_000) inputs.set(key, mask)
+    return mask
+  }
+  const makeInput = (column: ColumnRef, use: Use, array: boolean): Mask => {
+    const found = resolved(column)
+    if (found === null) return column.tableOid < FIRST_USER_OID ? detected : unresolved(null)
+    const { rule, type } = found
+    if (rule.kind === 'keep' && column.path === undefined) {
+      const base = type.element ?? type
+      const element = keptInput(base, typeName(policy, base))
+      return array || type.element !== null ? arrayMask(element, element) : element
+    }
+    if ((use === 'pattern' || use === 'derive') && type.class !== 'json')
+      return patternMask(ofKind(rule.kind, rule.json, type.element ?? type, rule.limit) ?? detected, text)
+    const mask =
+      column.path === undefined ? ofKind(rule.kind, rule.json, type, rule.limit) : ofPath(rule, type, column.path)
+    const scalar = mask ?? detected
+    return array && type.element === null ? arrayMask(scalar, scalar) : scalar
+  }
+
+  const unresolved = (type: string | null): Mask => {
+    const labels = type === null ? null : policy.types.named(type)
+    if (labels !== null && labels.class === 'enum') return keptInput(labels, '')
+    const scalar: Mask = (value) => {
+      if (type !== null) {
+        const looks = looksLike(type, value)
+        if (looks !== null) return looks ? value : text(value)
+        if (type === 'json' || type === 'jsonb') return json(value)
+        if (type === 'bytea') return bytes(value)
+        if (type === 'inet' || type === 'cidr') return tokens.of('ip')(value)
+      }
+      if (isHarmless(value, vocabulary)) return value
+      const first = value[0]
+      return first === '{' || first === '[' ? (maskedJson(value) ?? arrays(value)) : text(value)
+    }
+    const maskedJson = (value: string): string | null =>
+      maskJson(value, (_, number) => (number ? null : text), detected)
+    const arrays = arrayMask((value) => (isHarmless(value, vocabulary) ? value : text(value)), text)
+    return scalar
+  }
+
+  return {
+    cell,
+    cellOfType,
+    input,
+    unresolved,
+    json(fields) {
+      const inner = fields.map((field) => ({
+        path: field.path,
+        mask: field.columns.map((column) => input(column, 'equal', false))[0],
+      }))
+      return (value) =>
+        maskJson(
+          value,
+          (path, number) => {
+            const field = inner.find((one) => startsWith(path, one.path))
+            if (field?.mask !== undefined) return number ? null : field.mask
+            return number ? null : text
+          },
+          detected,
+        ) ?? text(value)
+    },
+    detected,
+    text,
+    kindOf: (column) => resolved(column)?.rule.kind ?? 'text',
+    ruleOf: (column) => resolved(column)?.rule ?? null,
+  }
+}
+
+/** Tables of users have oids from here on. */
+export const FIRST_USER_OID = 16_384
+
+const NUMERIC: ReadonlySet<string> = new Set(['integer', 'number', 'boolean', 'time'])
+
+function startsWith(path: readonly string[], start: readonly string[]): boolean {
+  return path.length >= start.length && start.every((step, at) => step === path[at])
+}
+
+/** char(n) pads with blanks that mean nothing: the token of the text, as long as the column shows it. */
+function padded(token: Mask): Mask {
+  return (value) => {
+    const bare = value.replace(/ +$/, '')
+    return bare.length === value.length ? token(value) : token(bare).padEnd(value.length, ' ')
+  }
+}
+
+const NAMES: Readonly<Record<number, string>> = {
+  16: 'bool',
+  20: 'int8',
+  21: 'int2',
+  23: 'int4',
+  26: 'oid',
+  700: 'float4',
+  701: 'float8',
+  790: 'money',
+  1082: 'date',
+  1083: 'time',
+  1114: 'timestamp',
+  1184: 'timestamptz',
+  1186: 'interval',
+  1266: 'timetz',
+  1700: 'numeric',
+  2950: 'uuid',
+  3904: 'int4range',
+  3906: 'numrange',
+  3908: 'tsrange',
+  3910: 'tstzrange',
+  3912: 'daterange',
+  3926: 'int8range',
+  600: 'point',
+}
+
+function typeName(policy: ResolvedPolicy, type: TypeFacts): string {
+  return NAMES[type.oid] ?? policy.index.catalog.types.find((one) => one.oid === type.oid)?.name ?? ''
+}

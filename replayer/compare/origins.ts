@@ -1,0 +1,91 @@
+/**
+ * What the catalog says about the columns that results come from: their names, what their defaults put there, and which
+ * columns hold the same generated values.
+ */
+import type { CatalogColumn, Relation } from '../../segment/catalog.js'
+import { type Chance, chanceInText } from '../../sql/nondeterminism.js'
+import type { CatalogIndex } from '../../sql/relations.js'
+
+export type Origin = {
+  readonly relation: Relation
+  readonly column: CatalogColumn
+  /** `users`, or `audit.users` when the schema is not searched. */
+  readonly table: string
+  readonly chance: Chance
+  readonly domain: string | null
+  /** The domain is this column's own: it generates. */
+  readonly owns: boolean
+  /** Table that a foreign key of this column points at; empty without one. */
+  readonly references: string
+}
+
+export class Origins {
+  readonly #index: CatalogIndex
+  readonly #known = new Map<string, Origin | null>()
+
+  constructor(index: CatalogIndex) {
+    this.#index = index
+  }
+
+  of(relationOid: number, attnum: number): Origin | null {
+    const key = `${relationOid}.${attnum}`
+    let origin = this.#known.get(key)
+    if (origin === undefined) {
+      origin = this.#find(relationOid, attnum)
+      this.#known.set(key, origin)
+    }
+    return origin
+  }
+
+  /** The one column of that name among the relations; null when there are several or none. */
+  named(relations: readonly Relation[], name: string): Origin | null {
+    const found = relations.flatMap(({ oid, columns }) =>
+      columns.filter((column) => column.name === name).map(({ attnum }) => ({ oid, attnum })),
+    )
+    return found.length === 1 ? this.of(found[0]!.oid, found[0]!.attnum) : null
+  }
+
+  tableName({ schema, name }: Relation): string {
+    return this.#index.catalog.searchPath.includes(schema) ? name : `${schema}.${name}`
+  }
+
+  #find(relationOid: number, attnum: number): Origin | null {
+    const relation = this.#index.byOid(relationOid)
+    const column = relation?.columns.find((one) => one.attnum === attnum)
+    if (relation === undefined || column === undefined) return null
+    const target = this.#generator(relation, attnum)
+    const pointsAt = relation.foreignKeys.find(({ columns }) => columns.includes(attnum))
+    const referenced = pointsAt === undefined ? undefined : this.#index.byOid(pointsAt.referencedOid)
+    return {
+      relation,
+      column,
+      table: this.tableName(relation),
+      chance: chanceOfColumn(column),
+      domain: target === null ? null : `${this.tableName(target.relation)}.${target.column.name}`,
+      owns: target?.relation === relation && target.column === column,
+      references: referenced === undefined ? '' : this.tableName(referenced),
+    }
+  }
+
+  /** Follows foreign keys to the column whose values are generated. */
+  #generator(relation: Relation, attnum: number, seen = new Set<string>()) {
+    const column = relation.columns.find((one) => one.attnum === attnum)
+    const at = `${relation.oid}.${attnum}`
+    if (column === undefined || seen.has(at)) return null
+    seen.add(at)
+    for (const key of relation.foreignKeys) {
+      const position = key.columns.indexOf(attnum)
+      const referenced = position < 0 ? undefined : this.#index.byOid(key.referencedOid)
+      if (referenced === undefined) continue
+      const found: { relation: Relation; column: CatalogColumn } | null = this.#generator(referenced, key.referencedColumns[position] ?? 0, seen)
+      if (found !== null) return found
+    }
+    const chance = chanceOfColumn(column)
+    return chance === 'random' || chance === 'sequence' ? { relation, column } : null
+  }
+}
+
+function chanceOfColumn(column: CatalogColumn): Chance {
+  if (column.identity !== '' || column.sequenceOid !== 0) return 'sequence'
+  return column.default === null ? 'none' : chanceInText(column.default)
+}

@@ -1,0 +1,177 @@
+/**
+ * Generated values: a random key that production made is another one here, so later statements that name it must name this run's.
+ *
+ * Type and column decide, never the text alone. A statement's parameters and literals belong to a domain through the columns they
+ * meet (sql/columns); what it returned in the recording and what it returns here, cell by cell, gives the pairs.
+ */
+import type { Catalog } from '../../segment/catalog.js'
+import type { Outcome } from '../../segment/outcome.js'
+import type { SafeSql } from '../../segment/statement.js'
+import { type ColumnResolver, createColumnResolver, type SlotFacts } from '../../sql/columns.js'
+import { columnName, type Domains, domainsOf } from '../../sql/domains.js'
+import { parse } from '../../sql/parse.js'
+import { BINARY, bindParameters, buildBindRest } from '../../wire/bind.js'
+import type { Sendable } from './encode.js'
+import type { Script } from './job.js'
+import type { Pairs } from './pairs.js'
+import type { Remap } from './remap.js'
+
+export type GeneratedOptions = {
+  readonly catalog: Catalog
+  readonly pairs: Pairs
+  /** What the statement answered in the recording. */
+  readonly recorded: (seq: number) => Outcome | undefined
+}
+
+/** Where in a text values of a domain stand. */
+type Places = {
+  /** By position, from 0. */
+  readonly parameters: ReadonlyMap<number, number>
+  /** Byte offset of a literal's opening quote. */
+  readonly literals: readonly { readonly at: number; readonly domain: number }[]
+  /** The statement makes or shows values of a domain. */
+  readonly answers: boolean
+}
+
+const TEXTS_MAX = 20_000
+
+/** null: nothing in this schema is generated at random, so nothing is ever exchanged. */
+export function createGenerated(options: GeneratedOptions): Remap | null {
+  const all = domainsOf(options.catalog)
+  const domains = new Map([...all].filter(([, domain]) => domain.source === 'random'))
+  return domains.size === 0 ? null : new Generated(options, domains)
+}
+
+/** Names of the domains in the numbering that pairs use. */
+export function domainNames(catalog: Catalog): string[] {
+  return numbered(new Map([...domainsOf(catalog)].filter(([, domain]) => domain.source === 'random')))
+}
+
+function numbered(domains: Domains): string[] {
+  return [...new Set([...domains.values()].map((domain) => domain.name))].sort()
+}
+
+class Generated implements Remap {
+  readonly #pairs: Pairs
+  readonly #recorded: GeneratedOptions['recorded']
+  readonly #resolver: ColumnResolver
+  readonly #numbers: ReadonlyMap<string, number>
+  readonly #domains: Domains
+  readonly #places = new Map<string, Places>()
+
+  constructor({ catalog, pairs, recorded }: GeneratedOptions, domains: Domains) {
+    this.#pairs = pairs
+    this.#recorded = recorded
+    this.#resolver = createColumnResolver(catalog)
+    this.#domains = domains
+    this.#numbers = new Map(numbered(domains).map((name, number) => [name, number]))
+  }
+
+  before(statement: Script): Sendable {
+    const places = this.#placesOf(statement.sql)
+    const bind = statement.bind && places.parameters.size > 0 ? this.#rebound(statement.bind, places) : statement.bind
+    const sql = places.literals.length > 0 ? this.#retold(statement.sql, places) : statement.sql
+    return bind === statement.bind && sql === statement.sql ? statement : { ...statement, bind, sql }
+  }
+
+  wantsRows(sql: string): boolean {
+    return this.#placesOf(sql).answers
+  }
+
+  after(statement: Script, outcome: Outcome): void {
+    if (!outcome.rows || outcome.rows.length === 0) return
+    const recorded = this.#recorded(statement.seq)
+    if (!recorded?.columns || !recorded.rows) return
+    // Rows of an INSERT come in the order of its values; other rows may stand for each other only when there is one.
+    const alike = recorded.rows.length === outcome.rows.length
+    if (!alike || (outcome.rows.length > 1 && !recorded.tag.startsWith('INSERT'))) return
+    recorded.columns.forEach((column, at) => {
+      const domain = this.#numberOf(column.tableOid, column.attnum)
+      if (domain === undefined) return
+      outcome.rows!.forEach((row, r) => {
+        const [then, now] = [recorded.rows![r]![at], row[at]]
+        if (then != null && now != null && then !== now) this.#pairs.publish({ domain, recorded: then, actual: now })
+      })
+    })
+  }
+
+  #rebound(rest: Uint8Array, places: Places): Uint8Array {
+    const bind = bindParameters(rest)
+    if (!bind) return rest
+    let changed = false
+    const values = bind.values.map((value, i) => {
+      const domain = places.parameters.get(i)
+      if (domain === undefined || value === null) return value
+      const binary = bind.formats[i] === BINARY
+      if (binary && value.length !== 16) return value
+      const actual = this.#pairs.get(domain, binary ? uuidText(value) : Buffer.from(value).toString('utf8'))
+      if (actual === undefined) return value
+      changed = true
+      return binary ? Buffer.from(actual.replaceAll('-', ''), 'hex') : Buffer.from(actual)
+    })
+    return changed ? buildBindRest(values, bind.formats, bind.resultFormats) : rest
+  }
+
+  #retold(sql: SafeSql, places: Places): SafeSql {
+    const bytes = Buffer.from(sql)
+    const pieces: Buffer[] = []
+    let from = 0
+    for (const { at, domain } of places.literals) {
+      const end = bytes.indexOf(0x27, at + 1)
+      if (bytes[at] !== 0x27 || end < 0) continue
+      const actual = this.#pairs.get(domain, bytes.toString('utf8', at + 1, end))
+      if (actual === undefined || actual.includes("'")) continue
+      pieces.push(bytes.subarray(from, at + 1), Buffer.from(actual))
+      from = end
+    }
+    return pieces.length === 0 ? sql : (Buffer.concat([...pieces, bytes.subarray(from)]).toString('utf8') as SafeSql)
+  }
+
+  #placesOf(sql: string): Places {
+    const known = this.#places.get(sql)
+    if (known) return known
+    if (this.#places.size >= TEXTS_MAX) this.#places.clear()
+    const places = this.#look(sql)
+    this.#places.set(sql, places)
+    return places
+  }
+
+  #look(sql: string): Places {
+    const statements = parse(sql)
+    if (!statements) return { parameters: new Map(), literals: [], answers: false }
+    const found = this.#resolver.resolve(statements)
+    const parameters = new Map<number, number>()
+    for (const [number, facts] of found.parameters) {
+      const domain = this.#domainOf(facts)
+      if (domain !== undefined) parameters.set(number - 1, domain)
+    }
+    const literals: { at: number; domain: number }[] = []
+    for (const [at, facts] of found.literals) {
+      const domain = this.#domainOf(facts)
+      if (domain !== undefined) literals.push({ at, domain })
+    }
+    literals.sort((a, b) => a.at - b.at)
+    const answers = found.statements.some(({ results }) =>
+      results?.some(({ columns }) => columns.some((c) => this.#numberOf(c.tableOid, c.attnum) !== undefined)),
+    )
+    return { parameters, literals, answers }
+  }
+
+  #domainOf(facts: SlotFacts): number | undefined {
+    for (const { column, use } of facts.bindings) {
+      const domain = use === 'equal' || use === 'store' ? this.#numberOf(column.tableOid, column.attnum) : undefined
+      if (domain !== undefined) return domain
+    }
+    return undefined
+  }
+
+  #numberOf(tableOid: number, attnum: number): number | undefined {
+    const domain = this.#domains.get(columnName(tableOid, attnum))
+    return domain && this.#numbers.get(domain.name)
+  }
+}
+
+function uuidText(bytes: Uint8Array): string {
+  const hex = Buffer.from(bytes).toString('hex')
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-')
+}

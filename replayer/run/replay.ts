@@ -1,0 +1,338 @@
+/**
+ * Replays a recording against a target: plans are given, workers send, this thread writes the run and keeps the accounts.
+ *
+ * One bad session never ends the replay; a target that is gone does. A replay that is stopped seals what it has, and says so.
+ */
+import { availableParallelism } from 'node:os'
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import { randomUUID } from 'node:crypto'
+import { Piscina } from 'piscina'
+import { workerFile } from '../../base/worker-file.js'
+import { imbalance } from '../../segment/ledger.js'
+import { openRecording, type RecordingReader } from '../../segment/recording.js'
+import { RUN_FORMAT_VERSION, type RunFacts, type RunRole } from '../../segment/run.js'
+import { createRun, type RunWriter } from '../../segment/run-file.js'
+import type { Session } from '../../segment/statement.js'
+import { balance } from './balance.js'
+import { positionsOf } from './feed.js'
+import { Guard } from './guard.js'
+import { rateOf, type Speed } from './pace.js'
+import type { Plan } from './plan-shape.js'
+import { createProgress } from './progress.js'
+import { type Accounts, ledgerOf } from './tally.js'
+import { Target } from './target.js'
+import type { FromWorker, ToWorker, WorkerResult, WorkerTask } from './task.js'
+
+export type ReplayOptions = {
+  readonly recording: string
+  readonly plan: Plan
+  /** URL of the shadow. Whether it may be dirtied has been asked before. */
+  readonly target: string
+  readonly out: string
+  readonly force?: boolean
+  readonly speed?: Speed
+  /** Statements per second, over all sessions. */
+  readonly ratePerSecondMax?: number
+  readonly workers?: number
+  readonly role?: RunRole
+  readonly readOnly?: boolean
+  readonly snapshotId?: string | null
+  readonly madeBy?: string
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: ReplayProgress) => void
+}
+
+export type ReplayProgress = {
+  readonly done: number
+  readonly total: number
+  readonly elapsedMs: number
+  readonly perSecond: number
+  readonly errors: number
+  readonly orderRelaxed: number
+  /** Worst of the last moments. */
+  readonly lateMsMax: number
+  /** Until the end, at the present rate or by the schedule; null: not known yet. */
+  readonly etaMs: number | null
+}
+
+const INCIDENTS_MAX = 1000
+/** Between "go" and moment zero, so that every worker starts from the same one. */
+const START_MS = 5
+
+export async function replay(options: ReplayOptions): Promise<RunFacts> {
+  const target = await Target.connect(options.target)
+  const recording = openRecording(options.recording)
+  try {
+    return await new Replay(options, recording, target).run()
+  } finally {
+    recording.close()
+    await target.close()
+  }
+}
+
+class Replay {
+  readonly #options: ReplayOptions
+  readonly #recording: RecordingReader
+  readonly #target: Target
+  readonly #speed: Speed
+  readonly #accounts: Accounts[] = []
+  readonly #incidents: { atUs: number; kind: string; detail: string }[] = []
+  readonly #ports: MessagePort[] = []
+  #writer!: RunWriter
+  #utilisationMax = 0
+  #done = 0
+  #skipped = 0
+  #errors = 0
+  #relaxed = 0
+  #offsetUs = 0
+  #startedMs = 0
+  #startedAtMs = 0
+  #failure: { readonly error: unknown } | null = null
+
+  constructor(options: ReplayOptions, recording: RecordingReader, target: Target) {
+    this.#options = options
+    this.#recording = recording
+    this.#target = target
+    this.#speed = options.speed ?? 'max'
+  }
+
+  async run(): Promise<RunFacts> {
+    const { out, force = false, signal } = this.#options
+    this.#writer = createRun(out, { force })
+    try {
+      await this.#replay()
+    } catch (error) {
+      this.#failure ??= { error }
+    }
+    if (this.#failure !== null) {
+      this.#writer.abandon()
+      throw this.#failure.error
+    }
+    if (signal?.aborted) this.#incident('interrupted', 'the replay was stopped before its end')
+    const facts = this.#facts()
+    this.#writer.close(facts)
+    return facts
+  }
+
+  async #replay(): Promise<void> {
+    const { plan, signal } = this.#options
+    if (plan.statementCount === 0) {
+      this.#begin()
+      return
+    }
+    const tasks = this.#tasks()
+    const pool = new Piscina({
+      filename: workerFile(import.meta.url, './replay.worker.js'),
+      minThreads: tasks.length,
+      maxThreads: tasks.length,
+      // A worker that has nothing to do must not block its thread: its sockets live there.
+      atomics: 'disabled',
+    })
+    const stop = (): void => this.#say({ kind: 'stop' })
+    let guard: Guard | null = null
+    try {
+      const ready = tasks.map((task) => this.#employ(pool, task))
+      const working = Promise.all(ready.map(({ finished }) => finished))
+      // Whoever fails ends the replay, also while others are still getting ready.
+      await Promise.race([Promise.all(ready.map((worker) => worker.ready)), working])
+      signal?.addEventListener('abort', stop, { once: true })
+      if (signal?.aborted) stop()
+      this.#begin()
+      guard = this.#guard(tasks, stop)
+      await working
+    } finally {
+      guard?.stop()
+      signal?.removeEventListener('abort', stop)
+      for (const port of this.#ports) port.close()
+      await pool.destroy()
+    }
+  }
+
+  #tasks(): WorkerTask[] {
+    const { plan, recording, target, ratePerSecondMax, readOnly } = this.#options
+    const positions = positionsOf(plan)
+    const sessions = this.#recording.sessions()
+    const statements = sessions.map((_, dense) => positions.start[dense + 1]! - positions.start[dense]!)
+    const busy = statements.filter((count) => count > 0).length
+    const workers = Math.max(1, Math.min(this.#options.workers ?? availableParallelism(), busy))
+    this.#workerOf = balance(statements, workers)
+    const progress = createProgress(plan.sessionCount, workers)
+    // Nobody waits for what will never come.
+    for (let dense = 0; dense < plan.sessionCount; dense++) {
+      if (statements[dense] === 0) progress.completed[dense] = progress.snapshots[dense] = 0x7fffffff
+    }
+    const rate = ratePerSecondMax === undefined ? null : sharedRate(ratePerSecondMax)
+    return Array.from({ length: workers }, (_, worker) => ({
+      worker,
+      recordingPath: recording,
+      plan,
+      positions,
+      progress,
+      sessions: sessions.flatMap((session, dense): [number, Session][] =>
+        this.#workerOf[dense] === worker && statements[dense]! > 0 ? [[dense, session]] : [],
+      ),
+      originUs: this.#originUs(),
+      speed: this.#speed,
+      rate,
+      targetUrl: target,
+      parameters: readOnly ? { default_transaction_read_only: 'on' } : {},
+    }))
+  }
+
+  #workerOf: readonly number[] = []
+
+  /** Moment zero of the schedule: the first statement. */
+  #originUs(): number {
+    for (const { sentUs } of this.#recording.statements()) return sentUs
+    return 0
+  }
+
+  #employ(pool: Piscina, task: WorkerTask): { ready: Promise<void>; finished: Promise<void> } {
+    const { port1, port2 } = new MessageChannel()
+    this.#ports.push(port1)
+    let onReady = (): void => {}
+    const ready = new Promise<void>((resolve) => {
+      onReady = resolve
+    })
+    const result = new Promise<WorkerResult>((resolve) => {
+      port1.on('message', (message: FromWorker) => {
+        if (message.kind === 'ready') onReady()
+        else if (message.kind === 'finished') resolve(message.result)
+        else this.#heard(message, port1)
+      })
+    })
+    const worked = pool.run({ ...task, port: port2 }, { transferList: [port2] })
+    const finished = Promise.all([result, worked]).then(([{ accounts, eventLoopUtilisationMax }]) => {
+      this.#accounts.push(accounts)
+      this.#utilisationMax = Math.max(this.#utilisationMax, eventLoopUtilisationMax)
+    })
+    return { ready, finished }
+  }
+
+  #heard(message: Exclude<FromWorker, { kind: 'ready' | 'finished' }>, port: MessagePort): void {
+    try {
+      switch (message.kind) {
+        case 'rows': {
+          this.#writer.writeEncoded(message.buffer)
+          port.postMessage({ kind: 'written' } satisfies ToWorker)
+          const { statements, errors, relaxed, offsetUs, lateUsMax } = message.news
+          this.#done += statements
+          this.#errors += errors
+          this.#relaxed += relaxed
+          this.#offsetUs = Math.max(this.#offsetUs, offsetUs)
+          this.#report(lateUsMax)
+          return
+        }
+        case 'skipped':
+          this.#skipped += message.statements.length
+          this.#writer.skip(message.statements)
+          return
+        case 'incident':
+          this.#incident(message.what, message.detail, message.atUs)
+          return
+      }
+    } catch (error) {
+      // The run cannot be written: nothing that follows would be kept.
+      this.#fail(error)
+    }
+  }
+
+  #begin(): void {
+    this.#startedMs = performance.now() + START_MS
+    this.#startedAtMs = Date.now() + START_MS
+    this.#say({ kind: 'start', zeroNs: process.hrtime.bigint() + BigInt(START_MS * 1e6) })
+  }
+
+  #guard(tasks: readonly WorkerTask[], stop: () => void): Guard {
+    return new Guard({
+      progress: tasks[0]!.progress,
+      workerOf: this.#workerOf,
+      target: this.#target,
+      completed: () => this.#done + this.#skipped,
+      unscheduled: this.#speed === 'max',
+      released: ({ index }, why) => this.#incident('order relaxed', `statement ${index} was sent early: ${why}`),
+      failed: (error) => {
+        this.#failure ??= { error }
+        stop()
+      },
+    })
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error }
+    this.#say({ kind: 'stop' })
+  }
+
+  #say(message: ToWorker): void {
+    for (const port of this.#ports) port.postMessage(message)
+  }
+
+  #report(lateUs: number): void {
+    const { onProgress, plan } = this.#options
+    if (onProgress === undefined) return
+    const elapsedMs = this.#elapsedMs()
+    const done = this.#done + this.#skipped
+    const perSecond = elapsedMs > 0 ? (done * 1000) / elapsedMs : 0
+    onProgress({
+      done,
+      total: plan.statementCount,
+      elapsedMs,
+      perSecond,
+      errors: this.#errors,
+      orderRelaxed: this.#relaxed,
+      lateMsMax: lateUs / 1000,
+      etaMs: perSecond > 0 ? ((plan.statementCount - done) * 1000) / perSecond : null,
+    })
+  }
+
+  #elapsedMs(): number {
+    return this.#startedMs === 0 ? 0 : Math.max(0, performance.now() - this.#startedMs)
+  }
+
+  #incident(kind: string, detail: string, atUs = Math.round(this.#elapsedMs() * 1000)): void {
+    if (this.#incidents.length < INCIDENTS_MAX) this.#incidents.push({ atUs, kind, detail })
+  }
+
+  #facts(): RunFacts {
+    const { role, recording, plan, snapshotId, readOnly, workers, madeBy, signal } = this.#options
+    return {
+      format: 'pgrehearse run',
+      formatVersion: RUN_FORMAT_VERSION,
+      id: randomUUID(),
+      madeBy: madeBy ?? 'pgrehearse',
+      role: role ?? 'replay',
+      recordingId: this.#recording.manifest.id,
+      recordingPath: recording,
+      target: this.#target.facts,
+      snapshotId: snapshotId ?? null,
+      settings: {
+        speed: this.#speed,
+        order: plan.mode,
+        workers: workers ?? availableParallelism(),
+        readOnly: readOnly ?? false,
+        rewriteHash: null,
+      },
+      startedAtMs: this.#startedAtMs,
+      elapsedUs: Math.round(this.#elapsedMs() * 1000),
+      ledger: this.#ledger(signal?.aborted ?? false),
+      eventLoopUtilisationMax: this.#utilisationMax,
+      orderRelaxed: this.#relaxed,
+      incidents: this.#incidents,
+    }
+  }
+
+  /** What a stopped replay did not get to is lost for a reason; anything else that is missing shows as an imbalance. */
+  #ledger(interrupted: boolean): RunFacts['ledger'] {
+    const seen = {
+      statements: this.#options.plan.statementCount,
+      transactions: this.#recording.manifest.ledger.kept.transactions,
+    }
+    const ledger = ledgerOf(seen, this.#accounts)
+    if (!interrupted) return ledger
+    return { ...ledger, lost: { ...ledger.lost, interrupted: imbalance(ledger) } }
+  }
+}
+
+function sharedRate(perSecondMax: number): WorkerTask['rate'] {
+  return { rate: rateOf(perSecondMax), fullAtNs: new BigInt64Array(new SharedArrayBuffer(8)) }
+}

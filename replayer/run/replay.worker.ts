@@ -1,0 +1,257 @@
+/**
+ * A worker of the replay: its share of the sessions, their connections and their agenda, in one thread.
+ *
+ * Everything is driven by events (a piece of an answer, a timer, another worker's wake-up), each of which ends in pump(): look what
+ * may be sent now, send it, and make sure somebody calls again.
+ */
+import type { MessagePort } from 'node:worker_threads'
+import { openRecording } from '../../segment/recording.js'
+import { Agenda, createLane } from './agenda.js'
+import { Feed } from './feed.js'
+import { timingOf } from './job.js'
+import { LiveSession, type SessionHost } from './live-session.js'
+import { dueUs, sharedTurns } from './pace.js'
+import { Progress } from './progress.js'
+import { Outbox } from './outbox.js'
+import { IDENTITY } from './remap.js'
+import { Tally } from './tally.js'
+import type { FromWorker, ToWorker, WorkerTask } from './task.js'
+import { utilisationSampler } from './utilisation.js'
+
+/** Jobs read ahead; a few hundred statements for each of a few sessions. */
+const AHEAD_MIN = 1024
+/** Read at a time: a millisecond or less. */
+const AHEAD_CHUNK = 64
+/** Handshakes at the same time; each costs the server a process and both sides a key derivation. */
+const OPENING_MAX = 8
+/** Connections are opened a little before production opened them, so that the handshake is no lateness. */
+const OPEN_AHEAD_US = 100_000
+const PATIENCE_MS = 30_000
+const CONNECT_MS_MAX = 15_000
+const FLUSH_MS = 100
+
+export default function replay(task: WorkerTask & { readonly port: MessagePort }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const worker = new ReplayWorker(task, task.port, resolve)
+    worker.prepare().catch(reject)
+  })
+}
+
+class ReplayWorker {
+  readonly #task: WorkerTask
+  readonly #port: MessagePort
+  readonly #finished: () => void
+  readonly #progress: Progress
+  readonly #agenda: Agenda
+  readonly #feed: Feed
+  readonly #outbox: Outbox
+  readonly #tally = new Tally()
+  readonly #sessions = new Map<number, LiveSession>()
+  readonly #stop = new AbortController()
+  readonly #utilisation = utilisationSampler()
+  readonly #flushing: NodeJS.Timeout
+  readonly #recording: ReturnType<typeof openRecording>
+  /** Sessions in the order in which they are to be opened; those before `#openAt` have had their turn. */
+  readonly #toOpen: { readonly atUs: number; readonly session: LiveSession }[] = []
+  #openAt = 0
+  #opening = 0
+  /** Read and not sent yet. */
+  #ahead = 0
+  #zeroMs = performance.now()
+  #started = false
+  #timer: NodeJS.Timeout | null = null
+  #timerUs = Number.POSITIVE_INFINITY
+  #reading = false
+
+  constructor(task: WorkerTask, port: MessagePort, finished: () => void) {
+    this.#task = task
+    this.#port = port
+    this.#finished = finished
+    this.#progress = new Progress(task.progress, task.worker)
+    this.#outbox = new Outbox(port, () => this.#pump())
+    this.#agenda = new Agenda({
+      plan: task.plan,
+      progress: this.#progress,
+      speed: task.speed,
+      takeTurn: task.rate && sharedTurns(task.rate.fullAtNs, task.rate.rate),
+      nowUs: this.#nowUs,
+      send: (lane, job) => {
+        this.#ahead -= 1
+        this.#sessions.get(lane.session)!.send(job)
+      },
+      flush: (lane) => this.#sessions.get(lane.session)!.flush(),
+      finished: (lane) => this.#sessions.get(lane.session)!.close(),
+    })
+    this.#recording = openRecording(task.recordingPath, { verify: 'size' })
+    this.#addSessions()
+    this.#feed = new Feed({
+      source: this.#recording.statements(),
+      plan: task.plan,
+      positions: task.positions,
+      own: new Map(task.sessions.map(([dense, session]) => [session.session, dense])),
+      originUs: task.originUs,
+      offer: (session, job, { isFirst, isLast }) => {
+        const live = this.#sessions.get(session)!
+        this.#ahead += 1
+        live.lane.ended = isLast
+        this.#agenda.offer(live.lane, job)
+        if (isFirst && task.speed === 'max') this.#toOpen.push({ atUs: 0, session: live })
+      },
+    })
+    this.#flushing = setInterval(() => this.#outbox.flush(), FLUSH_MS)
+    port.on('message', (message: ToWorker) => this.#told(message))
+  }
+
+  readonly #nowUs = (): number => (performance.now() - this.#zeroMs) * 1000
+
+  /** Opens the first connections before the clock starts, or the replay would begin with being late. */
+  async prepare(): Promise<void> {
+    this.#feed.pull(AHEAD_MIN)
+    const first = this.#toOpen.filter(({ atUs }) => atUs <= 0)
+    await Promise.all(first.slice(0, FIRST_MAX).map(() => this.#openNext()))
+    this.#tell({ kind: 'ready' })
+  }
+
+  #addSessions(): void {
+    const { sessions, originUs, speed } = this.#task
+    const host: SessionHost = {
+      agenda: this.#agenda,
+      remap: IDENTITY,
+      nowUs: this.#nowUs,
+      connectOptions: { url: this.#task.targetUrl, timeoutMs: CONNECT_MS_MAX, parameters: this.#task.parameters },
+      patienceMs: PATIENCE_MS,
+      outcomes: (job, outcomes, doneUs) => {
+        for (let i = 0; i < job.rows.length; i++) {
+          const timing = timingOf(job, doneUs[i]!, speed)
+          const row = { seq: job.rows[i]!.seq, timing, outcome: outcomes[i]!, orderRelaxed: job.relaxed }
+          this.#outbox.row(row, job.offsetUs)
+        }
+      },
+      accounted: (script, fate) => {
+        this.#tally.statement(script.session, script.transaction, fate)
+        if (fate.kind !== 'kept') this.#outbox.skipped(script.seq, fate.reason)
+      },
+      incident: (what, detail) => this.#tell({ kind: 'incident', atUs: Math.round(this.#nowUs()), what, detail }),
+      connected: (lane, backendPid) => {
+        Atomics.store(this.#task.progress.backendPids, lane.session, backendPid)
+      },
+      afterChunk: () => this.#pump(),
+    }
+    for (const [dense, session] of sessions) {
+      const live = new LiveSession(createLane(dense), session, host)
+      this.#sessions.set(dense, live)
+      this.#agenda.add(live.lane)
+      if (speed === 'max') continue
+      const atUs = dueUs(Math.max(0, session.connectedUs - originUs), speed) - OPEN_AHEAD_US
+      this.#toOpen.push({ atUs, session: live })
+    }
+    this.#toOpen.sort((a, b) => a.atUs - b.atUs)
+  }
+
+  #told(message: ToWorker): void {
+    switch (message.kind) {
+      case 'start': {
+        const sinceMs = Number(process.hrtime.bigint() - message.zeroNs) / 1e6
+        this.#zeroMs = performance.now() - sinceMs
+        this.#started = true
+        this.#progress.onWake(() => this.#pump(true), this.#stop.signal)
+        this.#pump()
+        return
+      }
+      case 'written':
+        this.#outbox.written()
+        return
+      case 'stop':
+        for (const session of this.#sessions.values()) session.destroy()
+        this.#end()
+        return
+    }
+  }
+
+  #pump(woken = false): void {
+    if (!this.#started || this.#stop.signal.aborted) return
+    if (this.#progress.pollWake() || woken) this.#agenda.woken()
+    this.#agenda.paused = this.#outbox.isFull
+    this.#agenda.run()
+    this.#openDue()
+    if (this.#agenda.isDone) return this.#end()
+    if (!this.#reading && !this.#feed.hasEnded && this.#wantsMore()) {
+      this.#reading = true
+      setImmediate(() => this.#read())
+    }
+    this.#arm()
+  }
+
+  #read(): void {
+    this.#reading = false
+    if (this.#stop.signal.aborted) return
+    this.#feed.pull(AHEAD_CHUNK)
+    this.#pump()
+  }
+
+  /** Also when enough is read ahead but none of it can go on: what it waits for may not have been read yet. */
+  #wantsMore(): boolean {
+    return this.#ahead < AHEAD_MIN || (!this.#agenda.paused && this.#isStuck())
+  }
+
+  #isStuck(): boolean {
+    if (this.#opening > 0 || this.#agenda.nextDueUs < Number.POSITIVE_INFINITY) return false
+    for (const { lane } of this.#sessions.values()) if (lane.unanswered > 0) return false
+    return true
+  }
+
+  #openDue(): void {
+    const now = this.#nowUs()
+    while (this.#opening < OPENING_MAX && (this.#toOpen[this.#openAt]?.atUs ?? Number.POSITIVE_INFINITY) <= now) {
+      void this.#openNext()
+    }
+  }
+
+  async #openNext(): Promise<void> {
+    const next = this.#toOpen[this.#openAt++]
+    if (next === undefined) return
+    this.#opening += 1
+    await next.session.open()
+    this.#opening -= 1
+    this.#pump()
+  }
+
+  #arm(): void {
+    const openUs = this.#opening < OPENING_MAX ? this.#toOpen[this.#openAt]?.atUs : undefined
+    const nextUs = Math.min(this.#agenda.nextDueUs, openUs ?? Number.POSITIVE_INFINITY)
+    if (nextUs === this.#timerUs) return
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    this.#timerUs = nextUs
+    if (nextUs === Number.POSITIVE_INFINITY) return
+    const waitMs = Math.max(0, (nextUs - this.#nowUs()) / 1000)
+    this.#timer = setTimeout(() => {
+      this.#timer = null
+      this.#timerUs = Number.POSITIVE_INFINITY
+      this.#pump()
+    }, Math.min(waitMs, TIMER_MS_MAX))
+  }
+
+  #end(): void {
+    if (this.#stop.signal.aborted) return
+    this.#stop.abort()
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    clearInterval(this.#flushing)
+    this.#recording.close()
+    this.#outbox.flush()
+    this.#tell({
+      kind: 'finished',
+      result: { accounts: this.#tally.accounts(), eventLoopUtilisationMax: this.#utilisation.stop() },
+    })
+    this.#finished()
+  }
+
+  #tell(message: FromWorker): void {
+    this.#port.postMessage(message)
+  }
+}
+
+/** Connections awaited before the start; a recording with thousands of sessions opens the rest as it goes. */
+const FIRST_MAX = 64
+/** Timers beyond 2^31 ms fire at once. */
+const TIMER_MS_MAX = 3_600_000

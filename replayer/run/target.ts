@@ -1,0 +1,140 @@
+/**
+ * The target as the coordinator sees it: what it is, whether it is still there, and who holds locks that others wait for.
+ */
+import pg from 'pg'
+import { EXIT, HarnessError } from '../../base/errors.js'
+import type { RunFacts } from '../../segment/run.js'
+
+/** A session that waits for locks, and who holds them, by backend pid. */
+export type LockWait = { readonly pid: number; readonly by: readonly number[] }
+
+const CONNECT_MS_MAX = 15_000
+/** A restart takes seconds; a target that is away for longer is gone. */
+const AWAY_MS_MAX = 30_000
+
+export class Target {
+  readonly facts: RunFacts['target']
+  readonly #url: string
+  #client: pg.Client | null
+
+  private constructor(url: string, client: pg.Client, facts: RunFacts['target']) {
+    this.#url = url
+    this.#client = client
+    this.facts = facts
+    this.#watch(client)
+  }
+
+  static async connect(url: string): Promise<Target> {
+    const client = await connectClient(url).catch((cause: unknown) => {
+      throw unreachable(cause)
+    })
+    return new Target(url, client, await readFacts(client))
+  }
+
+  /** null: the connection is away at the moment. */
+  async lockWaits(): Promise<LockWait[] | null> {
+    const rows = await this.#rows<{ pid: number; by: number[] }>(
+      `SELECT pid, pg_catalog.pg_blocking_pids(pid) AS by FROM pg_catalog.pg_stat_activity
+        WHERE datname = pg_catalog.current_database() AND wait_event_type = 'Lock'`,
+    )
+    return rows?.map(({ pid, by }) => ({ pid, by })) ?? null
+  }
+
+  /** Whether any of these backends is at work. */
+  async isBusy(pids: readonly number[]): Promise<boolean | null> {
+    const rows = await this.#rows<{ busy: boolean }>(
+      `SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE state = 'active' AND pid = ANY($1)) AS busy`,
+      [pids],
+    )
+    return rows?.[0]?.busy ?? null
+  }
+
+  /** Rejects when the target has gone for good. */
+  async stillThere(): Promise<void> {
+    if (this.#client !== null) return
+    for (const untilMs = performance.now() + AWAY_MS_MAX; ; ) {
+      try {
+        this.#client = await connectClient(this.#url)
+        this.#watch(this.#client)
+        return
+      } catch (cause) {
+        if (performance.now() > untilMs) throw gone(cause)
+        await new Promise((resolve) => setTimeout(resolve, 500))
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#client?.end().catch(() => {})
+    this.#client = null
+  }
+
+  async #rows<Row extends object>(sql: string, values: unknown[] = []): Promise<Row[] | null> {
+    try {
+      return (await this.#client?.query<Row>(sql, values))?.rows ?? null
+    } catch {
+      return null
+    }
+  }
+
+  #watch(client: pg.Client): void {
+    const away = (): void => {
+      if (this.#client === client) this.#client = null
+    }
+    client.on('error', away)
+    client.on('end', away)
+  }
+}
+
+async function connectClient(url: string): Promise<pg.Client> {
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: CONNECT_MS_MAX,
+    application_name: 'pgrehearse replay',
+  })
+  await client.connect()
+  return client
+}
+
+async function readFacts(client: pg.Client): Promise<RunFacts['target']> {
+  const { rows } = await client.query<{ version: string; num: string; database: string }>(
+    `SELECT pg_catalog.version() AS version, pg_catalog.current_setting('server_version_num') AS num,
+            pg_catalog.current_database() AS database`,
+  )
+  const { version, num, database } = rows[0]!
+  return { version, versionNum: Number(num), database, systemIdentifier: await systemIdentifier(client) }
+}
+
+/** Empty where we are not allowed to read it. */
+async function systemIdentifier(client: pg.Client): Promise<string> {
+  try {
+    const { rows } = await client.query<{ id: string }>(
+      'SELECT system_identifier::text AS id FROM pg_catalog.pg_control_system()',
+    )
+    return rows[0]?.id ?? ''
+  } catch {
+    return ''
+  }
+}
+
+function unreachable(cause: unknown): HarnessError {
+  return new HarnessError({
+    code: 'TARGET_UNREACHABLE',
+    message: 'cannot connect to the target',
+    detail: cause instanceof Error ? cause.message : String(cause),
+    hint: 'Check host, port, database, user and password of --target.',
+    exit: EXIT.environment,
+    cause,
+  })
+}
+
+function gone(cause: unknown): HarnessError {
+  return new HarnessError({
+    code: 'TARGET_LOST',
+    message: 'the target went away during the replay and did not come back',
+    detail: cause instanceof Error ? cause.message : String(cause),
+    hint: "Look at the target's log, restore the shadow, and replay again.",
+    exit: EXIT.environment,
+    cause,
+  })
+}

@@ -1,0 +1,26 @@
+/**
+ * Is this thread the bottleneck? The share of time its event loop was busy, per second; the highest is what counts.
+ */
+import { performance } from 'node:perf_hooks'
+
+const SAMPLE_MS = 1000
+
+export function utilisationSampler(): { stop(): number } {
+  const begin = performance.eventLoopUtilization()
+  let last = begin
+  let highest = 0
+  let samples = 0
+  const timer = setInterval(() => {
+    const now = performance.eventLoopUtilization()
+    highest = Math.max(highest, performance.eventLoopUtilization(now, last).utilization)
+    last = now
+    samples += 1
+  }, SAMPLE_MS)
+  timer.unref()
+  return {
+    stop() {
+      clearInterval(timer)
+      return samples > 0 ? highest : performance.eventLoopUtilization(begin).utilization
+    },
+  }
+}
