@@ -26,7 +26,7 @@ try {
 }
 
 function addCommonOptions(command: Command): void {
-  if (command.commands.length === 0)
+  if (command.commands.length === 0 && !command.options.some((option) => option.long === '--json'))
     command.option('--json', 'print one machine-readable object on stdout and nothing else')
   for (const child of command.commands) addCommonOptions(child)
   command.exitOverride()

@@ -17,7 +17,7 @@ import type { RecordingFacts } from '../segment/recording-writer.js'
 import type { Incident } from '../segment/segment-writer.js'
 import { readCatalog, readServerFacts } from '../sql/read-catalog.js'
 import type { DrainLimits } from './drain/drain.js'
-import { type DrainThread, startDrain } from './drain/thread.js'
+import { type DrainThread, finishInterrupted, startDrain } from './drain/thread.js'
 import { Tap } from './tap/listener.js'
 import { createRing, RingProducer } from './tap/ring.js'
 import { CELL, createTally, Tally } from './tap/tally.js'
@@ -42,6 +42,8 @@ export type ProxyOptions = {
   /** The recording is sealed when one is reached; connections live on. */
   readonly durationMsMax?: number
   readonly recordingBytesMax?: number
+  /** How the drain's thread is started; a test may want to hold it. */
+  readonly startDrain?: typeof startDrain
 }
 
 export type ProxyState = 'recording' | 'paused' | 'stopping' | 'sealed' | 'killed' | 'failed'
@@ -119,7 +121,7 @@ export async function startProxyRecording(options: ProxyOptions): Promise<ProxyR
     privacy: { policyHash: policyHash(options.policy), keyFingerprint: keyFingerprint(options.key) },
   }
   try {
-    const drain = await startDrain(
+    const drain = await (options.startDrain ?? startDrain)(
       {
         ...shared,
         path: options.out,
@@ -219,13 +221,15 @@ export class ProxyRecording {
     this.#state = 'killed'
     clearInterval(this.#tick)
     this.#parts.tap.end()
-    await this.#parts.drain.terminate()
+    this.#parts.ring.abandon()
+    await this.#parts.drain.abandoned()
     this.#parts.events.emit('ended', 'killed')
   }
 
   /**
    * Follows open transactions to their end, seals the recording, and closes the connections unless told to keep them. Asked
-   * again while it goes on, it hurries. null: there was nothing left to seal (killed, or the drain had died).
+   * again while it goes on, it hurries. A recording that was killed or failed is put in order instead. null: that was not
+   * possible either.
    */
   stop(options: StopOptions = {}): Promise<Manifest | null> {
     if (this.#stopped === null) this.#stopped = this.#stop(options)
@@ -254,8 +258,25 @@ export class ProxyRecording {
       if (manifest !== null) this.#state = 'sealed'
       this.#parts.events.emit('ended', this.#state)
     }
+    if (manifest === null) {
+      await drain.ended
+      manifest = await this.#finish()
+    }
     if (!keepConnections) tap.destroyConnections()
     return manifest
+  }
+
+  /** After a kill, or the death of the drain: what had been offered and was not written is missing, and counted. */
+  #finish(): Promise<Manifest | null> {
+    const { tally, nowUs } = this.#parts
+    const statements = tally.read(CELL.executionsSeen) - tally.executionsPassed() - tally.read(CELL.executionsDecoded)
+    return finishInterrupted({
+      path: this.path,
+      reason: this.#state === 'killed' ? 'recording was killed' : 'recording failed',
+      missing: { statements: Math.max(0, statements), transactions: 0 },
+      atUs: nowUs(),
+      endedAtMs: Date.now(),
+    })
   }
 
   /** Resolves when no session is inside a transaction, or the time is over, or someone hurries. */

@@ -72,6 +72,7 @@ const file = z.strictObject({
       per_query: ratios.optional(),
       weighted: limitRatio.optional(),
       executions_min: z.int().min(1).optional(),
+      difference_ms_min: z.number().min(0).optional(),
     })
     .optional(),
   trust: z
@@ -123,6 +124,8 @@ export type GateConfig = {
     readonly weighted: number
     /** A query shape with fewer executions is not judged by itself. */
     readonly executionsMin: number
+    /** A percentile that moved by less is not judged by its ratio: nobody notices 0.04 ms instead of 0.02. */
+    readonly differenceMsMin: number
   }
   readonly trust: {
     readonly comparedMin: number
@@ -140,9 +143,10 @@ export const DEFAULT_GATE: GateConfig = {
   errorRate: 0,
   latency: {
     overall: { p50: 1.25, p95: 1.25, p99: 1.5 },
-    perQuery: { p50: 1.5, p95: 2 },
+    perQuery: { p50: 1.5, p95: 3 },
     weighted: 1.25,
     executionsMin: 100,
+    differenceMsMin: 0.25,
   },
   trust: { comparedMin: 0.95, lost: 0.001, orderRelaxed: 0.001, latenessP95Ms: 250, eventLoopUtilisation: 0.98 },
   overrides: [],
@@ -165,6 +169,7 @@ export function parseGateConfig(text: string, path: string): GateConfig {
       perQuery: { ...base.latency.perQuery, ...defined(perQuery) },
       weighted: given.latency?.weighted ?? base.latency.weighted,
       executionsMin: given.latency?.executions_min ?? base.latency.executionsMin,
+      differenceMsMin: given.latency?.difference_ms_min ?? base.latency.differenceMsMin,
     },
     trust: {
       comparedMin: given.trust?.compared_min ?? base.trust.comparedMin,

@@ -3,7 +3,7 @@
  *
  * A ratio fails when the low end of its 95 % interval is above the limit: one slow execution is not a regression.
  */
-import { counted, ratio } from './format.js'
+import { counted, milliseconds, ratio } from './format.js'
 import type { ActiveOverrides, GateFacts, GateLine } from './gate.js'
 import type { GateConfig } from './gate-config.js'
 import type { Quantile, QuantileMeasure, QueryLatency } from './latency.js'
@@ -14,7 +14,7 @@ export function judgeLatency(facts: GateFacts, config: GateConfig, overrides: Ac
   const lines: GateLine[] = []
   for (const quantile of QUANTILES) {
     const limit = config.latency.overall[quantile]
-    if (limit !== undefined) lines.push(overallLine(quantile, limit, facts.overall, config.latency.executionsMin))
+    if (limit !== undefined) lines.push(overallLine(quantile, limit, facts.overall, config.latency))
   }
   lines.push(weightedLine(facts.overall, config.latency.weighted, config.latency.executionsMin))
   for (const quantile of QUANTILES) {
@@ -31,7 +31,7 @@ function overallLine(
   quantile: Quantile,
   threshold: number,
   overall: QueryLatency | null,
-  executionsMin: number,
+  { executionsMin, differenceMsMin }: GateConfig['latency'],
 ): GateLine {
   const base = {
     ...ratioLine(`latency.overall.${quantile}`, `All statements, ${quantile}`, threshold),
@@ -44,8 +44,8 @@ function overallLine(
   const measure = overall[quantile]
   return {
     ...base,
-    outcome: clearlyAbove(measure, threshold) ? 'fail' : 'pass',
-    explanation: reading(measure, threshold),
+    outcome: clearlyAbove(measure, threshold, differenceMsMin) ? 'fail' : 'pass',
+    explanation: reading(measure, threshold, differenceMsMin),
   }
 }
 
@@ -84,7 +84,9 @@ function queriesLine(
       return { query, limit: own ?? limit }
     })
   const excess = (one: JudgedQuery) => one.query[quantile].low / one.limit
-  const failing = judged.filter((one) => excess(one) > 1).sort((a, b) => excess(b) - excess(a))
+  const failing = judged
+    .filter((one) => clearlyAbove(one.query[quantile], one.limit, config.latency.differenceMsMin))
+    .sort((a, b) => excess(b) - excess(a))
   const worst = failing[0] ?? [...judged].sort((a, b) => b.query[quantile].ratio - a.query[quantile].ratio)[0]
   const base = ratioLine(`latency.per_query.${quantile}`, `Each query shape, ${quantile}`, worst?.limit ?? limit)
   if (!worst) {
@@ -124,18 +126,22 @@ function ratioLine(id: string, title: string, threshold: number): GateLine {
   }
 }
 
-function clearlyAbove(measure: QuantileMeasure, threshold: number): boolean {
-  return measure.low > threshold
+function clearlyAbove(measure: QuantileMeasure, threshold: number, differenceMsMin: number): boolean {
+  return measure.low > threshold && measure.afterMs - measure.beforeMs >= differenceMsMin
 }
 
 function intervalOf(measure: QuantileMeasure): readonly [number, number] | null {
   return measure.low === measure.high ? null : [measure.low, measure.high]
 }
 
-function reading(measure: QuantileMeasure, threshold: number): string {
+function reading(measure: QuantileMeasure, threshold: number, differenceMsMin: number): string {
   const interval = `95% interval ${ratio(measure.low)} to ${ratio(measure.high)}`
-  if (clearlyAbove(measure, threshold)) return `V2 takes ${ratio(measure.ratio)} as long as V1 (${interval}).`
-  if (measure.ratio > threshold) return `Above the limit, but not clearly (${interval}).`
+  const clear = clearlyAbove(measure, threshold, differenceMsMin)
+  if (measure.ratio > threshold && !clear) {
+    return measure.low > threshold
+      ? `Above the limit, but by less than ${milliseconds(differenceMsMin)}.`
+      : `Above the limit, but not clearly (${interval}).`
+  }
   return `V2 takes ${ratio(measure.ratio)} as long as V1 (${interval}).`
 }
 

@@ -135,8 +135,8 @@ export function markCell(before: string | null, after: string | null): { before:
   }
   const marks = before === after ? [['=', before] as Mark] : marksOf(before, after)
   return {
-    before: shorten(marks.filter(([kind]) => kind !== '+')),
-    after: shorten(marks.filter(([kind]) => kind !== '-')),
+    before: shorten(joined(marks.filter(([kind]) => kind !== '+'))),
+    after: shorten(joined(marks.filter(([kind]) => kind !== '-'))),
   }
 }
 
@@ -191,6 +191,17 @@ function marksOfEnds(before: string, after: string): Mark[] {
     ['=', tail > 0 ? before.slice(-tail) : ''],
   ]
   return marks.filter(([, text]) => text !== '')
+}
+
+/** Without the other side's marks, neighbours may be of one kind. */
+function joined(marks: readonly Mark[]): Mark[] {
+  const found: Mark[] = []
+  for (const [kind, text] of marks) {
+    const last = found.at(-1)
+    if (last?.[0] === kind) found[found.length - 1] = [kind, last[1] + text]
+    else found.push([kind, text])
+  }
+  return found
 }
 
 /** Leaves the middle out of long stretches, so that what changed stays in sight. */

@@ -5,6 +5,7 @@
 import { count, counted, percent, ratio } from './format.js'
 import type { GateLine } from './gate.js'
 import type { ReportFinding, ReportModel } from './model.js'
+import { quantity } from './quantity.js'
 
 const CAUSES_NAMED = 5
 
@@ -23,7 +24,7 @@ function explainInvalid(body: Body): Pick<ReportModel, 'headline' | 'why'> {
     headline: 'No verdict on V2: this rehearsal cannot vouch for its own measurement.',
     why: [
       ...(body.invalid.length > 0 ? body.invalid.map(sentence) : []),
-      ...own.filter((line) => line.id !== 'trust.measurement').map((line) => `${line.title}: ${line.explanation}`),
+      ...own.filter((line) => line.id !== 'trust.measurement').map(objection),
       ...(other > 0
         ? [
             `Beyond that, ${counted(other, 'check')} on V2 itself ${other === 1 ? 'fails' : 'fail'}; do not read ${other === 1 ? 'it' : 'them'} as facts yet.`,
@@ -31,6 +32,15 @@ function explainInvalid(body: Body): Pick<ReportModel, 'headline' | 'why'> {
         : []),
     ],
   }
+}
+
+/** `Statements compared: 93%, at least 95% needed. 171,400 of …` */
+function objection(line: GateLine): string {
+  const limit =
+    line.bound === 'max'
+      ? `at most ${quantity(line.threshold, line.unit)} allowed`
+      : `at least ${quantity(line.threshold, line.unit)} needed`
+  return `${line.title}: ${quantity(line.actual ?? 0, line.unit)}, ${limit}. ${line.explanation}`
 }
 
 function explainFail(body: Body): Pick<ReportModel, 'headline' | 'why'> {
@@ -61,11 +71,11 @@ function explainPass(body: Body): Pick<ReportModel, 'headline' | 'why'> {
       ? `V2 passes: every difference in ${count(body.compared)} statements is within what the gate allows.`
       : `V2 answered all ${count(body.compared)} compared statements as V1 did.`,
     why: [
-      ...(tolerated > 0 ? [`${counted(tolerated, 'finding')} within the gate's limits.`] : []),
+      ...(tolerated > 0 ? [`${counted(tolerated, 'finding')} within the gate’s limits.`] : []),
       ...(known > 0 ? [`${counted(known, 'known difference')}, allowed by name until a set day.`] : []),
       latencySentence(body),
       excused > 0
-        ? `${counted(excused, 'statement')} differed for a reason that is not V2's (${percent(excused / Math.max(1, body.compared))}); Trust lists each reason.`
+        ? `${counted(excused, 'statement')} differed for a reason that is not V2’s (${percent(excused / Math.max(1, body.compared))}); Trust lists each reason.`
         : 'No difference had to be excused.',
     ],
   }
@@ -75,7 +85,7 @@ function latencySentence(body: Body): string {
   const overall = body.latency.overall
   if (!overall) return 'Latency was not measured.'
   const { p50, p95 } = overall
-  return `Latency over all statements: p50 ${ratio(p50.ratio)}, p95 ${ratio(p95.ratio)} of V1's.`
+  return `Latency over all statements: p50 ${ratio(p50.ratio)}, p95 ${ratio(p95.ratio)} of V1’s.`
 }
 
 /** The two that say most, of all latency lines that fail: the table below has each. */
@@ -93,7 +103,7 @@ function slowerSentence(lines: readonly GateLine[]): string[] {
 }
 
 function limited(line: GateLine): string {
-  return `${ratio(line.actual ?? 0)} of V1's, at most ${ratio(line.threshold)} allowed`
+  return `${ratio(line.actual ?? 0)} of V1’s, at most ${ratio(line.threshold)} allowed`
 }
 
 function lowerFirst(text: string): string {

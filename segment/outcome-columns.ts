@@ -81,13 +81,18 @@ export class OutcomeDecoder {
   /** Reads the cells that start at position `at` of a raw row. */
   outcomeOf(row: readonly unknown[], at: number): Outcome {
     const [error, tag, rowCount, columnsId, digest, rows, rowsCut, suspended, status] = row.slice(at) as OutcomeCells
+    let parsed: readonly Row[] | null | undefined
     return {
       error: error === null ? null : (JSON.parse(error) as ServerError),
       tag,
       rowCount,
       columns: columnsId === null ? null : this.#columnSets.value(columnsId),
       digest,
-      rows: unpackJson(rows) as readonly Row[] | null,
+      // Digests decide most comparisons; parsing rows that nobody looks at would take half of the reading.
+      get rows() {
+        if (parsed === undefined) parsed = unpackJson(rows) as readonly Row[] | null
+        return parsed
+      },
       rowsCut: rowsCut === 1,
       suspended: suspended === 1,
       status,

@@ -12,9 +12,9 @@ import { settled } from './ledger.js'
 import type { Manifest, SealedSegment } from './manifest.js'
 import { readManifest, SEGMENTS_FOLDER } from './manifest-file.js'
 import { mergeSorted } from './merge.js'
-import { openSegment, openTail, type RecordedStatement, type SegmentReader } from './segment-reader.js'
+import { openSegment, type RecordedStatement, type SegmentReader, type StatementScript } from './segment-reader.js'
 import { SEGMENT, traceId } from './segment-schema.js'
-import { damaged } from './sqlite.js'
+import { damaged, isDamage, isUnborn } from './sqlite.js'
 import type { Session, SessionEvent } from './statement.js'
 import { type Timeline, timelineOf } from './timeline.js'
 import type { Usage } from './usage.js'
@@ -94,6 +94,17 @@ export class RecordingReader {
         open: () => readThenClose(part, (reader) => reader.statements(fromSeq)),
       }))
     return mergeSorted(sources, (statement) => statement.seq)
+  }
+
+  /** What the given sessions sent, in the order of sending: for the workers of a replay. */
+  scripts(sessions: readonly number[]): Generator<StatementScript> {
+    const sources = this.#parts
+      .filter((part) => part.statements > 0)
+      .map((part) => ({
+        first: part.seqFirst,
+        open: () => readThenClose(part, (reader) => reader.scripts(sessions)),
+      }))
+    return mergeSorted(sources, (script) => script.seq)
   }
 
   statement(seq: number): RecordedStatement | undefined {
@@ -197,6 +208,7 @@ export function unlistedSegments(path: string, manifest: Manifest): string[] {
     .filter((name) => /^[0-9]{6,}\.sqlite(\.open)?$/.test(name) && !listed.has(`${SEGMENTS_FOLDER}/${name}`))
     .sort()
     .map((name) => join(folder, name))
+    .filter((file) => !isUnborn(file))
 }
 
 /** The manifest may already have some of the tail's incidents: it is also rewritten when the catalog becomes known. */
@@ -212,7 +224,7 @@ function readTail(path: string, manifest: Manifest): Tail | null {
   let later: Tail['later'] = {}
   for (const file of unlistedSegments(path, manifest)) {
     try {
-      const open = () => openTail(file)
+      const open = () => openSegment(file)
       const reader = open()
       try {
         const extent = reader.extent()
@@ -226,7 +238,8 @@ function readTail(path: string, manifest: Manifest): Tail | null {
       }
       files.push(file)
     } catch (error) {
-      if (error instanceof HarnessError && error.code === 'SEGMENT_TOO_NEW') throw error
+      const broken = error instanceof HarnessError ? error.code === SEGMENT.damagedCode : isDamage(error)
+      if (!broken) throw error
       unreadable.push(file)
     }
   }

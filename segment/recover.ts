@@ -4,8 +4,9 @@
  * A recording that still runs is left alone: SQLite does not give up a file's WAL while another connection uses it, and that
  * refusal is how we know. No lock file, which a crash would leave behind.
  */
-import Database from 'better-sqlite3'
+
 import { basename, join } from 'node:path'
+import Database from 'better-sqlite3'
 import { publish, writeAtomically } from './files.js'
 import { settled } from './ledger.js'
 import type { Manifest, SealedSegment } from './manifest.js'
@@ -48,7 +49,11 @@ export function recoverRecording(path: string): Recovery {
     segments: [...manifest.segments, ...sealed],
     incidents: [
       ...incidents,
-      { atUs: lastDoneUs, kind: 'recovered', detail: `the recording was not closed; ${statements} unsealed statements` },
+      {
+        atUs: lastDoneUs,
+        kind: 'recovered',
+        detail: `the recording was not closed; ${statements} unsealed statements`,
+      },
     ],
   }
   writeAtomically(join(path, MANIFEST_FILE), `${JSON.stringify(whole)}\n`)

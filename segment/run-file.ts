@@ -17,7 +17,7 @@ import {
 import { type MappedValue, RUN_FORMAT_VERSION, type RunFacts, type RunRow, type SkippedStatement } from './run.js'
 import { decodeRunRows } from './run-codec.js'
 import type { RunSource } from './run-source.js'
-import { createDb, type Db, type Insert, type Kind, openDb, sealDb } from './sqlite.js'
+import { createDb, type Db, type Insert, type Kind, openDb, pagesOf, sealDb } from './sqlite.js'
 
 export const RUN: Kind = {
   noun: 'run',
@@ -40,6 +40,8 @@ const ROW_COLUMNS = [
   'order_relaxed',
   ...OUTCOME_COLUMNS,
 ] as const
+
+const ROWS_PER_PAGE = 256
 
 const OUTCOME_AT = ROW_COLUMNS.indexOf('error')
 
@@ -176,9 +178,11 @@ export class RunReader implements RunSource {
 
   *rows(fromSeq = 0): Generator<RunRow> {
     const select = this.#db
-      .prepare<[number], unknown[]>(`SELECT ${ROW_COLUMNS.join(', ')} FROM outcomes WHERE seq >= ? ORDER BY seq`)
+      .prepare<[number, number], unknown[]>(
+        `SELECT ${ROW_COLUMNS.join(', ')} FROM outcomes WHERE seq >= ? ORDER BY seq LIMIT ?`,
+      )
       .raw()
-    for (const row of select.iterate(fromSeq)) yield this.#rowOf(row)
+    for (const row of pagesOf(select, fromSeq, ROWS_PER_PAGE)) yield this.#rowOf(row)
   }
 
   row(seq: number): RunRow | undefined {

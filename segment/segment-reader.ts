@@ -2,10 +2,6 @@
  * One segment, read. Sealed ones are plain files; the unsealed tail of a crash (or of a recording that still runs) is read
  * through its WAL, in place, without changing it.
  */
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
-import { HarnessError } from '../base/errors.js'
 import { JsonLookup, TextLookup } from './dictionary.js'
 import type { Ledger } from './ledger.js'
 import type { Outcome } from './outcome.js'
@@ -13,7 +9,7 @@ import { OutcomeDecoder } from './outcome-columns.js'
 import { unpackBytes } from './pack.js'
 import { SEGMENT, STATEMENT_COLUMNS } from './segment-schema.js'
 import type { Extent, Incident, Shape } from './segment-writer.js'
-import { type Db, openDb } from './sqlite.js'
+import { type Db, openDb, pagesOf } from './sqlite.js'
 import type { Session, SessionEvent, Statement, TransactionScope } from './statement.js'
 import type { Usage } from './usage.js'
 
@@ -35,6 +31,30 @@ export type StatementHead = {
 
 const HEAD_COLUMNS = 'seq, session, ordinal, txn, part, sent_us, done_us, text_id, read_write, error IS NOT NULL'
 type HeadCells = [number, number, number, number, number, number, number, number, number, number]
+
+/** What a replay needs of a statement: all that was sent. */
+export type StatementScript = Omit<Statement, 'fingerprint' | 'parameters' | 'outcome'>
+
+const SCRIPT_COLUMNS = 'seq, session, ordinal, txn, part, sent_us, done_us, text_id, shape_id, bind, copy, unreplayable'
+type ScriptCells = [
+  seq: number,
+  session: number,
+  ordinal: number,
+  transaction: number,
+  part: number,
+  sentUs: number,
+  doneUs: number,
+  textId: number,
+  shapeId: number,
+  bind: Buffer | null,
+  copy: Buffer | null,
+  unreplayable: string | null,
+]
+
+const SCRIPTS_PER_PAGE = 128
+/** Few, because a statement may carry a megabyte of COPY. */
+const STATEMENTS_PER_PAGE = 64
+const HEADS_PER_PAGE = 1000
 
 const OUTCOME_AT = STATEMENT_COLUMNS.indexOf('error')
 
@@ -60,11 +80,9 @@ export class SegmentReader {
   readonly #texts: TextLookup
   readonly #shapes: JsonLookup<Shape>
   readonly #outcomes: OutcomeDecoder
-  readonly #dispose: () => void
 
-  constructor(db: Db, dispose: () => void = () => {}) {
+  constructor(db: Db) {
     this.#db = db
-    this.#dispose = dispose
     this.#texts = new TextLookup(db)
     this.#shapes = new JsonLookup(db, 'shapes')
     this.#outcomes = new OutcomeDecoder(db)
@@ -72,11 +90,28 @@ export class SegmentReader {
 
   *statements(fromSeq = 0): Generator<RecordedStatement> {
     const select = this.#db
-      .prepare<[number], unknown[]>(
-        `SELECT ${STATEMENT_COLUMNS.join(', ')} FROM statements WHERE seq >= ? ORDER BY seq`,
+      .prepare<[number, number], unknown[]>(
+        `SELECT ${STATEMENT_COLUMNS.join(', ')} FROM statements WHERE seq >= ? ORDER BY seq LIMIT ?`,
       )
       .raw()
-    for (const row of select.iterate(fromSeq)) yield this.#statementOf(row)
+    for (const row of pagesOf(select, fromSeq, STATEMENTS_PER_PAGE)) yield this.#statementOf(row)
+  }
+
+  /** What the given sessions sent, without what came of it: page by page, which costs half of stepping from row to row. */
+  *scripts(sessions: readonly number[]): Generator<StatementScript> {
+    const select = this.#db
+      .prepare<[string, number], unknown[]>(
+        `SELECT ${SCRIPT_COLUMNS} FROM statements
+          WHERE session IN (SELECT value FROM json_each(?)) AND seq > ? ORDER BY seq LIMIT ${SCRIPTS_PER_PAGE}`,
+      )
+      .raw()
+    const wanted = JSON.stringify(sessions)
+    for (let after = -1, rows: unknown[][] = []; ; ) {
+      rows = select.all(wanted, after)
+      for (const row of rows) yield this.#scriptOf(row)
+      if (rows.length < SCRIPTS_PER_PAGE) return
+      after = rows.at(-1)![0] as number
+    }
   }
 
   statement(seq: number): RecordedStatement | undefined {
@@ -88,8 +123,12 @@ export class SegmentReader {
   }
 
   *heads(): Generator<StatementHead> {
-    const select = this.#db.prepare<[], HeadCells>(`SELECT ${HEAD_COLUMNS} FROM statements ORDER BY seq`).raw()
-    for (const row of select.iterate()) {
+    const select = this.#db
+      .prepare<[number, number], HeadCells>(
+        `SELECT ${HEAD_COLUMNS} FROM statements WHERE seq >= ? ORDER BY seq LIMIT ?`,
+      )
+      .raw()
+    for (const row of pagesOf(select, 0, HEADS_PER_PAGE)) {
       const [seq, session, ordinal, transaction, part, sentUs, doneUs, textId, readWrite, failed] = row
       const { sql, fingerprint } = this.#texts.value(textId)
       const scope = scopeOf(readWrite)
@@ -151,7 +190,27 @@ export class SegmentReader {
 
   close(): void {
     this.#db.close()
-    this.#dispose()
+  }
+
+  #scriptOf(row: readonly unknown[]): StatementScript {
+    const cells = row as unknown as ScriptCells
+    const [seq, session, ordinal, transaction, part, sentUs, doneUs, textId, shapeId, bind, copy, unreplayable] = cells
+    const { frames, parameterTypes } = this.#shapes.value(shapeId)
+    return {
+      seq,
+      session,
+      ordinal,
+      transaction,
+      part,
+      sentUs,
+      doneUs,
+      frames,
+      sql: this.#texts.value(textId).sql,
+      parameterTypes,
+      bind,
+      copy: unpackBytes(copy),
+      unreplayable,
+    }
   }
 
   #statementOf(row: readonly unknown[]): RecordedStatement {
@@ -187,26 +246,7 @@ function scopeOf(readWrite: number): TransactionScope {
   return readWrite === 0 ? 'READ_ONLY' : 'READ_WRITE'
 }
 
+/** Sealed or still growing: SQLite reads through the WAL of one that was not closed. */
 export function openSegment(path: string): SegmentReader {
   return new SegmentReader(openDb(path, SEGMENT))
-}
-
-/** Opens an unsealed segment; where its folder cannot be written (SQLite needs its -shm), through a private copy. */
-export function openTail(path: string): SegmentReader {
-  try {
-    return new SegmentReader(openDb(path, SEGMENT))
-  } catch (error) {
-    if (!(error instanceof HarnessError) || error.code !== 'CANNOT_OPEN') throw error
-  }
-  const folder = mkdtempSync(join(tmpdir(), 'pgrehearse-tail-'))
-  const dispose = () => rmSync(folder, { recursive: true, force: true })
-  try {
-    const copy = join(folder, basename(path))
-    copyFileSync(path, copy)
-    if (existsSync(`${path}-wal`)) copyFileSync(`${path}-wal`, `${copy}-wal`)
-    return new SegmentReader(openDb(copy, SEGMENT), dispose)
-  } catch (error) {
-    dispose()
-    throw error
-  }
 }

@@ -69,14 +69,12 @@ export class SegmentWriter {
     this.path = path
     this.openedAtMs = openedAtMs
     this.#openPath = path + OPEN_SUFFIX
-    const db = createDb(this.#openPath, SEGMENT, SEGMENT_SCHEMA)
+    const db = createDb(this.#openPath, SEGMENT, SEGMENT_SCHEMA, (created) => {
+      created
+        .prepare<unknown[]>('INSERT INTO segment VALUES (?, ?, ?, ?)')
+        .run(origin.recordingId, tracePrefix(origin.recordingId), origin.startedAtMs, ledgerJson)
+    })
     this.#db = db
-    db.prepare<unknown[]>('INSERT INTO segment VALUES (?, ?, ?, ?)').run(
-      origin.recordingId,
-      tracePrefix(origin.recordingId),
-      origin.startedAtMs,
-      ledgerJson,
-    )
     this.#texts = new TextDictionary(db)
     this.#shapes = new JsonDictionary(db, 'shapes')
     this.#outcomes = new OutcomeEncoder(db)

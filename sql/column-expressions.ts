@@ -9,6 +9,7 @@ import {
   FOLDS,
   HANDS_ON,
   isJsonPath,
+  isKey,
   isWord,
 } from './column-functions.js'
 import { lookUp, type Scope, star } from './column-scope.js'
@@ -243,12 +244,12 @@ function otherOperator(walk: Walk, name: string, left: Value, right: Value, body
   switch (name) {
     case '->':
     case '->>': {
-      walk.slots.harmless(right)
+      walk.slots.harmless(right, 'key')
       return inside(left, constantText(body.rexpr) ?? '[*]')
     }
     case '#>':
     case '#>>': {
-      walk.slots.harmless(right)
+      walk.slots.harmless(right, 'key')
       const keys = (constantText(body.rexpr) ?? '').replace(/^\{|\}$/g, '').split(',')
       return keys.reduce((value, key) => inside(value, /^\d+$/.test(key) ? '[*]' : key.replace(/^"|"$/g, '')), left)
     }
@@ -283,7 +284,7 @@ function call(walk: Walk, scope: Scope, body: Body): Value {
     return { ...derived(args), clear: false }
   }
   args.forEach((arg, at) => {
-    if (isWord(name, at, args.length)) walk.slots.harmless(arg)
+    if (isWord(name, at, args.length)) walk.slots.harmless(arg, isKey(name) ? 'key' : 'word')
     else if (isJsonPath(name, at)) walk.slots.harmless(arg, 'jsonpath')
     else walk.slots.mark(arg.slots, { argumentOf: name })
   })
@@ -315,7 +316,7 @@ function builtIn(walk: Walk, name: string, args: readonly Value[], body: Body): 
 function object(walk: Walk, args: readonly Value[], nodes: readonly unknown[]): Value {
   const fields = []
   for (let at = 0; at + 1 < args.length; at += 2) {
-    walk.slots.harmless(args[at]!)
+    walk.slots.harmless(args[at]!, 'key')
     fields.push(...asJson(args[at + 1]!, [constantText(nodes[at]) ?? '*']))
   }
   return { ...derived(args), parts: [], json: fields }
@@ -385,7 +386,7 @@ function indirection(walk: Walk, scope: Scope, body: Body): Value {
       value = value.row?.find((field) => field.name === name)?.value ?? inside(value, name)
     } else if (found?.kind === 'A_Indices') {
       const index = expression(walk, scope, found.body.uidx)
-      walk.slots.harmless(index)
+      walk.slots.harmless(index, 'key')
       walk.slots.harmless(expression(walk, scope, found.body.lidx))
       const key = constantText(found.body.uidx)
       if (key !== null) value = inside(value, key)

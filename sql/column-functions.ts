@@ -159,6 +159,11 @@ export function isWord(name: string, argument: number, count: number): boolean {
   return words !== undefined && (words === 'all' || words.includes(argument))
 }
 
+/** Functions whose words say where in JSON to look. */
+export function isKey(name: string): boolean {
+  return /^jsonb?_(extract_path|set|insert|exists)/.test(name)
+}
+
 /** An argument that is a jsonpath. */
 export function isJsonPath(name: string, argument: number): boolean {
   return argument === 1 && /^jsonb_path_/.test(name)

@@ -155,7 +155,8 @@ export function lex(sql: string): Lexed {
         copied = to
         at = to
       }
-    } else if (code === DOT && classOf(sql.charCodeAt(at + 1)) === DIGIT) {
+    } else if (code === DOT && sql.charCodeAt(at + 1) === DOT) at += 2
+    else if (code === DOT && classOf(sql.charCodeAt(at + 1)) === DIGIT) {
       literal(at, endOfNumber(sql, at), LITERAL.number)
     } else if (code === DOLLAR) {
       if (classOf(sql.charCodeAt(at + 1)) === DIGIT) {

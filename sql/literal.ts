@@ -1,7 +1,7 @@
 /**
  * The value of a literal, and a literal of a value: the same form out as came in.
  */
-import { LITERAL, type LiteralForm } from './lex.js'
+import { type Lexed, LITERAL, type LiteralForm } from './lex.js'
 
 /** What the literal means, as text. */
 export function literalValue(raw: string, form: LiteralForm): string {
@@ -51,6 +51,20 @@ export function literalOf(value: string, form: LiteralForm): string {
     case LITERAL.number:
       return value
   }
+}
+
+/** The text with strings that go on after a line comment written in one piece. */
+export function joinedStrings(sql: string, { starts, ends, forms }: Lexed): string {
+  let out = ''
+  let at = 0
+  for (let slot = 0; slot < starts.length; slot++) {
+    const raw = sql.slice(starts[slot], ends[slot])
+    const form = forms[slot]!
+    if (form > LITERAL.unicode || !/'\s*--/.test(raw) || !/[\n\r]/.test(raw)) continue
+    out += sql.slice(at, starts[slot]) + literalOf(literalValue(raw, form), form)
+    at = ends[slot]!
+  }
+  return out + sql.slice(at)
 }
 
 /** Between the quotes; doubled quotes become one, pieces on several lines become one. */

@@ -55,6 +55,13 @@ export class Framer {
     return this.#headerBytes === 0 && this.#bodyBytes < 0
   }
 
+  /** Forgets a message that is half here: the stream goes on elsewhere, at a boundary. */
+  reset(): void {
+    this.#headerBytes = 0
+    this.#body = null
+    this.#bodyBytes = -1
+  }
+
   push(bytes: Uint8Array): void {
     const chunk = asBuffer(bytes)
     let at = 0

@@ -48,7 +48,9 @@ function decodePacket(bytes: Uint8Array, end: number): StartupPacket | null {
   if (code === SSL_REQUEST) return end === 8 ? { kind: 'ssl' } : null
   if (code === GSSENC_REQUEST) return end === 8 ? { kind: 'gssenc' } : null
   if (code === CANCEL_REQUEST) {
-    return end > 12 ? { kind: 'cancel', backendPid: int32(bytes, 8), key: Uint8Array.from(bytes.subarray(12, end)) } : null
+    return end > 12
+      ? { kind: 'cancel', backendPid: int32(bytes, 8), key: Uint8Array.from(bytes.subarray(12, end)) }
+      : null
   }
   const parameters = readParameters(bytes, 8, end)
   return parameters && { kind: 'startup', major: code >>> 16, minor: code & 0xffff, parameters }

@@ -1,22 +1,18 @@
 /** `record proxy` records through a proxy; `record status|pause|resume|stop|kill` speak to one that runs. */
-import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { EXIT, type ExitCode, HarnessError } from '../../base/errors.js'
-import { loadKey } from '../../privacy/key.js'
-import { EMPTY_POLICY, type Policy, parsePolicy } from '../../privacy/policy/policy.js'
+import { EXIT, type ExitCode } from '../../base/errors.js'
 import { askControl, CONTROL_COMMANDS, type ControlCommand, serveControl } from '../../recorder/control.js'
 import { type ProxyRecording, type ProxyStatus, startProxyRecording } from '../../recorder/proxy.js'
 import type { Manifest } from '../../segment/manifest.js'
 import type { Cli } from '../cli.js'
+import { addMaskingOptions, type MaskingFlags, readMaskingOptions } from '../masking-options.js'
 import { parseBytes, parseDuration, parseHostPort } from '../units.js'
 
-type ProxyFlags = {
+type ProxyFlags = MaskingFlags & {
   readonly listen: string
   readonly upstream: string
   readonly out: string
-  readonly policy?: string
-  readonly keyFile?: string
   readonly duration?: string
   readonly maxBytes?: string
   readonly ringBytes?: string
@@ -34,18 +30,13 @@ const WHAT: Readonly<Record<ControlCommand, string>> = {
 
 export function register(program: Command, cli: Cli): void {
   const record = program.command('record').description('record production traffic')
-  record
+  const proxy = record
     .command('proxy')
     .description('a PostgreSQL proxy that records what passes')
     .requiredOption('--listen <host:port>', 'where clients connect to')
     .requiredOption('--upstream <url>', 'the server behind the proxy; its credentials read the catalog')
     .requiredOption('--out <folder>', 'the recording to make')
-    .option('--policy <file>', 'which column holds which kind of personal value; without it all text is replaced')
-    .option(
-      '--key-file <file>',
-      'the key of the tokens, made when it does not exist (PGREHEARSE_KEY wins)',
-      'pgrehearse.key',
-    )
+  addMaskingOptions(proxy)
     .option('--duration <time>', 'seal the recording after this long: 90s, 10m, 1h')
     .option('--max-bytes <size>', 'seal the recording at this size: 500MB, 2GB')
     .option('--ring-bytes <size>', 'memory between traffic and recording', '64MB')
@@ -66,10 +57,7 @@ async function recordProxy(flags: ProxyFlags, madeBy: string, cli: Cli): Promise
   const durationMsMax = flags.duration === undefined ? undefined : parseDuration(flags.duration, '--duration')
   const recordingBytesMax = flags.maxBytes === undefined ? undefined : parseBytes(flags.maxBytes, '--max-bytes')
   const out = resolve(cli.cwd, flags.out)
-  const policy = flags.policy === undefined ? EMPTY_POLICY : readPolicy(resolve(cli.cwd, flags.policy))
-  const keyFile = resolve(cli.cwd, flags.keyFile ?? 'pgrehearse.key')
-  const { key, from } = loadKey({ value: cli.env.PGREHEARSE_KEY, file: keyFile })
-  if (from === 'made') cli.note(`made the key of the tokens: ${keyFile} (whoever has it can test guesses; keep it)`)
+  const { key, policy } = readMaskingOptions(flags, cli)
 
   const recording = await startProxyRecording({
     listen,
@@ -141,20 +129,4 @@ async function control(command: ControlCommand, path: string, cli: Cli): Promise
     `ring ${Math.round((100 * usedBytes) / sizeBytes)} % full; ${status.recordingBytes} bytes written to ${status.path}`,
   )
   return EXIT.pass
-}
-
-function readPolicy(path: string): Policy {
-  try {
-    return parsePolicy(readFileSync(path, 'utf8'), path)
-  } catch (cause) {
-    if (cause instanceof HarnessError) throw cause
-    throw new HarnessError({
-      code: 'POLICY_UNREADABLE',
-      message: `cannot read the policy ${path}`,
-      detail: `${(cause as NodeJS.ErrnoException).code ?? 'unknown error'}.`,
-      hint: 'Check the path given as --policy.',
-      exit: EXIT.usage,
-      cause,
-    })
-  }
 }

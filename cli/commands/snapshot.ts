@@ -9,7 +9,6 @@ import { EXIT, type ExitCode, HarnessError } from '../../base/errors.js'
 import { describeUrl, withDatabase } from '../../replayer/shadow/connect.js'
 import { startServer } from '../../replayer/shadow/server.js'
 import { readSnapshot, type SnapshotFacts } from '../../replayer/shadow/snapshot/format.js'
-import { snapshotMasks } from '../../replayer/shadow/snapshot/masks.js'
 import { type RestoreResult, restoreSnapshot } from '../../replayer/shadow/snapshot/restore.js'
 import { takeSnapshot } from '../../replayer/shadow/snapshot/take.js'
 import type { Cli, Progress } from '../cli.js'
@@ -71,7 +70,7 @@ async function runTake(flags: TakeFlags, madeBy: string, cli: Cli): Promise<Exit
   const facts = await takeSnapshot({
     url: flags.from,
     out,
-    masks: snapshotMasks(policy, key),
+    masks: { policy, key },
     madeBy,
     schemaFile: flags.schema === undefined ? undefined : resolve(cli.cwd, flags.schema),
     serverBin: flags.serverBin === undefined ? undefined : resolve(cli.cwd, flags.serverBin),

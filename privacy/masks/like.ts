@@ -4,7 +4,8 @@
 import type { Mask } from './structures.js'
 
 /** Escapes, classes, options and bounds of a regular expression: letters in there are signs, not words. */
-const SIGNS = /\\[\s\S]|\[\^?\]?(?:\[:\w+:\]|[^\]])*\]|\(\?[A-Za-z]+\)|\{\d+,?\d*\}/g
+const SIGNS =
+  /\\[\s\S]|\[\^?\]?(?:\[:\w+:\]|[A-Za-z0-9]-[A-Za-z0-9]|\\[\s\S]|[^\]\p{L}\p{N}])*\]|\(\?[A-Za-z]+\)|\{\d+,?\d*\}/gu
 
 /**
  * Without a wildcard a pattern is a value, and its token is the value's. With one it cannot match what the value's token looks

@@ -4,15 +4,15 @@
  * A value that masking leaves alone keeps its bytes. One that it changes is written as text, which PostgreSQL accepts for
  * every type; for text types the binary form is the same bytes, so even the format stays.
  */
+import type { Row } from '../../segment/outcome.js'
 import { BINARY, bindParameters, buildBindRest, type Format, TEXT } from '../../wire/bind.js'
-import type { Cells } from './masking.js'
 import { binaryText, isTextType } from './values.js'
 
 export type BindText = {
   readonly values: readonly (Uint8Array | null)[]
   readonly formats: readonly Format[]
   readonly resultFormats: readonly Format[]
-  readonly texts: Cells
+  readonly texts: Row
   /** Types of binary values that cannot be read. */
   readonly unreadable: readonly number[]
 }
@@ -32,7 +32,7 @@ export function readBind(rest: Uint8Array, types: readonly number[]): BindText |
   return { ...parameters, texts, unreadable }
 }
 
-export function maskedBind(bind: BindText, masked: Cells, types: readonly number[]): Uint8Array {
+export function maskedBind(bind: BindText, masked: Row, types: readonly number[]): Uint8Array {
   const formats: Format[] = []
   const values = bind.values.map((value, i) => {
     const text = masked[i] ?? null

@@ -23,8 +23,8 @@ import {
 export interface ConversationHost<Sink extends RowSink> {
   /** Reserves numbers for the statements of an exchange. */
   nextSeq(statements: number): number
-  /** Cuts a simple query into its statements; one piece when it is one. */
-  split(sql: string): readonly string[]
+  /** How many statements a simple query holds. */
+  statementsIn(sql: string): number
   /** A result begins; `columns` null: nobody ever described it. */
   openResult(
     exchange: Exchange<Sink>,
@@ -136,10 +136,7 @@ export class Conversation<Sink extends RowSink> {
       case 'Q': {
         const sql = decodeString(buffer, start, end)
         if (sql === null) return false
-        const pieces = this.#host.split(sql)
-        const exchange = this.#open('Q', atUs, Math.max(1, pieces.length))
-        exchange.sql = sql
-        exchange.pieces = pieces
+        this.#open('Q', atUs, Math.max(1, this.#host.statementsIn(sql))).sql = sql
         return true
       }
       case 'F':
@@ -292,7 +289,7 @@ export class Conversation<Sink extends RowSink> {
       frames: message === 'Q' ? [['Q']] : message === 'F' ? [['F']] : [],
       expects: message === 'H' ? [] : [message],
       stage: simple ? AFTER_QUERY : nextStage(0, message, false),
-      pieces: [],
+      statements,
       sql: '',
       prepared: null,
       parsed: null,

@@ -5,13 +5,14 @@
  * its batch, counted, and is told once; for a while nothing more is tried, because a full disk does not empty itself.
  */
 
+import type { Masker } from '../../privacy/masker.js'
 import { type Count, NOTHING } from '../../segment/ledger.js'
 import type { RecordingWriter } from '../../segment/recording-writer.js'
 import type { RecordedTransaction } from '../../segment/segment-writer.js'
 import type { Session, SessionEvent, Statement } from '../../segment/statement.js'
 import { RECORD, type RingRecord } from '../tap/ring.js'
 import { CELL, PASSING, PASSING_WORDS, type PassingReason, type Tally } from '../tap/tally.js'
-import type { Masking } from './masking.js'
+import { ResultShapes } from './result-shapes.js'
 import { DrainSession, type SessionLimits, type SessionStore } from './session.js'
 
 export type DrainLimits = SessionLimits & {
@@ -36,7 +37,8 @@ export type Trouble = { readonly kind: string; readonly detail: string }
 
 export class Drain implements SessionStore {
   readonly #writer: RecordingWriter
-  readonly #masking: Masking
+  readonly #masker: Masker
+  readonly #shapes: ResultShapes
   readonly #tally: Tally
   readonly #limits: DrainLimits
   readonly #nowMs: () => number
@@ -56,14 +58,15 @@ export class Drain implements SessionStore {
 
   constructor(
     writer: RecordingWriter,
-    masking: Masking,
+    masker: Masker,
     tally: Tally,
     tell: (trouble: Trouble) => void,
     nowMs: () => number,
     limits: DrainLimits = DRAIN_LIMITS,
   ) {
     this.#writer = writer
-    this.#masking = masking
+    this.#masker = masker
+    this.#shapes = new ResultShapes(masker)
     this.#tally = tally
     this.#tell = tell
     this.#nowMs = nowMs
@@ -146,7 +149,7 @@ export class Drain implements SessionStore {
   }
 
   #open(record: RingRecord): void {
-    const session = new DrainSession(record.session, this, this.#masking, this.#limits)
+    const session = new DrainSession(record.session, this, this.#masker, this.#shapes, this.#limits)
     this.#sessions.set(record.session, session)
     this.#newSessions.push(session.open(record.payload, record.atUs))
   }

@@ -4,14 +4,13 @@
  */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { HarnessError } from '../../base/errors.js'
+import { createMasker, type Masker, type MaskerSettings } from '../../privacy/masker.js'
 import type { Manifest } from '../../segment/manifest.js'
 import { createRecording, type RecordingFacts, type RecordingOptions } from '../../segment/recording-writer.js'
 import type { Incident } from '../../segment/segment-writer.js'
-import { loadParser } from '../../sql/parse.js'
 import { RingConsumer } from '../tap/ring.js'
 import { Tally } from '../tap/tally.js'
 import { Drain, type DrainLimits, type Trouble } from './drain.js'
-import { createMasking, type MaskingSettings } from './privacy-masking.js'
 
 export type DrainSettings = {
   readonly ring: SharedArrayBuffer
@@ -20,7 +19,7 @@ export type DrainSettings = {
   readonly path: string
   readonly facts: RecordingFacts
   readonly options: Pick<RecordingOptions, 'force' | 'segmentBytesMax' | 'segmentMsMax'>
-  readonly masking: MaskingSettings
+  readonly masking: MaskerSettings
   readonly limits?: DrainLimits
 }
 
@@ -28,6 +27,8 @@ export type DrainMessage =
   | { readonly kind: 'ready'; readonly id: string }
   | { readonly kind: 'failed'; readonly error: ErrorParts }
   | { readonly kind: 'trouble'; readonly trouble: Trouble }
+  /** Told to end at once: nothing is read or written any more. */
+  | { readonly kind: 'abandoned' }
   | { readonly kind: 'ended'; readonly manifest: Manifest }
 
 export type ErrorParts = Pick<HarnessError, 'code' | 'message' | 'detail' | 'hint' | 'exit'>
@@ -40,27 +41,30 @@ const settings = workerData as DrainSettings
 const say = (message: DrainMessage) => parentPort!.postMessage(message)
 
 try {
-  await loadParser()
-  run()
+  run(await createMasker(settings.masking))
 } catch (error) {
   say({ kind: 'failed', error: partsOf(error) })
 }
 
-function run(): void {
+function run(masker: Masker): void {
   const writer = createRecording(settings.path, settings.facts, settings.options)
   const consumer = new RingConsumer(settings.ring)
-  const masking = createMasking(settings.masking)
   const tell = (trouble: Trouble) => say({ kind: 'trouble', trouble })
-  const drain = new Drain(writer, masking, new Tally(settings.tally), tell, Date.now, settings.limits)
+  const drain = new Drain(writer, masker, new Tally(settings.tally), tell, Date.now, settings.limits)
   say({ kind: 'ready', id: writer.id })
   for (;;) {
     // Asked before the ring is: what was offered before it was closed is then surely seen.
     const closed = consumer.closed
     let taken = 0
     for (let record = consumer.next(); record !== null; record = consumer.next()) {
+      if (consumer.abandoned) break
       drain.take(record)
       taken += 1
       if (taken === RECORDS_PER_TURN) break
+    }
+    if (consumer.abandoned) {
+      say({ kind: 'abandoned' })
+      return
     }
     for (let said = receiveMessageOnPort(settings.port); said; said = receiveMessageOnPort(settings.port)) {
       writer.incident(said.message as Incident)

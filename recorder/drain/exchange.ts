@@ -56,8 +56,8 @@ export type Exchange<Sink> = {
   /** Frontend messages that still earn an answer. */
   expects: string[]
   stage: number
-  /** Text of a simple query, cut into its statements; empty otherwise. */
-  pieces: readonly string[]
+  /** How many statements a simple query holds; 1 otherwise. */
+  readonly statements: number
   /** Text of a Parse, or of what is executed. */
   sql: string
   prepared: Prepared | null

@@ -3,12 +3,13 @@
  * grow with the result.
  */
 
-import { ResultDigest } from '../../segment/digest.js'
+import type { ResultDigest } from '../../segment/digest.js'
 import type { Column, Row } from '../../segment/outcome.js'
 import { type DescribedColumn, eachCell } from '../../wire/backend.js'
 import { type Format, spreadFormats } from '../../wire/bind.js'
+import { uint16 } from '../../wire/bytes.js'
 import type { RowSink } from './exchange.js'
-import type { Cells } from './masking.js'
+import { type ResultShape, takeDigest } from './result-shapes.js'
 import { binaryText } from './values.js'
 
 export type ResultLimits = {
@@ -18,48 +19,52 @@ export type ResultLimits = {
   readonly rowsCharsMax: number
 }
 
-export type ResultMask = (columns: readonly Column[]) => (cells: (string | null)[]) => Cells
+export type ShapeOf = (described: readonly DescribedColumn[]) => ResultShape
 
 export class Result implements RowSink {
-  columns: readonly Column[]
-  rows: Row[] = []
+  readonly rows: Row[] = []
   rowsCut = false
+  readonly #limits: ResultLimits
+  readonly #shapeOf: ShapeOf
+  readonly #sentFormats: readonly Format[] | null
+  #shape: ResultShape
   #digest: ResultDigest | null
   #formats: readonly Format[]
-  readonly #described: boolean
-  readonly #sentFormats: readonly Format[]
-  readonly #limits: ResultLimits
-  readonly #maskOf: ResultMask
-  #mask: (cells: (string | null)[]) => Cells
+  #described: boolean
   #chars = 0
   #cells: (string | null)[] = []
 
   constructor(
     described: readonly DescribedColumn[] | null,
     formats: readonly Format[] | null,
-    maskOf: ResultMask,
+    shapeOf: ShapeOf,
     limits: ResultLimits,
   ) {
-    this.columns = described?.map(({ format: _, ...column }) => column) ?? []
-    this.#described = described !== null
-    this.#sentFormats = formats ?? []
-    this.#formats =
-      formats === null
-        ? (described?.map((column) => column.format) ?? [])
-        : spreadFormats(formats, described?.length ?? 0)
     this.#limits = limits
-    this.#maskOf = maskOf
-    this.#mask = maskOf(this.columns)
-    this.#digest = new ResultDigest(this.columns)
+    this.#shapeOf = shapeOf
+    this.#sentFormats = formats
+    this.#described = described !== null
+    this.#shape = shapeOf(described ?? [])
+    this.#digest = takeDigest(this.#shape)
+    this.#formats = this.#formatsOf(described ?? [])
   }
 
-  /** null: a row went by that could not be looked at. */
-  digest(): Uint8Array | null {
-    return this.#digest?.finish() ?? null
+  get columns(): readonly Column[] {
+    return this.#shape.columns
+  }
+
+  /** Ends the result. null: a row went by that could not be looked at. */
+  finish(): Uint8Array | null {
+    const digest = this.#digest
+    this.#digest = null
+    if (digest === null) return null
+    const bytes = digest.finish()
+    this.#shape.digests.push(digest)
+    return bytes
   }
 
   row(buffer: Buffer, start: number, end: number): void {
-    if (!this.#described) this.#guessColumns(buffer, start)
+    if (!this.#described) this.#guessColumns(buffer, start, end)
     const cells = this.#cells
     cells.length = 0
     const whole = eachCell(buffer, start, end, (column, from, to) => {
@@ -69,17 +74,18 @@ export class Result implements RowSink {
       this.oversized()
       return
     }
-    const masked = this.#mask(cells)
+    const masked = this.#shape.mask(cells)
     this.#digest?.rowOfText(masked)
     this.#keep(masked)
   }
 
   oversized(): void {
+    // What it was given so far must not show in the next result that uses it.
     this.#digest = null
     this.rowsCut = true
   }
 
-  #keep(cells: Cells): void {
+  #keep(cells: Row): void {
     if (this.rowsCut) return
     for (const cell of cells) this.#chars += cell?.length ?? 4
     if (this.rows.length < this.#limits.rowsMax && this.#chars <= this.#limits.rowsCharsMax) this.rows.push([...cells])
@@ -88,18 +94,25 @@ export class Result implements RowSink {
 
   #text(column: number, buffer: Buffer, from: number, to: number): string {
     if (this.#formats[column] !== 1) return buffer.toString('utf8', from, to)
-    return binaryText(this.columns[column]!.typeOid, buffer.subarray(from, to)) ?? hexText(buffer, from, to)
+    return binaryText(this.columns[column]?.typeOid ?? 0, buffer.subarray(from, to)) ?? hexText(buffer, from, to)
+  }
+
+  /** Formats are the Bind's; a simple query has none, and its description tells. */
+  #formatsOf(described: readonly DescribedColumn[]): readonly Format[] {
+    return this.#sentFormats === null
+      ? described.map((column) => column.format)
+      : spreadFormats(this.#sentFormats, described.length)
   }
 
   /** Nobody described these rows: columns without a name or a type, which masking treats as text. */
-  #guessColumns(buffer: Buffer, start: number): void {
-    if (this.columns.length > 0) return
-    const count = buffer.readUInt16BE(start)
-    if (count === 0) return
-    this.columns = Array.from({ length: count }, () => ({ name: '', typeOid: 0, typmod: -1, tableOid: 0, attnum: 0 }))
-    this.#formats = spreadFormats(this.#sentFormats, count)
-    this.#mask = this.#maskOf(this.columns)
-    this.#digest = new ResultDigest(this.columns)
+  #guessColumns(buffer: Buffer, start: number, end: number): void {
+    this.#described = true
+    const count = end - start < 2 ? 0 : uint16(buffer, start)
+    const unknown = { name: '', typeOid: 0, typmod: -1, tableOid: 0, attnum: 0, format: 0 as const }
+    const described = Array.from({ length: count }, () => unknown)
+    this.#shape = this.#shapeOf(described)
+    this.#digest = takeDigest(this.#shape)
+    this.#formats = this.#formatsOf(described)
   }
 }
 

@@ -2,15 +2,15 @@
  * One session in the drain: its two streams framed, its conversation followed, its transaction gathered until it ends.
  */
 
+import type { Masker } from '../../privacy/masker.js'
 import type { Session, SessionEvent, Statement } from '../../segment/statement.js'
 import * as backend from '../../wire/backend.js'
 import { Framer } from '../../wire/framer.js'
 import { readStartup } from '../../wire/startup.js'
 import { Conversation, type ConversationHost } from './conversation.js'
 import type { Exchange } from './exchange.js'
-import type { Masking } from './masking.js'
 import { Result, type ResultLimits } from './result.js'
-import { splitStatements } from './split.js'
+import type { ResultShapes } from './result-shapes.js'
 import { statementsOf, type Unplaced } from './statements.js'
 
 export type SessionLimits = ResultLimits & {
@@ -38,7 +38,8 @@ const NOT_FOLLOWED = 'session could not be followed'
 export class DrainSession implements ConversationHost<Result> {
   readonly id: number
   readonly #store: SessionStore
-  readonly #masking: Masking
+  readonly #masker: Masker
+  readonly #shapes: ResultShapes
   readonly #limits: SessionLimits
   readonly #conversation: Conversation<Result>
   readonly #fromClient: Framer
@@ -51,10 +52,11 @@ export class DrainSession implements ConversationHost<Result> {
   #encoding = 'UTF8'
   backendPid = 0
 
-  constructor(id: number, store: SessionStore, masking: Masking, limits: SessionLimits) {
+  constructor(id: number, store: SessionStore, masker: Masker, shapes: ResultShapes, limits: SessionLimits) {
     this.id = id
     this.#store = store
-    this.#masking = masking
+    this.#masker = masker
+    this.#shapes = shapes
     this.#limits = limits
     const conversation = new Conversation(this, limits)
     this.#conversation = conversation
@@ -120,6 +122,8 @@ export class DrainSession implements ConversationHost<Result> {
   /** The rest of the transaction was not offered: what is here of it goes as well. */
   gap(reason: string): void {
     this.#conversation.missedSome = true
+    this.#fromClient.reset()
+    this.#fromServer.reset()
     this.#drop(reason)
   }
 
@@ -155,8 +159,8 @@ export class DrainSession implements ConversationHost<Result> {
     return this.#store.nextSeq(statements)
   }
 
-  split(sql: string): readonly string[] {
-    return splitStatements(sql)
+  statementsIn(sql: string): number {
+    return this.#masker.sql(sql).statements.length
   }
 
   openResult(
@@ -164,23 +168,23 @@ export class DrainSession implements ConversationHost<Result> {
     columns: readonly backend.DescribedColumn[] | null,
     formats: readonly (0 | 1)[] | null,
   ): Result {
-    const text = exchange.sql === '' ? null : this.#masking.text(exchange.sql)
-    return new Result(columns, formats, (described) => this.#masking.rows(described, text), this.#limits)
+    const { facts } = this.#masker.sql(exchange.sql)
+    const statement = exchange.answers.length - 1
+    return new Result(columns, formats, (described) => this.#shapes.of(facts, statement, described), this.#limits)
   }
 
   finished(exchange: Exchange<Result>): void {
-    const statements = statementsOf(exchange, this.id, this.#masking)
+    const statements = statementsOf(exchange, this.id, this.#masker)
     for (const statement of statements) this.#gather(this.#checked(statement))
     if (exchange.status === 'I') this.#flush()
   }
 
   notice(fields: Readonly<Record<string, string>>): void {
-    const { sqlstate, message } = this.#masking.error(fields)
-    this.event('notice', { severity: fields.V ?? fields.S ?? '', sqlstate, message })
+    this.event('notice', this.#masker.notice(fields))
   }
 
   notification({ backendPid, channel, payload }: backend.Notification): void {
-    this.event('notify', { backendPid, channel, payload: this.#masking.loose(payload) })
+    this.event('notify', { backendPid, channel, payload: this.#masker.loose(payload) })
   }
 
   parameter(name: string, value: string): void {

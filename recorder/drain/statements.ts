@@ -5,12 +5,12 @@
  * executed it. One whose answer never came (the connection ended first) is marked unreplayable: nobody knows what it did.
  */
 
+import type { MaskedSql, Masker } from '../../privacy/masker.js'
 import type { Outcome } from '../../segment/outcome.js'
 import type { Frame, SafeSql, Statement } from '../../segment/statement.js'
 import { tagRowCount } from '../../wire/backend.js'
-import { type BindText, maskedBind, readBind } from './bind-values.js'
+import { maskedBind, readBind } from './bind-values.js'
 import type { Answer, Exchange } from './exchange.js'
-import type { MaskedText, Masking } from './masking.js'
 import type { Result } from './result.js'
 
 /** What the transaction it belongs to adds. */
@@ -18,48 +18,48 @@ export type Unplaced = Omit<Statement, 'ordinal' | 'transaction'> & { readonly w
 
 export const NO_ANSWER = 'the connection ended before its answer'
 
-const EMPTY_SQL = '' as SafeSql
-
-export function statementsOf(exchange: Exchange<Result>, session: number, masking: Masking): Unplaced[] {
-  const isQuery = exchange.frames[0]?.[0] === 'Q'
-  return isQuery ? simpleStatements(exchange, session, masking) : [extendedStatement(exchange, session, masking)]
+export function statementsOf(exchange: Exchange<Result>, session: number, masker: Masker): Unplaced[] {
+  const text = masker.sql(exchange.sql)
+  if (exchange.frames[0]?.[0] === 'Q') return simpleStatements(exchange, session, text, masker)
+  return [
+    {
+      ...base(exchange, session, text),
+      ...parametersOf(exchange, text, masker),
+      ...copyOf(exchange, text, masker),
+      outcome: outcomeOf(exchange, exchange.answers[0], true, masker),
+    },
+  ]
 }
 
-function simpleStatements(exchange: Exchange<Result>, session: number, masking: Masking): Unplaced[] {
-  const text = exchange.sql === '' ? null : masking.text(exchange.sql)
-  const answers = exchange.answers.slice(0, Math.max(1, exchange.pieces.length))
-  const several = exchange.pieces.length > 1
+function simpleStatements(exchange: Exchange<Result>, session: number, text: MaskedSql, masker: Masker): Unplaced[] {
+  const answers = exchange.answers.slice(0, exchange.statements)
   const first: Unplaced = {
     ...base(exchange, session, text),
-    ...copyOf(exchange, text, masking),
-    outcome: outcomeOf(exchange, answers[0], answers.length <= 1, masking),
+    ...copyOf(exchange, text, masker),
+    doneUs: answers.length > 1 ? answers[0]!.doneUs : exchange.doneUs,
+    outcome: outcomeOf(exchange, answers[0], answers.length <= 1, masker),
   }
   const rest = answers.slice(1).map((answer, i): Unplaced => {
-    const piece = masking.text(exchange.pieces[i + 1] ?? '')
+    const part = i + 1
+    const last = part === answers.length - 1
     return {
-      ...base(exchange, session, piece),
-      seq: exchange.seq + i + 1,
-      part: i + 1,
+      ...base(exchange, session, text),
+      seq: exchange.seq + part,
+      part,
       frames: [],
-      sentUs: answers[i]?.doneUs ?? exchange.sentUs,
-      doneUs: answer.doneUs,
-      outcome: outcomeOf(exchange, answer, i + 2 === answers.length, masking),
+      sql: text.statements[part] ?? EMPTY_SQL,
+      fingerprint: text.facts.statements[part]?.fingerprint ?? '',
+      sentUs: answers[i]!.doneUs,
+      doneUs: last ? exchange.doneUs : answer.doneUs,
+      outcome: outcomeOf(exchange, answer, last, masker),
     }
   })
-  return several ? [{ ...first, doneUs: answers[0]?.doneUs ?? exchange.doneUs }, ...rest] : [first]
+  return [first, ...rest]
 }
 
-function extendedStatement(exchange: Exchange<Result>, session: number, masking: Masking): Unplaced {
-  const text = exchange.sql === '' ? null : masking.text(exchange.sql)
-  return {
-    ...base(exchange, session, text),
-    ...parametersOf(exchange, text, masking),
-    ...copyOf(exchange, text, masking),
-    outcome: outcomeOf(exchange, exchange.answers[0], true, masking),
-  }
-}
+const EMPTY_SQL = '' as SafeSql
 
-function base(exchange: Exchange<Result>, session: number, text: MaskedText | null): Unplaced {
+function base(exchange: Exchange<Result>, session: number, text: MaskedSql): Unplaced {
   const answered = exchange.expects.length === 0
   return {
     seq: exchange.seq,
@@ -68,49 +68,44 @@ function base(exchange: Exchange<Result>, session: number, text: MaskedText | nu
     sentUs: exchange.sentUs,
     doneUs: exchange.doneUs,
     frames: exchange.frames,
-    sql: text?.sql ?? EMPTY_SQL,
-    fingerprint: text?.fingerprint ?? '',
+    sql: text.sql,
+    fingerprint: text.fingerprint,
     parameters: [],
     parameterTypes: [],
     bind: null,
     copy: null,
-    unreplayable: exchange.trouble ?? text?.unreplayable ?? (answered ? null : NO_ANSWER),
-    writes: executes(exchange.frames) && text?.writes === true,
+    unreplayable: exchange.trouble ?? (answered ? null : NO_ANSWER),
+    writes: executes(exchange.frames) && text.facts.writes,
     outcome: NOTHING_CAME,
   }
 }
 
 type Parameters = Pick<Statement, 'parameters' | 'parameterTypes' | 'bind'> & Partial<Pick<Statement, 'unreplayable'>>
 
-function parametersOf(exchange: Exchange<Result>, text: MaskedText | null, masking: Masking): Parameters {
+function parametersOf(exchange: Exchange<Result>, text: MaskedSql, masker: Masker): Parameters {
   const { portal, prepared } = exchange
   const parameterTypes = prepared?.parameterTypes ?? []
   if (!portal) return { parameters: [], parameterTypes, bind: null }
   const bind = readBind(portal.bind, parameterTypes)
   if (!bind) return { parameters: [], parameterTypes, bind: null, unreplayable: 'its parameters cannot be decoded' }
-  const parameters = masking.parameters(text, bind.texts, parameterTypes)
+  const parameters = masker.parameters(text.facts, bind.texts, parameterTypes)
   if (bind.unreadable.length > 0) {
-    return { parameters, parameterTypes, bind: null, unreplayable: `cannot tokenize ${typeNames(bind.unreadable)}` }
+    const types = [...new Set(bind.unreadable)].join(', ')
+    return { parameters, parameterTypes, bind: null, unreplayable: `cannot tokenize binary values of type ${types}` }
   }
-  return { parameters, parameterTypes, bind: exchange.hasBind ? bindOf(bind, parameters, parameterTypes) : null }
-}
-
-function bindOf(bind: BindText, parameters: readonly (string | null)[], types: readonly number[]): Uint8Array {
-  return maskedBind(bind, parameters, types)
-}
-
-function typeNames(oids: readonly number[]): string {
-  return [...new Set(oids)].map((oid) => `binary type ${oid}`).join(', ')
+  return { parameters, parameterTypes, bind: exchange.hasBind ? maskedBind(bind, parameters, parameterTypes) : null }
 }
 
 function copyOf(
   exchange: Exchange<Result>,
-  text: MaskedText | null,
-  masking: Masking,
+  text: MaskedSql,
+  masker: Masker,
 ): Partial<Pick<Statement, 'copy' | 'unreplayable'>> {
-  if (exchange.copyBytes === 0 || exchange.copy.length === 0) return {}
-  const copy = masking.copy(text, Buffer.concat(exchange.copy))
-  return copy === null ? { copy, unreplayable: 'cannot tokenize its COPY data' } : { copy }
+  if (exchange.copy.length === 0) return {}
+  const statement = text.facts.statements.findIndex(({ copy }) => copy?.direction === 'in')
+  const mask = statement < 0 ? null : masker.copy(text.facts, statement)
+  if (mask === null) return { unreplayable: 'cannot tokenize its COPY data' }
+  return { copy: Buffer.concat([mask.push(Buffer.concat(exchange.copy)), mask.end()]) }
 }
 
 const NOTHING_CAME: Outcome = {
@@ -129,22 +124,22 @@ function outcomeOf(
   exchange: Exchange<Result>,
   answer: Answer<Result> | undefined,
   last: boolean,
-  masking: Masking,
+  masker: Masker,
 ): Outcome {
   const status = last ? exchange.status : null
   if (!answer) return { ...NOTHING_CAME, status }
-  const { sink, tag } = answer
+  const { sink, tag, suspended } = answer
   // Rows that came before an error were taken back by it.
-  const result = answer.error === null ? sink : null
+  if (answer.error) return { ...NOTHING_CAME, error: masker.error(answer.error), status }
   return {
-    error: answer.error && masking.error(answer.error),
+    error: null,
     tag,
-    rowCount: answer.error ? 0 : tag === '' ? answer.rows : tagRowCount(tag),
-    columns: result?.columns ?? null,
-    digest: result?.digest() ?? null,
-    rows: result?.rows ?? null,
-    rowsCut: result?.rowsCut ?? false,
-    suspended: answer.suspended,
+    rowCount: tag === '' ? answer.rows : tagRowCount(tag),
+    columns: sink?.columns ?? null,
+    digest: sink?.finish() ?? null,
+    rows: sink?.rows ?? null,
+    rowsCut: sink?.rowsCut ?? false,
+    suspended,
     status,
   }
 }

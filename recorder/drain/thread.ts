@@ -9,12 +9,18 @@ import type { Manifest } from '../../segment/manifest.js'
 import type { Incident } from '../../segment/segment-writer.js'
 import type { Trouble } from './drain.js'
 import type { DrainMessage, DrainSettings } from './drain.worker.js'
+import type { FinishSettings } from './finish.worker.js'
+
+/** A write that takes longer than this hangs; the thread is not waited for. */
+const ABANDON_MS_MAX = 40
 
 export type DrainThread = {
   readonly id: string
   /** Settles when the recording is sealed; null: the thread died first. */
   readonly ended: Promise<Manifest | null>
   incident(incident: Incident): void
+  /** Settles when it has let go after RingProducer.abandon(); a thread that stands still is ended by force. */
+  abandoned(): Promise<void>
   terminate(): Promise<void>
 }
 
@@ -38,11 +44,16 @@ export async function startDrain(
       resolve(manifest)
     })
   })
+  let lettingGo: () => void = () => {}
+  const letGo = new Promise<void>((resolve) => {
+    lettingGo = resolve
+  })
   const id = await new Promise<string>((resolve, reject) => {
     worker.on('message', (message: DrainMessage) => {
       if (message.kind === 'ready') resolve(message.id)
       else if (message.kind === 'trouble') onTrouble(message.trouble)
       else if (message.kind === 'ended') manifest = message.manifest
+      else if (message.kind === 'abandoned') lettingGo()
       else {
         failure = new HarnessError(message.error as HarnessErrorParts)
         onTrouble({ kind: 'recording failed', detail: message.error.code })
@@ -57,8 +68,23 @@ export async function startDrain(
     id,
     ended,
     incident: (incident) => port1.postMessage(incident),
+    abandoned: async () => {
+      const force = setTimeout(() => void worker.terminate(), ABANDON_MS_MAX)
+      await Promise.race([letGo, ended])
+      clearTimeout(force)
+    },
     terminate: async () => {
       await worker.terminate()
     },
   }
+}
+
+/** Seals what an interrupted drain left behind; null: that failed as well, and what was committed is still there. */
+export function finishInterrupted(settings: FinishSettings): Promise<Manifest | null> {
+  const worker = new Worker(workerFile(import.meta.url, './finish.worker.js'), { workerData: settings })
+  return new Promise((resolve) => {
+    worker.once('message', resolve)
+    worker.once('error', () => resolve(null))
+    worker.once('exit', () => resolve(null))
+  })
 }

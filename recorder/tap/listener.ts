@@ -57,9 +57,9 @@ export class Tap {
     return typeof address === 'object' && address !== null ? address.port : 0
   }
 
-  /** Sessions whose recording has not ended yet. */
+  /** Sessions whose recording has not ended yet, or of whose end the drain has not heard. */
   get recording(): number {
-    let open = 0
+    let open = this.#unheard.length
     for (const { tap } of this.#connections) if (tap !== null && tap.phase !== 'ended') open += 1
     return open
   }
@@ -95,7 +95,7 @@ export class Tap {
   /** Ends recording now, whatever is open. */
   end(): void {
     this.#recording = false
-    for (const { tap } of this.#connections) if (tap?.phase !== 'ended') tap?.end()
+    for (const { tap } of this.#connections) tap?.end()
     this.#unheard = []
   }
 
@@ -126,7 +126,7 @@ export class Tap {
   #closed(connection: Connection): void {
     this.#connections.delete(connection)
     const tap = connection.tap
-    if (tap === null || !this.#recording) return
+    if (tap === null) return
     this.tellUnheard()
     if (!tap.close(this.#options.nowUs())) this.#unheard.push(tap)
   }

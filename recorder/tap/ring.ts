@@ -31,7 +31,9 @@ const HEADER_BYTES = 24
 const HEAD = 0
 const TAIL = 1
 const SIGNAL = 2
-const CLOSED = 3
+const STATE = 3
+const CLOSED = 1
+const ABANDONED = 2
 const CONTROL_BYTES = 64
 
 const padded = (bytes: number) => (bytes + 7) & ~7
@@ -96,7 +98,13 @@ export class RingProducer extends RingView {
 
   /** Nothing more will be offered: the consumer ends when it has read the rest. */
   close(): void {
-    Atomics.store(this.control, CLOSED, 1)
+    Atomics.store(this.control, STATE, CLOSED)
+    this.wake()
+  }
+
+  /** The consumer ends at once and leaves the rest. */
+  abandon(): void {
+    Atomics.store(this.control, STATE, ABANDONED)
     this.wake()
   }
 
@@ -161,7 +169,11 @@ export class RingConsumer extends RingView {
   }
 
   get closed(): boolean {
-    return Atomics.load(this.control, CLOSED) === 1
+    return Atomics.load(this.control, STATE) !== 0
+  }
+
+  get abandoned(): boolean {
+    return Atomics.load(this.control, STATE) === ABANDONED
   }
 
   #copyOut(position: number, bytes: number): Buffer {

@@ -21,6 +21,16 @@ const GREETING_BYTES_MAX = 32 * 1024
 const PREPARED_BYTES_MAX = 256 * 1024
 const IDLE = 'I'.charCodeAt(0)
 
+/** Messages that a Sync must follow. */
+const EXTENDED: ReadonlySet<number> = new Set([
+  FRONTEND.parse,
+  FRONTEND.bind,
+  FRONTEND.describe,
+  FRONTEND.execute,
+  FRONTEND.close,
+  FRONTEND.flush,
+])
+
 type Phase = 'authenticating' | 'greeting' | 'recording' | 'passing' | 'ended'
 
 export class SessionTap {
@@ -47,6 +57,8 @@ export class SessionTap {
 
   /** Requests that each earn one ReadyForQuery and have not got it yet. */
   #unanswered = 0
+  /** Messages were sent whose Sync has not been. */
+  #halfSent = false
   /** Syncs since the last Execute: the server ignores them should that turn out to be a COPY from the client. */
   #syncsSinceExecute = 0
   #idle = false
@@ -126,6 +138,9 @@ export class SessionTap {
 
   /** Ends recording of this session now. */
   end(): void {
+    if (this.#phase !== 'ended' && (!this.#idle || this.#unanswered > 0) && this.#open === null) {
+      this.#tally.transactionPassed(PASSING.ended)
+    }
     this.#phase = 'ended'
     this.#greeting = []
     this.#prepared = []
@@ -145,10 +160,17 @@ export class SessionTap {
   }
 
   #quiet(): boolean {
-    return this.#idle && this.#unanswered === 0 && this.#fromClient.atBoundary && this.#fromServer.atBoundary
+    return (
+      this.#idle &&
+      !this.#halfSent &&
+      this.#unanswered === 0 &&
+      this.#fromClient.atBoundary &&
+      this.#fromServer.atBoundary
+    )
   }
 
   #clientMessage(type: number, first: number, start: number, end: number): void {
+    this.#halfSent = EXTENDED.has(type)
     switch (type) {
       case FRONTEND.query:
       case FRONTEND.functionCall:

@@ -34,13 +34,20 @@ export function align(before: readonly Row[], after: readonly Row[], by: AlignBy
   for (const columns of [all, by.steady, by.key]) {
     if (columns.length > 0) left = pairEqual(before, after, columns, left, pairs)
   }
-  if (by.alike && left.before.length * left.after.length <= ALIKE_MAX) left = pairAlike(before, after, by.steady, left, pairs)
+  if (by.alike && left.before.length * left.after.length <= ALIKE_MAX)
+    left = pairAlike(before, after, by.steady, left, pairs)
   return { pairs: pairs.sort((a, b) => a.before - b.before), onlyBefore: left.before, onlyAfter: left.after }
 }
 
 type Left = { readonly before: number[]; readonly after: number[] }
 
-function pairEqual(before: readonly Row[], after: readonly Row[], columns: readonly number[], left: Left, pairs: Pair[]): Left {
+function pairEqual(
+  before: readonly Row[],
+  after: readonly Row[],
+  columns: readonly number[],
+  left: Left,
+  pairs: Pair[],
+): Left {
   const waiting = new Map<string, number[]>()
   for (const at of left.after) {
     const key = keyOf(after[at]!, columns)
@@ -59,7 +66,13 @@ function pairEqual(before: readonly Row[], after: readonly Row[], columns: reado
   return { before: rest, after: left.after.filter((at) => !taken.has(at)) }
 }
 
-function pairAlike(before: readonly Row[], after: readonly Row[], columns: readonly number[], left: Left, pairs: Pair[]): Left {
+function pairAlike(
+  before: readonly Row[],
+  after: readonly Row[],
+  columns: readonly number[],
+  left: Left,
+  pairs: Pair[],
+): Left {
   const candidates: { likeness: number; before: number; after: number }[] = []
   for (const a of left.before)
     for (const b of left.after) {
@@ -76,7 +89,10 @@ function pairAlike(before: readonly Row[], after: readonly Row[], columns: reado
     usedAfter.add(candidate.after)
     pairs.push({ before: candidate.before, after: candidate.after })
   }
-  return { before: left.before.filter((at) => !usedBefore.has(at)), after: left.after.filter((at) => !usedAfter.has(at)) }
+  return {
+    before: left.before.filter((at) => !usedBefore.has(at)),
+    after: left.after.filter((at) => !usedAfter.has(at)),
+  }
 }
 
 /** Pairs what is left by position, for results that must have the same rows. */

@@ -6,7 +6,7 @@ import type { Bijection } from './bijection.js'
 import { type Clocks, madeInReplay, movesWithReplay } from './clock.js'
 import type { Excuse } from './excuses.js'
 import type { ColumnNature } from './nature.js'
-import { momentOf, momentsIn } from './time.js'
+import { momentOf, momentsIn, TIMESTAMP_OID, TIMESTAMPTZ_OID } from './time.js'
 
 export type CellVerdict = 'equal' | 'different' | Excuse
 
@@ -17,6 +17,7 @@ export type CellContext = {
   readonly canonical: (value: string, column: Column) => string
 }
 
+const ZONED_OR_NOT = new Set([TIMESTAMP_OID, TIMESTAMPTZ_OID])
 const FLOATS = new Set([700, 701])
 /** Sums in another order, in parallel for instance, differ by some units in the last place; float4 has 24 bits. */
 const FLOAT8_ROUNDING = 1e-9
@@ -35,6 +36,7 @@ export function compareCells(
   const a = context.canonical(before, columns.before)
   const b = context.canonical(after, columns.after)
   if (a === b) return 'equal'
+  if (isSameMoment(before, after, columns)) return 'type'
   if (nature.tolerance !== null && withinTolerance(before, after, nature.tolerance)) return 'tolerance'
   if (nature.table === '' && isRounding(before, after, columns)) return 'rounding'
   if (isMadeByTheRun(before, after, nature, context.clocks)) return 'volatile'
@@ -45,6 +47,16 @@ export function compareCells(
   return 'different'
 }
 
+/** timestamp and timestamptz show one instant differently; which one a zoneless value means is read as UTC. */
+function isSameMoment(
+  before: string,
+  after: string,
+  { before: was, after: is }: { readonly before: Column; readonly after: Column },
+): boolean {
+  if (was.typeOid === is.typeOid || !ZONED_OR_NOT.has(was.typeOid) || !ZONED_OR_NOT.has(is.typeOid)) return false
+  return momentOf(before)?.atUs === momentOf(after)?.atUs
+}
+
 function withinTolerance(before: string, after: string, tolerance: NonNullable<ColumnNature['tolerance']>): boolean {
   if (tolerance.kind === 'number') return Math.abs(Number(before) - Number(after)) <= tolerance.by
   const a = momentOf(before)
@@ -52,7 +64,11 @@ function withinTolerance(before: string, after: string, tolerance: NonNullable<C
   return a !== null && b !== null && Math.abs(a.atUs - b.atUs) <= tolerance.byUs
 }
 
-function isRounding(before: string, after: string, columns: { readonly before: Column; readonly after: Column }): boolean {
+function isRounding(
+  before: string,
+  after: string,
+  columns: { readonly before: Column; readonly after: Column },
+): boolean {
   if (!FLOATS.has(columns.before.typeOid) || !FLOATS.has(columns.after.typeOid)) return false
   const a = Number(before)
   const b = Number(after)

@@ -30,7 +30,11 @@ const SKEW_MS = 300_000
 const ZONE_MAX_US = 14 * HOUR_US
 
 export function madeInReplay(before: Moment, after: Moment, clocks: Clocks): boolean {
-  return withinRun(before, clocks.beforeStartMs, clocks.beforeElapsedMs) && withinRun(after, clocks.afterStartMs, clocks.afterElapsedMs) && keepsPace(before, after, clocks)
+  return (
+    withinRun(before, clocks.beforeStartMs, clocks.beforeElapsedMs) &&
+    withinRun(after, clocks.afterStartMs, clocks.afterElapsedMs) &&
+    keepsPace(before, after, clocks)
+  )
 }
 
 /**
@@ -51,7 +55,11 @@ export function paceErrorUs(before: Moment, after: Moment, clocks: Clocks): numb
 export function zoneShiftUs(before: Moment, after: Moment, clocks: Clocks): number {
   const near = (moment: Moment, startMs: number, elapsedMs: number) =>
     withinRun({ ...moment, zoned: false }, startMs, elapsedMs)
-  if (!near(before, clocks.beforeStartMs, clocks.beforeElapsedMs) || !near(after, clocks.afterStartMs, clocks.afterElapsedMs)) return 0
+  if (
+    !near(before, clocks.beforeStartMs, clocks.beforeElapsedMs) ||
+    !near(after, clocks.afterStartMs, clocks.afterElapsedMs)
+  )
+    return 0
   const error = paceErrorUs(before, after, clocks)
   const shift = Math.round(error / QUARTER_US) * QUARTER_US
   return Math.abs(error - shift) <= toleranceUs(before, after, clocks) ? shift : 0

@@ -5,7 +5,16 @@
 import type { Catalog, Relation } from '../../segment/catalog.js'
 import type { Column } from '../../segment/outcome.js'
 import type { Statement } from '../../segment/statement.js'
-import { alignOutputs, type Chance, chanceInText, DETERMINISTIC, type Nondeterminism, nondeterminism, type OutputItem, wilder } from '../../sql/nondeterminism.js'
+import {
+  alignOutputs,
+  type Chance,
+  chanceInText,
+  DETERMINISTIC,
+  type Nondeterminism,
+  nondeterminism,
+  type OutputItem,
+  wilder,
+} from '../../sql/nondeterminism.js'
 import { type Ordering, ordering, UNORDERED } from '../../sql/order-by.js'
 import { parse } from '../../sql/parse.js'
 import { CatalogIndex } from '../../sql/relations.js'
@@ -45,19 +54,26 @@ export class Describer {
   constructor(catalog: Catalog, options: DescribeOptions) {
     this.#index = new CatalogIndex(catalog)
     this.#origins = new Origins(this.#index)
-    this.#functions = new Map(catalog.functions.map(({ name, source }) => [name, source === null ? 'none' : chanceInText(source)]))
+    this.#functions = new Map(
+      catalog.functions.map(({ name, source }) => [name, source === null ? 'none' : chanceInText(source)]),
+    )
     this.#options = options
   }
 
   /** `columns` are those of the outcome that is judged; the recorded statement says which tables they come from. */
-  knowledge(statement: Pick<Statement, 'sql' | 'fingerprint' | 'parameters' | 'outcome'>, columns: readonly Column[]): Knowledge {
+  knowledge(
+    statement: Pick<Statement, 'sql' | 'fingerprint' | 'parameters' | 'outcome'>,
+    columns: readonly Column[],
+  ): Knowledge {
     const traits = this.#traits(statement.sql)
     const { noise } = this.#options
     const { fingerprint } = statement
     const noisy = (aspect: string) => noise?.isNoise(fingerprint, aspect) ?? false
     return {
       columns: this.#natures(traits, statement, columns),
-      sort: sortKnowledge(traits.ordering, columns, statement.parameters, (names) => this.#isUnique(traits.ordering, names)),
+      sort: sortKnowledge(traits.ordering, columns, statement.parameters, (names) =>
+        this.#isUnique(traits.ordering, names),
+      ),
       chancyRows: traits.chance.filter !== 'none' && (noise?.allowsChance(fingerprint) ?? true),
       aboutServer: traits.chance.aboutServer,
       noisy: { error: noisy('error'), rows: noisy('rows'), order: noisy('order') },
@@ -87,14 +103,19 @@ export class Describer {
       if (kind === 'RangeVar') note(body)
       if (kind === 'InsertStmt') inserts = true
       // The table that a statement writes stands bare in its tree.
-      if (typeof body.relation === 'object' && body.relation !== null) note(body.relation as Readonly<Record<string, unknown>>)
+      if (typeof body.relation === 'object' && body.relation !== null)
+        note(body.relation as Readonly<Record<string, unknown>>)
       return undefined
     })
     const chance = nondeterminism(tree, (name) => this.#functions.get(name) ?? 'none')
     return { ordering: ordering(tree), chance, relations: [...relations], inserts }
   }
 
-  #natures(traits: Traits, statement: Pick<Statement, 'fingerprint' | 'outcome'>, columns: readonly Column[]): readonly ColumnNature[] {
+  #natures(
+    traits: Traits,
+    statement: Pick<Statement, 'fingerprint' | 'outcome'>,
+    columns: readonly Column[],
+  ): readonly ColumnNature[] {
     const recorded = statement.outcome.columns
     const items = alignOutputs(traits.chance.items, columns.length)
     const origins = columns.map(({ name }, at) => {
@@ -103,7 +124,9 @@ export class Describer {
       return items[at] === null || items[at]?.columns.length === 1 ? this.#origins.named(traits.relations, name) : null
     })
     const keys = fullKeys(origins)
-    return columns.map(({ name }, at) => this.#nature(name, at, items[at] ?? null, origins[at] ?? null, keys, traits, statement))
+    return columns.map(({ name }, at) =>
+      this.#nature(name, at, items[at] ?? null, origins[at] ?? null, keys, traits, statement),
+    )
   }
 
   #nature(
@@ -119,16 +142,21 @@ export class Describer {
     const expressed = item?.chance ?? traits.chance.names.get(name) ?? 'none'
     const table = origin?.table ?? ''
     const column = origin?.column.name ?? name
-    const teaches =
-      origin !== null && origin.owns && (origin.chance === 'random' || sequencesDiffer || traits.inserts)
+    const shows = origin?.chance === 'random' || sequencesDiffer || traits.inserts
     return {
       label: table === '' ? name : `${table}.${column}`,
       table,
-      free: this.#free(expressed, item, ignore.statement(fingerprint) || ignore.column(table, column), noise?.isNoise(fingerprint, `column ${at}`) ?? false),
+      free: this.#free(
+        expressed,
+        item,
+        ignore.statement(fingerprint) || ignore.column(table, column),
+        noise?.isNoise(fingerprint, `column ${at}`) ?? false,
+      ),
       chance: wilder(expressed, origin?.chance ?? 'none'),
       domain: origin?.domain ?? null,
       references: origin?.references ?? '',
-      teaches,
+      hasDefault: (origin?.column.default ?? null) !== null,
+      teaches: origin?.owns === true && shows,
       inputOrder: item?.inputOrder ?? false,
       key: origin !== null && keys.has(origin),
       tolerance: ignore.tolerance(table, column),

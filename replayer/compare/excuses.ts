@@ -19,3 +19,25 @@ export const EXCUSES = {
 } as const
 
 export type Excuse = keyof typeof EXCUSES
+
+/** What says most about a statement with several excuses: it is counted once. */
+const TELLING: readonly Excuse[] = [
+  'server',
+  'follows',
+  'ambiguous',
+  'relaxed',
+  'noise',
+  'ignored',
+  'volatile',
+  'generated',
+  'limit',
+  'tolerance',
+  'tie',
+  'order',
+  'rounding',
+  'type',
+]
+
+export function mostTelling(excuses: readonly Excuse[]): Excuse | undefined {
+  return TELLING.find((excuse) => excuses.includes(excuse))
+}

@@ -21,6 +21,8 @@ export type FindingInput = {
   readonly fingerprint: string
   readonly atMs: number
   readonly alertId: string
+  /** Statements it stands for; one unless said. */
+  readonly count?: number
 }
 
 type Group = {
@@ -30,7 +32,8 @@ type Group = {
   readonly cause: Cause
   readonly columns: ReadonlySet<string>
   readonly fingerprints: Set<string>
-  readonly examples: string[]
+  /** `fresh`: the first of its kind of statement. */
+  readonly examples: { readonly alertId: string; readonly fresh: boolean }[]
   detail: string | null
   count: number
   firstAtMs: number
@@ -44,14 +47,15 @@ export class Findings {
   /** The finding's id, and the sentence as far as it is known by now. */
   add(input: FindingInput): { readonly findingId: string; readonly sentence: string } {
     const group = this.#group(input)
-    group.count += 1
+    group.count += input.count ?? 1
     group.detail = mergeDetails(group.cause, group.detail, input.cause.detail)
     group.firstAtMs = Math.min(group.firstAtMs, input.atMs)
     group.lastAtMs = Math.max(group.lastAtMs, input.atMs)
-    if (group.fingerprints.size < FINGERPRINTS_MAX) group.fingerprints.add(input.fingerprint)
     // Examples of different statements tell more than three of the same.
-    if (group.examples.length < EXAMPLES && (group.count <= EXAMPLES || group.fingerprints.size > group.examples.length))
-      group.examples.push(input.alertId)
+    const fresh = !group.fingerprints.has(input.fingerprint)
+    if (group.fingerprints.size < FINGERPRINTS_MAX) group.fingerprints.add(input.fingerprint)
+    if (group.examples.length < EXAMPLES) group.examples.push({ alertId: input.alertId, fresh })
+    else if (fresh) replaceRepeat(group.examples, input.alertId)
     return { findingId: group.id, sentence: group.cause.sentence(group.detail) }
   }
 
@@ -71,7 +75,7 @@ export class Findings {
         trafficShare: compared === 0 ? 0 : group.count / compared,
         firstAtMs: group.firstAtMs,
         lastAtMs: group.lastAtMs,
-        exampleAlertIds: group.examples,
+        exampleAlertIds: group.examples.map(({ alertId }) => alertId),
       }))
   }
 
@@ -82,7 +86,8 @@ export class Findings {
     const key = [...what, cause.explainer === 'unexplained' ? fingerprint : ''].join('\0')
     const found = this.#groups.get(key)
     if (found !== undefined) return found
-    if (this.#groups.size >= FINDINGS_MAX) return this.#open(['more', mismatch, subKind].join('\0'), { ...input, cause: moreCauses(cause), columns: [] })
+    if (this.#groups.size >= FINDINGS_MAX)
+      return this.#open(['more', mismatch, subKind].join('\0'), { ...input, cause: moreCauses(cause), columns: [] })
     return this.#open(key, input)
   }
 
@@ -108,8 +113,19 @@ export class Findings {
   }
 }
 
+function replaceRepeat(examples: Group['examples'], alertId: string): void {
+  const repeat = examples.findIndex(({ fresh }) => !fresh)
+  if (repeat >= 0) examples[repeat] = { alertId, fresh: true }
+}
+
 function moreCauses(cause: Cause): Cause {
-  return { ...cause, explainer: 'unexplained', subject: '', detail: '', sentence: () => `further causes (more than ${FINDINGS_MAX} were found)` }
+  return {
+    ...cause,
+    explainer: 'unexplained',
+    subject: '',
+    detail: '',
+    sentence: () => `further causes (more than ${FINDINGS_MAX} were found)`,
+  }
 }
 
 const SEVERITY: Readonly<Record<MismatchType, number>> = {

@@ -32,7 +32,9 @@ export function parseIgnoreRule(text: string): IgnoreRule {
   const [, table = '*', column = '', amount, unit] = found
   if (amount === undefined) return { kind: 'column', table, column }
   const tolerance: Tolerance =
-    unit === undefined ? { kind: 'number', by: Number(amount) } : { kind: 'time', byUs: Number(amount) * UNIT_US[unit]! }
+    unit === undefined
+      ? { kind: 'number', by: Number(amount) }
+      : { kind: 'time', byUs: Number(amount) * UNIT_US[unit]! }
   return { kind: 'tolerance', table, column, tolerance }
 }
 

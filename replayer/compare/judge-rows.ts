@@ -30,10 +30,10 @@ export function judgeRows(before: Outcome, after: Outcome, knowledge: Knowledge,
     else seen.excuses.add(excuse)
   }
   const columns = changedColumns(digests, looked, seen, sameCount, differences.length > 0)
-  if (columns.length > 0)
-    differences.push(difference('SEMANTIC_MISMATCH', 'values', { columns, cells: seen.cells }))
+  if (columns.length > 0) differences.push(difference('SEMANTIC_MISMATCH', 'values', { columns, cells: seen.cells }))
   const excuses = [...seen.excuses]
-  if (differences.length > 0) return { verdict: 'discrepancy', differences, excuses, rows: rowDiff(before, after, seen) }
+  if (differences.length > 0)
+    return { verdict: 'discrepancy', differences, excuses, rows: rowDiff(before, after, seen) }
   const order = sameCount && !seen.limitTie ? judgeOrder(before, after, digests, looked, knowledge) : null
   if (order?.verdict === 'discrepancy') return order
   return excused(...excuses, ...(order?.verdict === 'excused' ? order.excuses : []))
@@ -61,7 +61,9 @@ function judgeOrder(
   const disordered = sort.shown.filter((at) => digests.ordered.has(at) && !digests.unordered.has(at))
   const firstUnsure = sort.shown.find((at) => digests.unordered.has(at))
   // Rows that tie on a key that itself differs between the runs may well come in another order.
-  const broken = disordered.some((at) => firstUnsure === undefined || sort.shown.indexOf(at) < sort.shown.indexOf(firstUnsure))
+  const broken = disordered.some(
+    (at) => firstUnsure === undefined || sort.shown.indexOf(at) < sort.shown.indexOf(firstUnsure),
+  )
   if (!broken && !(sort.total && firstUnsure === undefined)) return excused('tie', ...free)
   const columns = disordered.length > 0 ? disordered : sort.shown
   return discrepancy(difference('SEMANTIC_MISMATCH', 'order', { columns }), firstRows(before, after), free)
@@ -87,7 +89,14 @@ function inspect(before: Outcome, after: Outcome, knowledge: Knowledge, context:
   const canonicalAfter = canonicalRows(after, context)
   const mayBeCut = Math.max(before.rowCount, after.rowCount) >= knowledge.sort.cutFrom || before.suspended
   const arbitrary = mayBeCut && !knowledge.sort.total
-  const alignment = alignRows(canonicalBefore, canonicalAfter, knowledge, arbitrary, partial, before.rowCount === after.rowCount)
+  const alignment = alignRows(
+    canonicalBefore,
+    canonicalAfter,
+    knowledge,
+    arbitrary,
+    partial,
+    before.rowCount === after.rowCount,
+  )
   const excuses = new Set<Excuse>()
   const excusedColumns = new Set<number>()
   const cells: CellPair[] = []
@@ -137,7 +146,9 @@ function alignRows(
   const natures = looked.map((at) => natureOf(knowledge, at))
   const key = looked.filter((at) => natures[at]!.key && natures[at]!.free === null)
   const alignment = align(before, after, {
-    steady: looked.filter((at) => natures[at]!.free === null && natures[at]!.chance === 'none' && natures[at]!.domain === null),
+    steady: looked.filter(
+      (at) => natures[at]!.free === null && natures[at]!.chance === 'none' && natures[at]!.domain === null,
+    ),
     key,
     // Where LIMIT may pick other rows, rows that look alike are not the same row when a key could say so.
     alike: !(arbitrary && key.length > 0),

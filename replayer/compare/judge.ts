@@ -6,8 +6,8 @@
  */
 import type { Column, Outcome } from '../../segment/outcome.js'
 import type { CellContext } from './cell.js'
-import { difference, discrepancy, EQUAL, excused, type Judgement } from './judgement.js'
 import { judgeRows } from './judge-rows.js'
+import { difference, discrepancy, EQUAL, excused, type Judgement } from './judgement.js'
 import { type Knowledge, membershipExcuse } from './knowledge.js'
 
 export function judge(before: Outcome, after: Outcome, knowledge: Knowledge, context: CellContext): Judgement {

@@ -20,4 +20,3 @@ export function membershipExcuse(knowledge: Knowledge): Excuse | null {
   if (knowledge.noisy.rows) return 'noise'
   return knowledge.chancyRows ? 'volatile' : null
 }
-

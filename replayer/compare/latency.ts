@@ -52,7 +52,11 @@ type Kind = {
   slowest: Slowest[]
 }
 
-export type LatencyVerdict = { readonly row: LatencyRow; readonly slowest: readonly Slowest[]; readonly noiseRatio: number | null }
+export type LatencyVerdict = {
+  readonly row: LatencyRow
+  readonly slowest: readonly Slowest[]
+  readonly noiseRatio: number | null
+}
 
 export class Latencies {
   readonly #all = newKind('', '')
@@ -80,7 +84,10 @@ export class Latencies {
     const z = zForComparisons(judged.length)
     const verdicts = [...this.#kinds.values()].map((kind) => verdict(kind, z, this.#rules))
     const lostMs = ({ row }: LatencyVerdict) => Math.abs(row.afterMs.p50 - row.beforeMs.p50) * row.count
-    return [verdict(this.#all, Z_95, this.#rules), ...verdicts.sort((a, b) => lostMs(b) - lostMs(a) || b.row.count - a.row.count)]
+    return [
+      verdict(this.#all, Z_95, this.#rules),
+      ...verdicts.sort((a, b) => lostMs(b) - lostMs(a) || b.row.count - a.row.count),
+    ]
   }
 }
 

@@ -4,7 +4,9 @@
 import type { Chance } from '../../sql/nondeterminism.js'
 import type { Excuse } from './excuses.js'
 
-export type Tolerance = { readonly kind: 'number'; readonly by: number } | { readonly kind: 'time'; readonly byUs: number }
+export type Tolerance =
+  | { readonly kind: 'number'; readonly by: number }
+  | { readonly kind: 'time'; readonly byUs: number }
 
 export type ColumnNature = {
   /** `users.email` where the origin is known, else the name in the result. */
@@ -19,6 +21,8 @@ export type ColumnNature = {
   readonly domain: string | null
   /** Table its foreign key points at; empty without one. */
   readonly references: string
+  /** The table fills it in when a statement does not. */
+  readonly hasDefault: boolean
   /** The statement may show a renaming for the first time. */
   readonly teaches: boolean
   /** Its value depends on the order in which an aggregate saw its rows. */
@@ -36,6 +40,7 @@ export function plainColumn(label: string): ColumnNature {
     chance: 'none',
     domain: null,
     references: '',
+    hasDefault: false,
     teaches: false,
     inputOrder: false,
     key: false,

@@ -51,7 +51,10 @@ export class Noise {
     const kind = this.#kinds.get(fingerprint)
     const found = kind?.aspects.get('rows')
     if (kind === undefined || found === undefined) return true
-    return found.candidate <= found.noise + Math.max(CHANCY_MIN, CHANCY_SHARE * kind.compared) || this.isNoise(fingerprint, 'rows')
+    return (
+      found.candidate <= found.noise + Math.max(CHANCY_MIN, CHANCY_SHARE * kind.compared) ||
+      this.isNoise(fingerprint, 'rows')
+    )
   }
 }
 

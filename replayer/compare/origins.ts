@@ -3,6 +3,7 @@
  * columns hold the same generated values.
  */
 import type { CatalogColumn, Relation } from '../../segment/catalog.js'
+import { columnName, type Domains, domainsOf } from '../../sql/domains.js'
 import { type Chance, chanceInText } from '../../sql/nondeterminism.js'
 import type { CatalogIndex } from '../../sql/relations.js'
 
@@ -21,14 +22,16 @@ export type Origin = {
 
 export class Origins {
   readonly #index: CatalogIndex
+  readonly #domains: Domains
   readonly #known = new Map<string, Origin | null>()
 
   constructor(index: CatalogIndex) {
     this.#index = index
+    this.#domains = domainsOf(index.catalog)
   }
 
   of(relationOid: number, attnum: number): Origin | null {
-    const key = `${relationOid}.${attnum}`
+    const key = columnName(relationOid, attnum)
     let origin = this.#known.get(key)
     if (origin === undefined) {
       origin = this.#find(relationOid, attnum)
@@ -53,7 +56,7 @@ export class Origins {
     const relation = this.#index.byOid(relationOid)
     const column = relation?.columns.find((one) => one.attnum === attnum)
     if (relation === undefined || column === undefined) return null
-    const target = this.#generator(relation, attnum)
+    const domain = this.#domains.get(columnName(relationOid, attnum))?.name ?? null
     const pointsAt = relation.foreignKeys.find(({ columns }) => columns.includes(attnum))
     const referenced = pointsAt === undefined ? undefined : this.#index.byOid(pointsAt.referencedOid)
     return {
@@ -61,27 +64,10 @@ export class Origins {
       column,
       table: this.tableName(relation),
       chance: chanceOfColumn(column),
-      domain: target === null ? null : `${this.tableName(target.relation)}.${target.column.name}`,
-      owns: target?.relation === relation && target.column === column,
+      domain,
+      owns: domain === `${relation.name}.${column.name}`,
       references: referenced === undefined ? '' : this.tableName(referenced),
     }
-  }
-
-  /** Follows foreign keys to the column whose values are generated. */
-  #generator(relation: Relation, attnum: number, seen = new Set<string>()) {
-    const column = relation.columns.find((one) => one.attnum === attnum)
-    const at = `${relation.oid}.${attnum}`
-    if (column === undefined || seen.has(at)) return null
-    seen.add(at)
-    for (const key of relation.foreignKeys) {
-      const position = key.columns.indexOf(attnum)
-      const referenced = position < 0 ? undefined : this.#index.byOid(key.referencedOid)
-      if (referenced === undefined) continue
-      const found: { relation: Relation; column: CatalogColumn } | null = this.#generator(referenced, key.referencedColumns[position] ?? 0, seen)
-      if (found !== null) return found
-    }
-    const chance = chanceOfColumn(column)
-    return chance === 'random' || chance === 'sequence' ? { relation, column } : null
   }
 }
 

@@ -37,6 +37,13 @@ function interval(histogram: Histogram, quantile: number, z: number) {
 
 /** The histograms count microseconds. */
 export function percentilesMs(histogram: Histogram): Percentiles {
-  const at = (percentile: number) => (histogram.totalCount === 0 ? 0 : histogram.getValueAtPercentile(percentile) / 1000)
-  return { p50: at(50), p90: at(90), p95: at(95), p99: at(99), max: histogram.totalCount === 0 ? 0 : histogram.maxValue / 1000 }
+  const at = (percentile: number) =>
+    histogram.totalCount === 0 ? 0 : histogram.getValueAtPercentile(percentile) / 1000
+  return {
+    p50: at(50),
+    p90: at(90),
+    p95: at(95),
+    p99: at(99),
+    max: histogram.totalCount === 0 ? 0 : histogram.maxValue / 1000,
+  }
 }

@@ -10,7 +10,6 @@ export type Moment = {
   readonly day: boolean
 }
 
-export const DATE_OID = 1082
 export const TIMESTAMP_OID = 1114
 export const TIMESTAMPTZ_OID = 1184
 export const HOUR_US = 3_600_000_000
@@ -41,7 +40,14 @@ export function momentsIn(text: string): { readonly moments: readonly Moment[]; 
 
 function fromMatch(found: readonly (string | undefined)[]): Moment | null {
   const [, year, month, day, hour, minute, second, fraction, zone] = found
-  const ms = Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour ?? 0), Number(minute ?? 0), Number(second ?? 0))
+  const ms = Date.UTC(
+    Number(year),
+    Number(month) - 1,
+    Number(day),
+    Number(hour ?? 0),
+    Number(minute ?? 0),
+    Number(second ?? 0),
+  )
   if (Number.isNaN(ms)) return null
   const atUs = ms * 1000 + Number((fraction ?? '').padEnd(6, '0'))
   return { atUs: atUs - zoneUs(zone), zoned: zone !== undefined, day: hour === undefined }

@@ -29,7 +29,7 @@ export type Lane = {
   finished: boolean
   dirty: boolean
   parked: Parked | null
-  /** The moment it stands in the heap for; 0: it does not. */
+  /** The moment it stands in the heap for; -1: it does not. */
   timedUs: number
 }
 
@@ -47,7 +47,7 @@ export function createLane(session: number): Lane {
     finished: false,
     dirty: false,
     parked: null,
-    timedUs: 0,
+    timedUs: -1,
   }
 }
 
@@ -149,7 +149,7 @@ export class Agenda {
     this.#running = true
     const now = this.#options.nowUs()
     for (let lane = this.#heap.popDue(now); lane !== undefined; lane = this.#heap.popDue(now)) {
-      lane.timedUs = 0
+      lane.timedUs = -1
       this.touch(lane)
     }
     // Lanes that become dirty meanwhile are appended and reached by the same loop.

@@ -65,7 +65,7 @@ export class Feed {
       this.#rows.push(script)
       this.#indexes.push(this.#indexOf(session))
       // Further parts follow at once, and only a simple query has any.
-      if (script.frames[0]?.[0] !== 'Q' && this.#close()) offered += 1
+      if (script.part === 0 && script.frames[0]?.[0] !== 'Q' && this.#close()) offered += 1
     }
   }
 

@@ -3,12 +3,12 @@
  *
  * A simple query with several statements is one job with several rows: they go out together, so they wait together.
  */
-import type { Statement } from '../../segment/statement.js'
 import type { Timing } from '../../segment/run.js'
+import type { StatementScript } from '../../segment/segment-reader.js'
 import type { Speed } from './pace.js'
 
-/** What a replay needs of a recorded statement; the recorded outcome stays on disk. */
-export type Script = Omit<Statement, 'outcome' | 'parameters' | 'fingerprint'>
+/** The recorded outcome stays on disk. */
+export type Script = StatementScript
 
 export type Job = {
   /** The message itself, then the further parts of a simple query. */

@@ -201,7 +201,10 @@ export class LiveSession {
   #closed(): void {
     this.#connection = null
     this.lane.open = false
-    if (this.#closing) return this.#host.agenda.done(this.lane)
+    if (this.#closing) {
+      this.#host.agenda.done(this.lane)
+      return this.#host.afterChunk()
+    }
     const { lastSent } = this.lane
     if (lastSent !== null) this.#lostTransaction = lastSent.rows[0].transaction
     this.#host.incident('connection lost', `session ${this.#session.session}, ${this.lane.unanswered} in flight`)

@@ -3,9 +3,10 @@
  *
  * One bad session never ends the replay; a target that is gone does. A replay that is stopped seals what it has, and says so.
  */
+
+import { randomUUID } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
-import { randomUUID } from 'node:crypto'
 import { Piscina } from 'piscina'
 import { workerFile } from '../../base/worker-file.js'
 import { imbalance } from '../../segment/ledger.js'
@@ -15,8 +16,10 @@ import { createRun, type RunWriter } from '../../segment/run-file.js'
 import type { Session } from '../../segment/statement.js'
 import { balance } from './balance.js'
 import { positionsOf } from './feed.js'
+import { domainNames } from './generated.js'
 import { Guard } from './guard.js'
 import { rateOf, type Speed } from './pace.js'
+import { createPairLog, Pairs } from './pairs.js'
 import type { Plan } from './plan-shape.js'
 import { createProgress } from './progress.js'
 import { type Accounts, ledgerOf } from './tally.js'
@@ -108,6 +111,7 @@ class Replay {
       this.#writer.abandon()
       throw this.#failure.error
     }
+    this.#writeMapped()
     if (signal?.aborted) this.#incident('interrupted', 'the replay was stopped before its end')
     const facts = this.#facts()
     this.#writer.close(facts)
@@ -168,6 +172,7 @@ class Replay {
       plan,
       positions,
       progress,
+      pairs: this.#pairs,
       sessions: sessions.flatMap((session, dense): [number, Session][] =>
         this.#workerOf[dense] === worker && statements[dense]! > 0 ? [[dense, session]] : [],
       ),
@@ -179,7 +184,18 @@ class Replay {
     }))
   }
 
+  readonly #pairs = createPairLog()
   #workerOf: readonly number[] = []
+
+  /** What this run has in place of production's generated values. */
+  #writeMapped(): void {
+    const names = domainNames(this.#recording.manifest.catalog)
+    const mapped = [...new Pairs(this.#pairs).all()].map(({ domain, ...pair }) => ({
+      domain: names[domain] ?? '',
+      ...pair,
+    }))
+    this.#writer.mapped(mapped)
+  }
 
   /** Moment zero of the schedule: the first statement. */
   #originUs(): number {

@@ -6,14 +6,17 @@
  */
 import type { MessagePort } from 'node:worker_threads'
 import { openRecording } from '../../segment/recording.js'
+import { loadParser } from '../../sql/parse.js'
 import { Agenda, createLane } from './agenda.js'
 import { Feed } from './feed.js'
+import { createGenerated } from './generated.js'
 import { timingOf } from './job.js'
 import { LiveSession, type SessionHost } from './live-session.js'
-import { dueUs, sharedTurns } from './pace.js'
-import { Progress } from './progress.js'
 import { Outbox } from './outbox.js'
-import { IDENTITY } from './remap.js'
+import { dueUs, sharedTurns } from './pace.js'
+import { Pairs } from './pairs.js'
+import { Progress } from './progress.js'
+import { IDENTITY, type Remap } from './remap.js'
 import { Tally } from './tally.js'
 import type { FromWorker, ToWorker, WorkerTask } from './task.js'
 import { utilisationSampler } from './utilisation.js'
@@ -51,6 +54,7 @@ class ReplayWorker {
   readonly #utilisation = utilisationSampler()
   readonly #flushing: NodeJS.Timeout
   readonly #recording: ReturnType<typeof openRecording>
+  readonly #remap: Remap
   /** Sessions in the order in which they are to be opened; those before `#openAt` have had their turn. */
   readonly #toOpen: { readonly atUs: number; readonly session: LiveSession }[] = []
   #openAt = 0
@@ -83,9 +87,15 @@ class ReplayWorker {
       finished: (lane) => this.#sessions.get(lane.session)!.close(),
     })
     this.#recording = openRecording(task.recordingPath, { verify: 'size' })
+    this.#remap =
+      createGenerated({
+        catalog: this.#recording.manifest.catalog,
+        pairs: new Pairs(task.pairs),
+        recorded: (seq) => this.#recording.statement(seq)?.outcome,
+      }) ?? IDENTITY
     this.#addSessions()
     this.#feed = new Feed({
-      source: this.#recording.statements(),
+      source: this.#recording.scripts(task.sessions.map(([, { session }]) => session)),
       plan: task.plan,
       positions: task.positions,
       own: new Map(task.sessions.map(([dense, session]) => [session.session, dense])),
@@ -106,6 +116,7 @@ class ReplayWorker {
 
   /** Opens the first connections before the clock starts, or the replay would begin with being late. */
   async prepare(): Promise<void> {
+    await loadParser()
     this.#feed.pull(AHEAD_MIN)
     const first = this.#toOpen.filter(({ atUs }) => atUs <= 0)
     await Promise.all(first.slice(0, FIRST_MAX).map(() => this.#openNext()))
@@ -116,7 +127,7 @@ class ReplayWorker {
     const { sessions, originUs, speed } = this.#task
     const host: SessionHost = {
       agenda: this.#agenda,
-      remap: IDENTITY,
+      remap: this.#remap,
       nowUs: this.#nowUs,
       connectOptions: { url: this.#task.targetUrl, timeoutMs: CONNECT_MS_MAX, parameters: this.#task.parameters },
       patienceMs: PATIENCE_MS,
@@ -225,11 +236,14 @@ class ReplayWorker {
     this.#timerUs = nextUs
     if (nextUs === Number.POSITIVE_INFINITY) return
     const waitMs = Math.max(0, (nextUs - this.#nowUs()) / 1000)
-    this.#timer = setTimeout(() => {
-      this.#timer = null
-      this.#timerUs = Number.POSITIVE_INFINITY
-      this.#pump()
-    }, Math.min(waitMs, TIMER_MS_MAX))
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = null
+        this.#timerUs = Number.POSITIVE_INFINITY
+        this.#pump()
+      },
+      Math.min(waitMs, TIMER_MS_MAX),
+    )
   }
 
   #end(): void {

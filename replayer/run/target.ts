@@ -1,23 +1,22 @@
 /**
  * The target as the coordinator sees it: what it is, whether it is still there, and who holds locks that others wait for.
  */
-import pg from 'pg'
 import { EXIT, HarnessError } from '../../base/errors.js'
 import type { RunFacts } from '../../segment/run.js'
+import { type Connected, connect } from '../shadow/connect.js'
 
 /** A session that waits for locks, and who holds them, by backend pid. */
 export type LockWait = { readonly pid: number; readonly by: readonly number[] }
 
-const CONNECT_MS_MAX = 15_000
 /** A restart takes seconds; a target that is away for longer is gone. */
 const AWAY_MS_MAX = 30_000
 
 export class Target {
   readonly facts: RunFacts['target']
   readonly #url: string
-  #client: pg.Client | null
+  #client: Connected | null
 
-  private constructor(url: string, client: pg.Client, facts: RunFacts['target']) {
+  private constructor(url: string, client: Connected, facts: RunFacts['target']) {
     this.#url = url
     this.#client = client
     this.facts = facts
@@ -25,9 +24,7 @@ export class Target {
   }
 
   static async connect(url: string): Promise<Target> {
-    const client = await connectClient(url).catch((cause: unknown) => {
-      throw unreachable(cause)
-    })
+    const client = await connect(url)
     return new Target(url, client, await readFacts(client))
   }
 
@@ -54,7 +51,7 @@ export class Target {
     if (this.#client !== null) return
     for (const untilMs = performance.now() + AWAY_MS_MAX; ; ) {
       try {
-        this.#client = await connectClient(this.#url)
+        this.#client = await connect(this.#url)
         this.#watch(this.#client)
         return
       } catch (cause) {
@@ -77,7 +74,7 @@ export class Target {
     }
   }
 
-  #watch(client: pg.Client): void {
+  #watch(client: Connected): void {
     const away = (): void => {
       if (this.#client === client) this.#client = null
     }
@@ -86,17 +83,7 @@ export class Target {
   }
 }
 
-async function connectClient(url: string): Promise<pg.Client> {
-  const client = new pg.Client({
-    connectionString: url,
-    connectionTimeoutMillis: CONNECT_MS_MAX,
-    application_name: 'pgrehearse replay',
-  })
-  await client.connect()
-  return client
-}
-
-async function readFacts(client: pg.Client): Promise<RunFacts['target']> {
+async function readFacts(client: Connected): Promise<RunFacts['target']> {
   const { rows } = await client.query<{ version: string; num: string; database: string }>(
     `SELECT pg_catalog.version() AS version, pg_catalog.current_setting('server_version_num') AS num,
             pg_catalog.current_database() AS database`,
@@ -106,7 +93,7 @@ async function readFacts(client: pg.Client): Promise<RunFacts['target']> {
 }
 
 /** Empty where we are not allowed to read it. */
-async function systemIdentifier(client: pg.Client): Promise<string> {
+async function systemIdentifier(client: Connected): Promise<string> {
   try {
     const { rows } = await client.query<{ id: string }>(
       'SELECT system_identifier::text AS id FROM pg_catalog.pg_control_system()',
@@ -115,17 +102,6 @@ async function systemIdentifier(client: pg.Client): Promise<string> {
   } catch {
     return ''
   }
-}
-
-function unreachable(cause: unknown): HarnessError {
-  return new HarnessError({
-    code: 'TARGET_UNREACHABLE',
-    message: 'cannot connect to the target',
-    detail: cause instanceof Error ? cause.message : String(cause),
-    hint: 'Check host, port, database, user and password of --target.',
-    exit: EXIT.environment,
-    cause,
-  })
 }
 
 function gone(cause: unknown): HarnessError {

@@ -5,6 +5,7 @@ import type { SkippedStatement } from '../../segment/run.js'
 import type { Session } from '../../segment/statement.js'
 import type { Positions } from './feed.js'
 import type { Rate, Speed } from './pace.js'
+import type { PairLog } from './pairs.js'
 import type { Plan } from './plan-shape.js'
 import type { SharedProgress } from './progress.js'
 import type { Accounts } from './tally.js'
@@ -15,6 +16,8 @@ export type WorkerTask = {
   readonly plan: Plan
   readonly positions: Positions
   readonly progress: SharedProgress
+  /** Generated values, recorded and actual, of all workers. */
+  readonly pairs: PairLog
   /** This worker's sessions, by their dense index. */
   readonly sessions: readonly (readonly [dense: number, session: Session])[]
   readonly originUs: number

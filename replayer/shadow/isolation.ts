@@ -2,8 +2,12 @@
  * Isolation: may a replay dirty this database? Asked before the first statement, answered by the database itself, so that
  * a wrong URL, a copied config file or a stale variable cannot make a rehearsal touch production.
  */
+import { setTimeout } from 'node:timers/promises'
 import { EXIT, HarnessError } from '../../base/errors.js'
 import { type Marker, readMarker, type SqlClient } from './marker.js'
+
+const COMPANY_TRIES = 5
+const COMPANY_WAIT_MS = 100
 
 export type IsolationOptions = {
   /** Of the cluster the recording came from; empty when the recorder was not allowed to read it. */
@@ -47,21 +51,30 @@ export async function refuseProduction(client: SqlClient, what: string, producti
   })
 }
 
-/** Others who read or write there would be disturbed, and would disturb the comparison. */
+/** Others who read or write there would be disturbed, and would disturb the comparison. Who has just hung up needs a moment to be gone. */
 async function refuseCompany(client: SqlClient, database: string): Promise<void> {
+  let company = await companyOf(client)
+  for (let tries = 0; company.count > 0 && tries < COMPANY_TRIES; tries++) {
+    await setTimeout(COMPANY_WAIT_MS)
+    company = await companyOf(client)
+  }
+  if (company.count === 0) return
+  const { count, example } = company
+  throw new HarnessError({
+    code: 'SHADOW_IN_USE',
+    message: `will not replay on database ${database}`,
+    detail: `${count} other client${count === 1 ? ' is' : 's are'} connected to it${example ? `, ${example} among them` : ''}`,
+    hint: 'Disconnect them, or make another clone for this replay.',
+    exit: EXIT.environment,
+  })
+}
+
+async function companyOf(client: SqlClient): Promise<{ count: number; example: string | null }> {
   const { rows } = await client.query(`
     SELECT count(*)::int AS count, min(coalesce(nullif(application_name, ''), usename::text)) AS example
       FROM pg_catalog.pg_stat_activity
      WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type IN ('client backend', 'walsender')`)
-  const { count, example } = rows[0] as { count: number; example: string | null }
-  if (Number(count) === 0) return
-  throw new HarnessError({
-    code: 'SHADOW_IN_USE',
-    message: `will not replay on database ${database}`,
-    detail: `${count} other client${Number(count) === 1 ? ' is' : 's are'} connected to it${example ? `, ${example} among them` : ''}`,
-    hint: 'Disconnect them, or make another clone for this replay.',
-    exit: EXIT.environment,
-  })
+  return rows[0] as { count: number; example: string | null }
 }
 
 async function systemIdentifier(client: SqlClient): Promise<string | null> {

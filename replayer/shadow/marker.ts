@@ -11,7 +11,7 @@ export type SqlClient = {
 }
 
 /** A golden is only ever copied; a shadow is the copy that one replay may dirty. */
-export type MarkerRole = 'golden' | 'shadow'
+type MarkerRole = 'golden' | 'shadow'
 
 export type Marker = {
   readonly snapshotId: string

@@ -7,6 +7,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { promisify } from 'node:util'
 import { HarnessError } from '../../base/errors.js'
+import { atExit } from './at-exit.js'
 import type { Identity } from './identity.js'
 
 const run = promisify(execFile)
@@ -41,9 +42,8 @@ export async function startPostmaster(
     env: { ...process.env, LC_ALL: 'C' },
   })
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  const atExit = () => child.kill(stopSignal)
-  process.prependOnceListener('exit', atExit)
-  void gone.then(() => process.off('exit', atExit))
+  const forget = atExit(() => child.kill(stopSignal))
+  void gone.then(forget)
   await ready(child)
   return {
     pid: child.pid!,

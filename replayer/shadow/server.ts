@@ -25,6 +25,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { EXIT, HarnessError } from '../../base/errors.js'
+import { atExit } from './at-exit.js'
 import { embeddedBinaries, namedBinaries, usableBinaries } from './binaries.js'
 import { canReach, type Identity, serverIdentity } from './identity.js'
 import { PortTaken, startPostmaster } from './postmaster.js'
@@ -72,12 +73,15 @@ export async function startServer(options: ServerOptions = {}): Promise<OwnedSer
   const home = privateFolder(identity)
   const dataDir = kept ?? join(home, 'data')
   let socketDir = ''
-  const cleanUp = () => {
-    process.off('exit', cleanUp)
+  const removeFolders = () => {
     for (const folder of [home, socketDir])
       if (folder !== '') rmSync(folder, { recursive: true, force: true, maxRetries: 3, retryDelay: 20 })
   }
-  process.once('exit', cleanUp)
+  const forget = atExit(removeFolders)
+  const cleanUp = () => {
+    forget()
+    removeFolders()
+  }
   try {
     if (!exists) await initialise(binaries, dataDir, join(home, 'password'), identity)
     const password = readFileSync(join(dataDir, PASSWORD_FILE), 'utf8')

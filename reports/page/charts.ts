@@ -199,18 +199,16 @@ export function timelineChart(
     height,
     name,
     size,
-    y
-      .ticks(3)
-      .map((tick) => [
-        h('line', {
-          x1: edge.left,
-          x2: width - edge.right,
-          y1: fixed(y(tick)),
-          y2: fixed(y(tick)),
-          class: tick === 0 ? 'axis' : 'grid',
-        }),
-        h('text', { x: edge.left - 8, y: fixed(y(tick) + 4), class: 'tick', 'text-anchor': 'end' }, format(tick)),
-      ]),
+    y.ticks(3).map((tick) => [
+      h('line', {
+        x1: edge.left,
+        x2: width - edge.right,
+        y1: fixed(y(tick)),
+        y2: fixed(y(tick)),
+        class: tick === 0 ? 'axis' : 'grid',
+      }),
+      h('text', { x: edge.left - 8, y: fixed(y(tick) + 4), class: 'tick', 'text-anchor': 'end' }, format(tick)),
+    ]),
     timeTicks(untilMs, width < 400 ? 3 : 6).map((tick) =>
       h(
         'text',

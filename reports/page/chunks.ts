@@ -36,34 +36,27 @@ export function carry(
 ): Carried {
   const chunks: Chunk[] = []
   let bytes = 0
-  const pack = (kind: string, items: readonly unknown[]): string => {
-    const chunk = { id: `${kind}-${chunks.length}`, base64: gzipSync(JSON.stringify(items)).toString('base64') }
+  const pack = (items: readonly unknown[]): string => {
+    const chunk = { id: `chunk-${chunks.length}`, base64: gzipSync(JSON.stringify(items)).toString('base64') }
     chunks.push(chunk)
     bytes += chunk.base64.length
     return chunk.id
   }
   const { queries } = model.latency
   const queryDetails = batches(queries, DETAILS_PER_CHUNK).map((batch) =>
-    pack(
-      'query-details',
-      batch.map((query) => toWire(queryDetail(query, model))),
-    ),
+    pack(batch.map((query) => toWire(queryDetail(query, model)))),
   )
   const rows = queries.slice(ROWS_SHOWN_MAX).map((query, i) => toWire(queryRow(query, ROWS_SHOWN_MAX + i, model)))
-  const queryRows = batches(rows, 500).map((batch) => pack('query-rows', batch))
+  const queryRows = batches(rows, 500).map((batch) => pack(batch))
   const findings = new Map<string, { count: number; chunkIds: string[] }>()
-  for (const finding of model.findings) {
+  // Small findings first: when room runs out, it is the longest list that ends early.
+  for (const finding of [...model.findings].sort((a, b) => a.count - b.count)) {
     const carried = { count: 0, chunkIds: [] as string[] }
     findings.set(finding.findingId, carried)
     if (finding.count <= finding.examples.length) continue
     for (const batch of batched(discrepanciesOf(finding.findingId), ITEMS_PER_CHUNK)) {
       if (bytes > bytesMax) break
-      carried.chunkIds.push(
-        pack(
-          'finding',
-          batch.map((one) => item(toExample(one, clock, ROWS_IN_DETAIL), model)),
-        ),
-      )
+      carried.chunkIds.push(pack(batch.map((one) => item(toExample(one, clock, ROWS_IN_DETAIL), model))))
       carried.count += batch.length
     }
   }

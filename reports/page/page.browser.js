@@ -41,10 +41,10 @@ for (const holder of document.querySelectorAll('[data-all]')) {
     const first = list.childElementCount
     list.append(...items.map(listItem))
     holder.insertBefore(list, button)
+    list.children[first]?.querySelector('summary')?.focus()
     button.disabled = false
     button.setAttribute('aria-expanded', 'true')
     button.textContent = `Show ${ITEMS_PER_STEP} more`
-    list.children[first]?.querySelector('summary')?.focus()
     if (waiting.length === 0) button.remove()
   })
 }
@@ -58,7 +58,7 @@ function listItem([summary, body]) {
 // ── Latency: sort, search, details ──────────────────────────────────────────────────────────────────────────────────
 
 const table = byId('queries')
-const rowsOf = () => [...table.tBodies[0].rows].filter((row) => row.id !== '')
+const rowsOf = () => [...table.tBodies[0].rows].filter((row) => row.dataset.sql !== undefined)
 const detailOf = new Map()
 let allRows = null
 
@@ -71,10 +71,7 @@ function loadAllRows() {
   return allRows
 }
 
-function placeDetail(row) {
-  const detail = detailOf.get(row)
-  if (detail) row.after(detail)
-}
+const isOpen = (row) => detailOf.get(row)?.isConnected === true
 
 async function toggleDetail(row, open) {
   const button = row.querySelector('.expand')
@@ -83,18 +80,22 @@ async function toggleDetail(row, open) {
     const { perChunk, chunkIds } = carried.queryDetails
     const position = Number(row.dataset.detail)
     const nodes = await unpack(chunkIds[Math.floor(position / perChunk)])
-    const id = `${row.id}-detail`
-    button.setAttribute('aria-controls', id)
-    detailOf.set(row, build(['tr', { class: 'detail', id }, ['td', { colspan: 6 }, nodes[position % perChunk]]]))
+    // The reader may have asked twice, or closed it again, while it was unpacked.
+    if (!detailOf.has(row)) {
+      const id = `${row.id}-detail`
+      button.setAttribute('aria-controls', id)
+      detailOf.set(row, build(['tr', { class: 'detail', id }, ['td', { colspan: 6 }, nodes[position % perChunk]]]))
+    }
   }
-  if (button.getAttribute('aria-expanded') === 'true') placeDetail(row)
+  if (button.getAttribute('aria-expanded') === 'true') row.after(detailOf.get(row))
   else detailOf.get(row)?.remove()
 }
 
 function sortBy(heading) {
   const key = heading.querySelector('button').dataset.sort
-  const descending =
-    heading.getAttribute('aria-sort') !== 'descending' && (key !== 'sql' || heading.ariaSort === 'ascending')
+  // Figures begin with the largest, texts with A.
+  const current = heading.getAttribute('aria-sort')
+  const descending = key === 'sql' ? current === 'ascending' : current !== 'descending'
   for (const other of heading.parentElement.cells) other.setAttribute('aria-sort', 'none')
   heading.setAttribute('aria-sort', descending ? 'descending' : 'ascending')
   const sign = descending ? -1 : 1
@@ -103,8 +104,7 @@ function sortBy(heading) {
       ? (a, b) => a.dataset.sql.localeCompare(b.dataset.sql)
       : (a, b) => Number(a.dataset[key]) - Number(b.dataset[key])
   const rows = rowsOf().sort((a, b) => sign * compare(a, b))
-  table.tBodies[0].append(...rows)
-  for (const row of rows) if (row.querySelector('.expand').ariaExpanded === 'true') placeDetail(row)
+  table.tBodies[0].append(...rows.flatMap((row) => (isOpen(row) ? [row, detailOf.get(row)] : [row])))
 }
 
 function search(words) {
@@ -131,7 +131,7 @@ if (table) {
   })
   table.tBodies[0].addEventListener('click', (event) => {
     const button = event.target.closest('.expand')
-    if (button) toggleDetail(button.closest('tr'), button.getAttribute('aria-expanded') !== 'true')
+    if (button) void toggleDetail(button.closest('tr'), button.getAttribute('aria-expanded') !== 'true')
   })
   byId('query-search').addEventListener('input', async (event) => {
     await loadAllRows()
@@ -145,7 +145,7 @@ if (table) {
 async function follow() {
   const id = decodeURIComponent(location.hash.slice(1))
   if (id === '') return
-  if (id.startsWith('query-') && !byId(id)) await loadAllRows()
+  if (table && id.startsWith('query-') && !byId(id)) await loadAllRows()
   const target = byId(id)
   if (!target) return
   if (target.matches('details')) target.open = true
@@ -164,9 +164,9 @@ addEventListener('hashchange', follow)
 // A link to where one already is changes nothing in the address, but the reader asked again.
 document.addEventListener('click', (event) => {
   const link = event.target.closest('a[href^="#"]')
-  if (link && link.hash === location.hash) follow()
+  if (link && link.hash === location.hash) void follow()
 })
-follow()
+void follow()
 
 // ── Copy, theme, print ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -4,6 +4,7 @@
 import { count, duration, instant, milliseconds, percent, ratio } from '../format.js'
 import type { GateLine } from '../gate.js'
 import type { ReportModel, Side } from '../model.js'
+import { quantity } from '../quantity.js'
 import { captured } from './captured.js'
 import { anchor, type Child, type Element, h } from './html.js'
 
@@ -97,12 +98,15 @@ function compared(model: ReportModel): Child {
 function gate(model: ReportModel): Child {
   const { lines } = model.gate
   const failing = lines.filter((line) => line.outcome === 'fail').length
+  const unjudged = lines.filter((line) => line.outcome === 'not judged').length
+  const groups = model.verdict === 'INVALID' ? GROUPS.toReversed() : GROUPS
   return [
     h('h2', { id: 'gate-title' }, 'The gate'),
     h(
       'p',
       { class: 'quiet' },
-      failing === 0 ? `All ${lines.length} checks hold.` : `${failing} of ${lines.length} checks fail.`,
+      failing > 0 ? `${failing} of ${lines.length} checks fail.` : `All ${lines.length - unjudged} checks hold.`,
+      unjudged > 0 ? ` ${unjudged} ${unjudged === 1 ? 'was' : 'were'} not judged.` : '',
     ),
     h(
       'table',
@@ -120,7 +124,7 @@ function gate(model: ReportModel): Child {
           h('th', { scope: 'col', class: 'number' }, 'Actual'),
         ),
       ),
-      GROUPS.map(([group, title]) =>
+      groups.map(([group, title]) =>
         groupBody(
           title,
           lines.filter((line) => line.group === group),
@@ -206,13 +210,6 @@ function overrides(model: ReportModel): Child {
       ),
     ),
   ]
-}
-
-export function quantity(value: number, unit: GateLine['unit']): string {
-  if (!Number.isFinite(value)) return 'any'
-  if (unit === 'count') return count(value)
-  if (unit === 'share') return percent(value)
-  return unit === 'ratio' ? ratio(value) : milliseconds(value)
 }
 
 function total(reasons: Readonly<Record<string, number>>): number {

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest'
-import { Bijection } from '../../replayer/compare/bijection.js'
 import { explainNewError, explainVanishedError } from '../../replayer/compare/causes/errors.js'
 import { explain } from '../../replayer/compare/causes/explain.js'
 import { explainColumn } from '../../replayer/compare/causes/values.js'
@@ -7,7 +6,6 @@ import { difference } from '../../replayer/compare/judgement.js'
 import { plainColumn } from '../../replayer/compare/nature.js'
 import { CLOCKS, column, outcome } from './examples.js'
 
-void Bijection
 const TEXT = 25
 const INT = 23
 const NUMERIC = 1700
@@ -70,16 +68,34 @@ describe('why a number differs', () => {
   ])('$before → $after: $says', ({ before, after, says }) => expect(why(before, after, NUMERIC)).toBe(says))
 
   test('a numeric that became a float', () =>
-    expect(why('0.3', '0.30000000000000004', NUMERIC, 701)).toBe('x is a floating-point number now and no longer exact'))
+    expect(why('0.3', '0.30000000000000004', NUMERIC, 701)).toBe(
+      'x is a floating-point number now and no longer exact',
+    ))
   test('integers do not count as text', () => expect(why('1234', '12', INT)).toBe('x differs'))
 })
 
 describe('why a moment differs', () => {
   test.each([
-    { before: '2026-01-02 10:00:00.5+00', after: '2026-01-02 05:00:00.5+00', says: 'x is exactly 5 hours earlier (time zone)' },
-    { before: '2026-01-02 10:00:00+00', after: '2026-01-02 15:30:00+00', says: 'x is exactly 330 minutes later (time zone)' },
-    { before: '2026-01-02 10:00:00.123456+00', after: '2026-01-02 10:00:00.123+00', says: 'x has lost precision (whole milliseconds)' },
-    { before: '2026-01-02 10:00:00.6+00', after: '2026-01-02 10:00:01+00', says: 'x has lost precision (whole seconds)' },
+    {
+      before: '2026-01-02 10:00:00.5+00',
+      after: '2026-01-02 05:00:00.5+00',
+      says: 'x is exactly 5 hours earlier (time zone)',
+    },
+    {
+      before: '2026-01-02 10:00:00+00',
+      after: '2026-01-02 15:30:00+00',
+      says: 'x is exactly 330 minutes later (time zone)',
+    },
+    {
+      before: '2026-01-02 10:00:00.123456+00',
+      after: '2026-01-02 10:00:00.123+00',
+      says: 'x has lost precision (whole milliseconds)',
+    },
+    {
+      before: '2026-01-02 10:00:00.6+00',
+      after: '2026-01-02 10:00:01+00',
+      says: 'x has lost precision (whole seconds)',
+    },
     { before: '2026-01-02 10:00:00+00', after: '2026-01-02', says: 'x has lost its time of day' },
     { before: '2026-01-02', after: '2026-01-01', says: 'x is 1 day earlier (time zone)' },
     { before: '2026-01-02 10:00:00+00', after: '2025-03-02 11:07:00+00', says: 'x differs' },
@@ -87,14 +103,21 @@ describe('why a moment differs', () => {
 
   test('made in the replay, hours apart from its run', () =>
     // examples: before runs from 12:00, after from 12:10
-    expect(why('2026-06-01 12:00:01.25+00', '2026-06-01 07:10:01.75+00', TIMESTAMPTZ)).toBe('x is exactly 5 hours earlier (time zone)'))
+    expect(why('2026-06-01 12:00:01.25+00', '2026-06-01 07:10:01.75+00', TIMESTAMPTZ)).toBe(
+      'x is exactly 5 hours earlier (time zone)',
+    ))
 })
 
 describe('why a structure differs', () => {
   test.each([
     { before: '{"a": 1, "b": {"c": 2}}', after: '{"a": 1, "b": {}}', type: 3802, says: 'x has lost the JSON key b.c' },
     { before: '{"a": 1}', after: '{"a": 1, "z": 2}', type: 3802, says: 'x has the new JSON key z' },
-    { before: '{"a": 12345678901234567890}', after: '{"a": 12345678901234567000}', type: 3802, says: 'x has other numbers in its JSON' },
+    {
+      before: '{"a": 12345678901234567890}',
+      after: '{"a": 12345678901234567000}',
+      type: 3802,
+      says: 'x has other numbers in its JSON',
+    },
     { before: '{b,a}', after: '{a,b}', type: 1009, says: 'x has its elements in another order' },
     { before: 't', after: 'f', type: 16, says: 'x is false where it was true' },
   ])('$before → $after: $says', ({ before, after, type, says }) => expect(why(before, after, type)).toBe(says))
@@ -109,6 +132,13 @@ test('the explainer that explains most speaks, and details that vary are left ou
   ].map(([before, after]) => ({ column: 0, before: before!, after: after!, rowBefore: [], rowAfter: [] }))
   const cause = explainColumn({ position: 0, nature, types: { before: TEXT, after: TEXT }, pairs }, CLOCKS)
   expect(cause.sentence(cause.detail)).toBe('x is cut short')
+})
+
+test('NULL where a default should stand', () => {
+  const nature = { ...plainColumn('orders.currency'), table: 'orders', hasDefault: true }
+  const pairs = [{ column: 0, before: 'EUR', after: null, rowBefore: [], rowAfter: [] }]
+  const cause = explainColumn({ position: 0, nature, types: { before: TEXT, after: TEXT }, pairs }, CLOCKS)
+  expect(cause.sentence(cause.detail)).toBe('orders.currency is NULL where it had a value (a lost default?)')
 })
 
 test('a wrong foreign key', () => {
@@ -136,13 +166,23 @@ describe('why rows differ', () => {
       "rows of orders where status = 'void' and note is NULL are missing",
     ]))
   test('missing rows that share nothing', () =>
-    expect(say({ missing: [rows[0]!, rows[1]!] }, 'rows_missing', [rows[2]!, rows[3]!])).toEqual(['rows of orders are missing']))
+    expect(say({ missing: [rows[0]!, rows[1]!] }, 'rows_missing', [rows[2]!, rows[3]!])).toEqual([
+      'rows of orders are missing',
+    ]))
   test('a join that fans out', () =>
-    expect(say({ extra: [rows[0]!] }, 'rows_extra', [...rows, rows[0]!])).toEqual(['rows of orders come more than once (a join that fans out)']))
+    expect(say({ extra: [rows[0]!] }, 'rows_extra', [...rows, rows[0]!])).toEqual([
+      'rows of orders are duplicated (a join that fans out)',
+    ]))
   test('columns swapped', () => {
     const rowBefore = ['1', 'open', 'a']
     const rowAfter = ['1', 'a', 'open']
-    const cells = [1, 2].map((at) => ({ column: at, before: rowBefore[at]!, after: rowAfter[at]!, rowBefore, rowAfter }))
+    const cells = [1, 2].map((at) => ({
+      column: at,
+      before: rowBefore[at]!,
+      after: rowAfter[at]!,
+      rowBefore,
+      rowAfter,
+    }))
     expect(say({ columns: [1, 2], cells }, 'values')).toEqual(['orders.status and orders.note are swapped'])
   })
   const named = (...names: string[]) => names.map((name) => ['1', name, null])
@@ -150,7 +190,12 @@ describe('why rows differ', () => {
     { from: ['a', 'B', 'c'], to: ['B', 'a', 'c'], says: 'another collation' },
     { from: ['a', 'b', 'c'], to: ['c', 'b', 'a'], says: 'the other way round' },
   ])('sorted $from, then $to', ({ from, to, says }) => {
-    const context = { before: outcome(columns, named(...from)), after: outcome(columns, named(...to)), natures, clocks: CLOCKS }
+    const context = {
+      before: outcome(columns, named(...from)),
+      after: outcome(columns, named(...to)),
+      natures,
+      clocks: CLOCKS,
+    }
     const [cause] = explain(difference('SEMANTIC_MISMATCH', 'order', { columns: [1] }), context)
     expect(cause!.sentence(cause!.detail)).toBe(`rows come in another order of orders.status (${says})`)
   })
@@ -158,15 +203,55 @@ describe('why rows differ', () => {
 
 describe('why an error is new', () => {
   test.each([
-    { sqlstate: '42703', message: 'column "phone" does not exist', says: 'column phone does not exist (SQLSTATE 42703)' },
-    { sqlstate: '42703', message: 'column u.phone does not exist', says: 'column u.phone does not exist (SQLSTATE 42703)' },
-    { sqlstate: '42P01', message: 'relation "orders" does not exist', says: 'relation orders does not exist (SQLSTATE 42P01)' },
-    { sqlstate: '42883', message: 'function slug(text) does not exist', says: 'function slug(text) does not exist (SQLSTATE 42883)' },
-    { sqlstate: '42501', message: 'permission denied for table orders', says: 'permission is denied for table orders (SQLSTATE 42501)' },
-    { sqlstate: '22001', message: 'value too long for type character varying(32)', says: 'a value is too long for character varying(32) (SQLSTATE 22001)' },
-    { sqlstate: '22P02', message: 'invalid input value for enum order_status: "void"', says: 'a value is no valid order_status (SQLSTATE 22P02)' },
-    { sqlstate: '23505', message: 'x', constraint: 'users_email_key', table: 'users', says: 'unique constraint users_email_key of users refuses rows (SQLSTATE 23505)' },
-    { sqlstate: '23502', message: 'x', column: 'email', table: 'users', says: 'users.email must not be NULL (SQLSTATE 23502)' },
+    {
+      sqlstate: '42703',
+      message: 'column "phone" does not exist',
+      says: 'column phone does not exist (SQLSTATE 42703)',
+    },
+    {
+      sqlstate: '42703',
+      message: 'column u.phone does not exist',
+      says: 'column u.phone does not exist (SQLSTATE 42703)',
+    },
+    {
+      sqlstate: '42P01',
+      message: 'relation "orders" does not exist',
+      says: 'relation orders does not exist (SQLSTATE 42P01)',
+    },
+    {
+      sqlstate: '42883',
+      message: 'function slug(text) does not exist',
+      says: 'function slug(text) does not exist (SQLSTATE 42883)',
+    },
+    {
+      sqlstate: '42501',
+      message: 'permission denied for table orders',
+      says: 'permission is denied for table orders (SQLSTATE 42501)',
+    },
+    {
+      sqlstate: '22001',
+      message: 'value too long for type character varying(32)',
+      says: 'a value is too long for character varying(32) (SQLSTATE 22001)',
+    },
+    {
+      sqlstate: '22P02',
+      message: 'invalid input value for enum order_status: "void"',
+      says: 'a value is no valid order_status (SQLSTATE 22P02)',
+    },
+    {
+      sqlstate: '23505',
+      message: 'x',
+      constraint: 'users_email_key',
+      table: 'users',
+      says: 'unique constraint users_email_key of users refuses rows (SQLSTATE 23505)',
+    },
+    {
+      sqlstate: '23502',
+      message: 'x',
+      column: 'email',
+      table: 'users',
+      says: 'users.email must not be NULL (SQLSTATE 23502)',
+    },
     { sqlstate: '40P01', message: 'x', says: 'transactions deadlock (SQLSTATE 40P01)' },
     { sqlstate: 'XX000', message: 'secret 42', says: 'an error (SQLSTATE XX000)' },
   ])('$says', ({ says, ...error }) => {
@@ -174,7 +259,9 @@ describe('why an error is new', () => {
     expect(cause.sentence(cause.detail)).toBe(says)
   })
   test('a constraint that is gone', () =>
-    expect(explainVanishedError({ sqlstate: '23505', message: 'x', constraint: 'users_email_key', table: 'users' }).sentence('')).toBe(
-      'unique constraint users_email_key of users no longer refuses duplicates',
-    ))
+    expect(
+      explainVanishedError({ sqlstate: '23505', message: 'x', constraint: 'users_email_key', table: 'users' }).sentence(
+        '',
+      ),
+    ).toBe('unique constraint users_email_key of users no longer refuses duplicates'))
 })

@@ -19,7 +19,11 @@ export const CLOCKS: Clocks = {
 }
 
 export function context(): CellContext {
-  return { clocks: CLOCKS, bijection: new Bijection(), canonical: (value, { typeOid }) => canonicalText(typeOid, value) }
+  return {
+    clocks: CLOCKS,
+    bijection: new Bijection(),
+    canonical: (value, { typeOid }) => canonicalText(typeOid, value),
+  }
 }
 
 export function column(name: string, typeOid = 25): Column {
@@ -48,7 +52,17 @@ export function failed(sqlstate: string, message = 'no', more: Partial<Outcome['
 
 /** A statement without a result set. */
 export function done(tag: string, rowCount: number): Outcome {
-  return { error: null, tag, rowCount, columns: null, digest: null, rows: null, rowsCut: false, suspended: false, status: 'I' }
+  return {
+    error: null,
+    tag,
+    rowCount,
+    columns: null,
+    digest: null,
+    rows: null,
+    rowsCut: false,
+    suspended: false,
+    status: 'I',
+  }
 }
 
 export function knowledge(columns: readonly Column[], more: Partial<Knowledge> = {}): Knowledge {

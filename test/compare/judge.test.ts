@@ -26,35 +26,90 @@ describe('errors', () => {
   const known = knowledge([])
   test.each([
     { name: 'both worked', before: done('INSERT 0 1', 1), after: done('INSERT 0 1', 1), is: 'equal' },
-    { name: 'both refused alike, in other words', before: failed('23505', 'a'), after: failed('23505', 'b'), is: 'equal' },
+    {
+      name: 'both refused alike, in other words',
+      before: failed('23505', 'a'),
+      after: failed('23505', 'b'),
+      is: 'equal',
+    },
     { name: 'a new error', before: done('INSERT 0 1', 1), after: failed('42703'), is: 'SQL_ERROR error_new' },
-    { name: 'a new constraint', before: done('INSERT 0 1', 1), after: failed('23502'), is: 'SCHEMA_CONSTRAINT_VIOLATION error_new' },
+    {
+      name: 'a new constraint',
+      before: done('INSERT 0 1', 1),
+      after: failed('23502'),
+      is: 'SCHEMA_CONSTRAINT_VIOLATION error_new',
+    },
     { name: 'another SQLSTATE', before: failed('22001'), after: failed('22003'), is: 'SQL_ERROR error_changed' },
-    { name: 'another constraint', before: failed('23505'), after: failed('23503'), is: 'SCHEMA_CONSTRAINT_VIOLATION error_changed' },
-    { name: 'a lost constraint', before: failed('23505'), after: done('INSERT 0 1', 1), is: 'SEMANTIC_MISMATCH error_vanished' },
-    { name: 'other rows affected', before: done('UPDATE 2', 2), after: done('UPDATE 1', 1), is: 'SEMANTIC_MISMATCH row_count' },
-    { name: 'a commit that fails', before: done('COMMIT', 0), after: done('ROLLBACK', 0), is: 'SEMANTIC_MISMATCH values' },
+    {
+      name: 'another constraint',
+      before: failed('23505'),
+      after: failed('23503'),
+      is: 'SCHEMA_CONSTRAINT_VIOLATION error_changed',
+    },
+    {
+      name: 'a lost constraint',
+      before: failed('23505'),
+      after: done('INSERT 0 1', 1),
+      is: 'SEMANTIC_MISMATCH error_vanished',
+    },
+    {
+      name: 'other rows affected',
+      before: done('UPDATE 2', 2),
+      after: done('UPDATE 1', 1),
+      is: 'SEMANTIC_MISMATCH row_count',
+    },
+    {
+      name: 'a commit that fails',
+      before: done('COMMIT', 0),
+      after: done('ROLLBACK', 0),
+      is: 'SEMANTIC_MISMATCH values',
+    },
     { name: 'a rewritten command', before: done('INSERT 0 1', 1), after: done('SELECT 1', 1), is: 'equal' },
   ])('$name', ({ before, after, is }) => expect(words(judge(before, after, known, context()))).toBe(is))
 
   test('noise', () =>
-    expect(words(judge(done('SELECT 1', 1), failed('40001'), knowledge([], { noisy: { error: true, rows: false, order: false } }), context()))).toBe('excused: noise'))
+    expect(
+      words(
+        judge(
+          done('SELECT 1', 1),
+          failed('40001'),
+          knowledge([], { noisy: { error: true, rows: false, order: false } }),
+          context(),
+        ),
+      ),
+    ).toBe('excused: noise'))
 })
 
 describe('results', () => {
-  const changed = (rows: readonly Row[]) => words(judge(outcome(users, ROWS), outcome(users, rows), knowledge(users), context()))
+  const changed = (rows: readonly Row[]) =>
+    words(judge(outcome(users, ROWS), outcome(users, rows), knowledge(users), context()))
   test.each([
     { name: 'the same', rows: ROWS, is: 'equal' },
     { name: 'another order', rows: [...ROWS].reverse(), is: 'excused: order' },
     { name: 'another value', rows: [ROWS[0]!, ['2', 'Rob'], ROWS[2]!], is: 'SEMANTIC_MISMATCH values 1' },
-    { name: 'another value in another order', rows: [['2', 'Rob'], ROWS[2]!, ROWS[0]!], is: 'SEMANTIC_MISMATCH values 1' },
+    {
+      name: 'another value in another order',
+      rows: [['2', 'Rob'], ROWS[2]!, ROWS[0]!],
+      is: 'SEMANTIC_MISMATCH values 1',
+    },
     { name: 'NULL for a value', rows: [ROWS[0]!, ['2', null], ROWS[2]!], is: 'SEMANTIC_MISMATCH values 1' },
     { name: 'a row missing', rows: ROWS.slice(1), is: 'SEMANTIC_MISMATCH rows_missing' },
     { name: 'no rows left', rows: [], is: 'SEMANTIC_MISMATCH rows_missing' },
     { name: 'a row extra', rows: [...ROWS, ['4', 'Dan']], is: 'SEMANTIC_MISMATCH rows_extra' },
     { name: 'a row repeated', rows: [...ROWS, ROWS[0]!], is: 'SEMANTIC_MISMATCH rows_extra' },
-    { name: 'names swapped between rows', rows: [['1', 'Bob'], ['2', 'Ann'], ROWS[2]!], is: 'SEMANTIC_MISMATCH values 1' },
-    { name: 'one missing, another changed', rows: [['1', 'Ann'], ['2', 'Rob']], is: 'SEMANTIC_MISMATCH rows_missing; SEMANTIC_MISMATCH values 1' },
+    {
+      name: 'names swapped between rows',
+      rows: [['1', 'Bob'], ['2', 'Ann'], ROWS[2]!],
+      is: 'SEMANTIC_MISMATCH values 1',
+    },
+    {
+      name: 'one missing, another changed',
+      rows: [
+        ['1', 'Ann'],
+        ['2', 'Rob'],
+      ],
+      is: 'SEMANTIC_MISMATCH rows_missing; SEMANTIC_MISMATCH values 1',
+    },
   ])('$name', ({ rows, is }) => expect(changed(rows)).toBe(is))
 
   test.each([
@@ -62,7 +117,8 @@ describe('results', () => {
     { name: 'a column more', columns: [id, name, at], is: 'SEMANTIC_MISMATCH column_set' },
     { name: 'columns in another order', columns: [name, id], is: 'SEMANTIC_MISMATCH column_set' },
   ])('$name', ({ columns, is }) =>
-    expect(words(judge(outcome(users, []), outcome(columns, []), knowledge(users), context()))).toBe(is))
+    expect(words(judge(outcome(users, []), outcome(columns, []), knowledge(users), context()))).toBe(is),
+  )
 
   test('another type, equal values', () => {
     const wide = [column('id', 20), name]
@@ -70,10 +126,16 @@ describe('results', () => {
   })
   test('numeric without its zeros', () => {
     const price = [column('price', 1700)]
-    expect(words(judge(outcome(price, [['1.50']]), outcome(price, [['1.5']]), knowledge(price), context()))).toBe('equal')
+    expect(words(judge(outcome(price, [['1.50']]), outcome(price, [['1.5']]), knowledge(price), context()))).toBe(
+      'equal',
+    )
   })
   test('a statement about the server', () =>
-    expect(words(judge(outcome([name], [['a']]), outcome([name], [['b']]), knowledge([name], { aboutServer: true }), context()))).toBe('excused: server'))
+    expect(
+      words(
+        judge(outcome([name], [['a']]), outcome([name], [['b']]), knowledge([name], { aboutServer: true }), context()),
+      ),
+    ).toBe('excused: server'))
 })
 
 describe('order', () => {
@@ -89,11 +151,22 @@ describe('order', () => {
   test.each([
     { name: 'rows that tie may permute', sort: sorted, after: tie, is: 'excused: tie' },
     { name: 'rows that do not tie may not', sort: sorted, after: wrong, is: 'SEMANTIC_MISMATCH order 1' },
-    { name: 'with a unique key nothing ties', sort: { ...sorted, total: true }, after: tie, is: 'SEMANTIC_MISMATCH order 1' },
+    {
+      name: 'with a unique key nothing ties',
+      sort: { ...sorted, total: true },
+      after: tie,
+      is: 'SEMANTIC_MISMATCH order 1',
+    },
     { name: 'no ORDER BY', sort: { ...sorted, sorted: false }, after: wrong, is: 'excused: order' },
-    { name: 'keys that are not shown', sort: { ...sorted, shown: [], allShown: false }, after: wrong, is: 'excused: tie' },
+    {
+      name: 'keys that are not shown',
+      sort: { ...sorted, shown: [], allShown: false },
+      after: wrong,
+      is: 'excused: tie',
+    },
   ])('$name', ({ sort, after, is }) =>
-    expect(words(judge(outcome(users, rows), outcome(users, after), knowledge(users, { sort }), context()))).toBe(is))
+    expect(words(judge(outcome(users, rows), outcome(users, after), knowledge(users, { sort }), context()))).toBe(is),
+  )
 })
 
 describe('LIMIT', () => {
@@ -106,14 +179,44 @@ describe('LIMIT', () => {
   ]
   test.each([
     { name: 'other rows of the tie at the cut', sort, after: [rows[0]!, rows[1]!, ['9', 'b']], is: 'excused: limit' },
-    { name: 'other rows before the tie', sort, after: [['9', 'a'], rows[1]!, rows[2]!], is: 'SEMANTIC_MISMATCH rows_missing' },
-    { name: 'a total order', sort: { ...sort, total: true }, after: [rows[0]!, rows[1]!, ['9', 'b']], is: 'SEMANTIC_MISMATCH values 0' },
-    { name: 'no order at all', sort: unsorted, after: [['7', 'x'], ['8', 'y'], ['9', 'z']], is: 'excused: limit' },
+    {
+      name: 'other rows before the tie',
+      sort,
+      after: [['9', 'a'], rows[1]!, rows[2]!],
+      is: 'SEMANTIC_MISMATCH rows_missing',
+    },
+    {
+      name: 'a total order',
+      sort: { ...sort, total: true },
+      after: [rows[0]!, rows[1]!, ['9', 'b']],
+      is: 'SEMANTIC_MISMATCH values 0',
+    },
+    {
+      name: 'no order at all',
+      sort: unsorted,
+      after: [
+        ['7', 'x'],
+        ['8', 'y'],
+        ['9', 'z'],
+      ],
+      is: 'excused: limit',
+    },
     { name: 'fewer rows', sort: unsorted, after: rows.slice(1), is: 'SEMANTIC_MISMATCH rows_missing' },
-    { name: 'the same row with another value', sort: unsorted, after: [rows[0]!, rows[1]!, ['3', 'B']], is: 'SEMANTIC_MISMATCH values 1' },
-    { name: 'a limit that was not reached', sort: { ...unsorted, cutFrom: 10 }, after: [rows[0]!, rows[1]!, ['9', 'z']], is: 'SEMANTIC_MISMATCH values 0 1' },
+    {
+      name: 'the same row with another value',
+      sort: unsorted,
+      after: [rows[0]!, rows[1]!, ['3', 'B']],
+      is: 'SEMANTIC_MISMATCH values 1',
+    },
+    {
+      name: 'a limit that was not reached',
+      sort: { ...unsorted, cutFrom: 10 },
+      after: [rows[0]!, rows[1]!, ['9', 'z']],
+      is: 'SEMANTIC_MISMATCH values 0 1',
+    },
   ])('$name', ({ sort, after, is }) =>
-    expect(words(judge(outcome(users, rows), outcome(users, after), knowledge(users, { sort }), context()))).toBe(is))
+    expect(words(judge(outcome(users, rows), outcome(users, after), knowledge(users, { sort }), context()))).toBe(is),
+  )
 })
 
 describe('values made by the run', () => {
@@ -121,13 +224,41 @@ describe('values made by the run', () => {
   const one = (value: string): readonly Row[] => [['1', value]]
   // Before runs from 12:00, after from 12:10; both are a minute in.
   test.each([
-    { name: 'now() in each run', before: '2026-06-01 12:00:30+00', after: '2026-06-01 12:10:30.2+00', is: 'excused: volatile' },
-    { name: 'from the snapshot, an hour off', before: '2026-05-01 12:00:30+00', after: '2026-05-01 13:00:30+00', is: 'SEMANTIC_MISMATCH values 1' },
-    { name: 'made in the run, an hour off', before: '2026-06-01 12:00:30+00', after: '2026-06-01 13:10:30.2+00', is: 'SEMANTIC_MISMATCH values 1' },
-    { name: 'one from the data, one from the run', before: '2026-05-01 12:00:00+00', after: '2026-06-01 12:10:30+00', is: 'SEMANTIC_MISMATCH values 1' },
-    { name: 'far apart within the runs', before: '2026-06-01 12:00:01+00', after: '2026-06-01 12:10:58+00', is: 'SEMANTIC_MISMATCH values 1' },
+    {
+      name: 'now() in each run',
+      before: '2026-06-01 12:00:30+00',
+      after: '2026-06-01 12:10:30.2+00',
+      is: 'excused: volatile',
+    },
+    {
+      name: 'from the snapshot, an hour off',
+      before: '2026-05-01 12:00:30+00',
+      after: '2026-05-01 13:00:30+00',
+      is: 'SEMANTIC_MISMATCH values 1',
+    },
+    {
+      name: 'made in the run, an hour off',
+      before: '2026-06-01 12:00:30+00',
+      after: '2026-06-01 13:10:30.2+00',
+      is: 'SEMANTIC_MISMATCH values 1',
+    },
+    {
+      name: 'one from the data, one from the run',
+      before: '2026-05-01 12:00:00+00',
+      after: '2026-06-01 12:10:30+00',
+      is: 'SEMANTIC_MISMATCH values 1',
+    },
+    {
+      name: 'far apart within the runs',
+      before: '2026-06-01 12:00:01+00',
+      after: '2026-06-01 12:10:58+00',
+      is: 'SEMANTIC_MISMATCH values 1',
+    },
   ])('$name', ({ before, after, is }) =>
-    expect(words(judge(outcome(columns, one(before)), outcome(columns, one(after)), knowledge(columns), context()))).toBe(is))
+    expect(
+      words(judge(outcome(columns, one(before)), outcome(columns, one(after)), knowledge(columns), context())),
+    ).toBe(is),
+  )
 
   test('without a zone, both are equally far from UTC', () => {
     const plain = [id, column('at', 1114)]
@@ -139,7 +270,10 @@ describe('values made by the run', () => {
 
   test('now() + 30 days, where the default says so', () => {
     const known = knowledge(columns)
-    const timed = { ...known, columns: known.columns.map((nature, i) => (i === 1 ? { ...nature, chance: 'time' as const } : nature)) }
+    const timed = {
+      ...known,
+      columns: known.columns.map((nature, i) => (i === 1 ? { ...nature, chance: 'time' as const } : nature)),
+    }
     const say = (before: string, after: string) =>
       words(judge(outcome(columns, one(before)), outcome(columns, one(after)), timed, context()))
     expect(say('2026-07-01 12:00:30.1+00', '2026-07-01 12:10:30.9+00')).toBe('excused: volatile')
@@ -150,8 +284,12 @@ describe('values made by the run', () => {
     const doc = [id, column('doc', 3802)]
     const say = (before: string, after: string) =>
       words(judge(outcome(doc, one(before)), outcome(doc, one(after)), knowledge(doc), context()))
-    expect(say('{"a": 1, "at": "2026-06-01T12:00:30+00:00"}', '{"a": 1, "at": "2026-06-01T12:10:30+00:00"}')).toBe('excused: volatile')
-    expect(say('{"a": 1, "at": "2026-06-01T12:00:30+00:00"}', '{"a": 2, "at": "2026-06-01T12:10:30+00:00"}')).toBe('SEMANTIC_MISMATCH values 1')
+    expect(say('{"a": 1, "at": "2026-06-01T12:00:30+00:00"}', '{"a": 1, "at": "2026-06-01T12:10:30+00:00"}')).toBe(
+      'excused: volatile',
+    )
+    expect(say('{"a": 1, "at": "2026-06-01T12:00:30+00:00"}', '{"a": 2, "at": "2026-06-01T12:10:30+00:00"}')).toBe(
+      'SEMANTIC_MISMATCH values 1',
+    )
   })
 })
 
@@ -162,23 +300,46 @@ describe('other excuses', () => {
   }
   const other = ROWS.map(([key, value]) => [key!, `${value}!`])
   test('a column on the ignore list', () =>
-    expect(words(judge(outcome(users, ROWS), outcome(users, other), withNature({ free: 'ignored' }), context()))).toBe('excused: ignored'))
+    expect(words(judge(outcome(users, ROWS), outcome(users, other), withNature({ free: 'ignored' }), context()))).toBe(
+      'excused: ignored',
+    ))
   test('chance in the filter', () =>
-    expect(words(judge(outcome(users, ROWS), outcome(users, ROWS.slice(1)), knowledge(users, { chancyRows: true }), context()))).toBe('excused: volatile'))
+    expect(
+      words(
+        judge(outcome(users, ROWS), outcome(users, ROWS.slice(1)), knowledge(users, { chancyRows: true }), context()),
+      ),
+    ).toBe('excused: volatile'))
   test('chance in the filter does not excuse a value', () =>
-    expect(words(judge(outcome(users, ROWS), outcome(users, other), knowledge(users, { chancyRows: true }), context()))).toBe('SEMANTIC_MISMATCH values 1'))
+    expect(
+      words(judge(outcome(users, ROWS), outcome(users, other), knowledge(users, { chancyRows: true }), context())),
+    ).toBe('SEMANTIC_MISMATCH values 1'))
   test('a tolerance', () => {
     const price = [id, column('price', 1700)]
     const known = knowledge(price)
     const natures = known.columns.map((nature) => ({ ...nature, tolerance: { kind: 'number' as const, by: 0.01 } }))
-    const say = (after: string) => words(judge(outcome(price, [['1', '9.99']]), outcome(price, [['1', after]]), { ...known, columns: natures }, context()))
+    const say = (after: string) =>
+      words(
+        judge(
+          outcome(price, [['1', '9.99']]),
+          outcome(price, [['1', after]]),
+          { ...known, columns: natures },
+          context(),
+        ),
+      )
     expect(say('9.98')).toBe('excused: tolerance')
     expect(say('9.90')).toBe('SEMANTIC_MISMATCH values 1')
   })
   test('a computed float in its last digits; a stored one counts', () => {
     const sum = [column('sum', 701)]
     const say = (table: string) =>
-      words(judge(outcome(sum, [['0.3']]), outcome(sum, [['0.30000000000000004']]), knowledge(sum, { columns: [{ ...plainColumn('sum'), table }] }), context()))
+      words(
+        judge(
+          outcome(sum, [['0.3']]),
+          outcome(sum, [['0.30000000000000004']]),
+          knowledge(sum, { columns: [{ ...plainColumn('sum'), table }] }),
+          context(),
+        ),
+      )
     expect(say('')).toBe('excused: rounding')
     expect(say('t')).toBe('SEMANTIC_MISMATCH values 0')
   })
@@ -194,7 +355,16 @@ describe('other excuses', () => {
     expect(say('a3', 'b3', { domain: 'u.id' })).toBe('SEMANTIC_MISMATCH values 1')
   })
   test('an aggregate that saw its rows in another order', () =>
-    expect(words(judge(outcome([name], [['a,b']]), outcome([name], [['b,a']]), knowledge([name], { columns: [{ ...plainColumn('name'), inputOrder: true }] }), context()))).toBe('excused: order'))
+    expect(
+      words(
+        judge(
+          outcome([name], [['a,b']]),
+          outcome([name], [['b,a']]),
+          knowledge([name], { columns: [{ ...plainColumn('name'), inputOrder: true }] }),
+          context(),
+        ),
+      ),
+    ).toBe('excused: order'))
 })
 
 describe('more rows than are kept', () => {
@@ -202,23 +372,31 @@ describe('more rows than are kept', () => {
   const known = knowledge(users)
   test('a difference beyond them is found by digest, with its column', () => {
     const after = many.map((row, at) => (at === 40 ? ['40', 'other'] : row))
-    expect(words(judge(outcome(users, many, 5), outcome(users, after, 5), known, context()))).toBe('SEMANTIC_MISMATCH values 1')
+    expect(words(judge(outcome(users, many, 5), outcome(users, after, 5), known, context()))).toBe(
+      'SEMANTIC_MISMATCH values 1',
+    )
   })
   test('values in other combinations beyond them', () => {
     const after = many.map((row, at) => (at === 40 ? ['40', 'name 41'] : at === 41 ? ['41', 'name 40'] : row))
-    expect(words(judge(outcome(users, many, 5), outcome(users, after, 5), known, context()))).toBe('SEMANTIC_MISMATCH values 1')
+    expect(words(judge(outcome(users, many, 5), outcome(users, after, 5), known, context()))).toBe(
+      'SEMANTIC_MISMATCH values 1',
+    )
   })
   test('another order beyond them is excused by digest', () =>
-    expect(words(judge(outcome(users, many, 5), outcome(users, [...many].reverse(), 5), known, context()))).toBe('excused: order'))
+    expect(words(judge(outcome(users, many, 5), outcome(users, [...many].reverse(), 5), known, context()))).toBe(
+      'excused: order',
+    ))
   test('rows beyond them are missing', () =>
-    expect(words(judge(outcome(users, many, 5), outcome(users, many.slice(0, 40), 5), known, context()))).toBe('SEMANTIC_MISMATCH rows_missing'))
+    expect(words(judge(outcome(users, many, 5), outcome(users, many.slice(0, 40), 5), known, context()))).toBe(
+      'SEMANTIC_MISMATCH rows_missing',
+    ))
 })
 
 describe('properties', () => {
   const cell = fc.option(fc.string({ maxLength: 4 }), { freq: 5 })
-  const table = fc.integer({ min: 1, max: 4 }).chain((width) =>
-    fc.array(fc.array(cell, { minLength: width, maxLength: width }), { minLength: 1, maxLength: 12 }),
-  )
+  const table = fc
+    .integer({ min: 1, max: 4 })
+    .chain((width) => fc.array(fc.array(cell, { minLength: width, maxLength: width }), { minLength: 1, maxLength: 12 }))
   const columnsOf = (rows: readonly Row[]) => rows[0]!.map((_, at) => column(`c${at}`))
 
   test('a permutation of an unordered result is never a discrepancy', () =>
@@ -228,7 +406,12 @@ describe('properties', () => {
         fc.integer({ min: 0, max: 12 }),
         ([rows, shuffled], keep) => {
           const columns = columnsOf(rows)
-          const judged = judge(outcome(columns, rows, keep), outcome(columns, shuffled, keep), knowledge(columns), context())
+          const judged = judge(
+            outcome(columns, rows, keep),
+            outcome(columns, shuffled, keep),
+            knowledge(columns),
+            context(),
+          )
           expect(judged.verdict).not.toBe('discrepancy')
         },
       ),
@@ -251,7 +434,12 @@ describe('properties', () => {
           fc.pre(shuffled[row]![at] !== value)
           const after = shuffled.map((cells, i) => (i === row ? cells.map((c, j) => (j === at ? value : c)) : cells))
           const columns = columnsOf(rows)
-          const judged = judge(outcome(columns, rows, keep), outcome(columns, after, keep), knowledge(columns), context())
+          const judged = judge(
+            outcome(columns, rows, keep),
+            outcome(columns, after, keep),
+            knowledge(columns),
+            context(),
+          )
           expect(judged.verdict).toBe('discrepancy')
         },
       ),

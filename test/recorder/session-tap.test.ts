@@ -93,6 +93,18 @@ describe('a full ring', () => {
     expect(tap.phase).toBe('recording')
   })
 
+  test('does not resume between an Execute and its Sync', () => {
+    const { tap, taken, greet, fill } = tapped()
+    greet()
+    fill()
+    tap.client(Buffer.concat([buildParse('', 'SELECT 1'), buildExecute('')]), 1)
+    taken()
+    tap.client(buildSync(), 2)
+    expect(tap.phase).toBe('passing')
+    tap.server(answered('I'), 3)
+    expect(tap.phase).toBe('recording')
+  })
+
   test('keeps the named statements that are parsed meanwhile', () => {
     const { tap, taken, greet, fill } = tapped()
     greet()

@@ -3,6 +3,7 @@
  */
 import fc from 'fast-check'
 import type { Catalog } from '../../segment/catalog.js'
+import type { DiffFacts, Discrepancy, Finding, LatencyRow } from '../../segment/diff.js'
 import type { Outcome } from '../../segment/outcome.js'
 import type { RecordingFacts } from '../../segment/recording-writer.js'
 import type { RunFacts, RunRow } from '../../segment/run.js'
@@ -124,6 +125,90 @@ export const RUN_FACTS: RunFacts = {
   eventLoopUtilisationMax: 0.4,
   orderRelaxed: 0,
   incidents: [],
+}
+
+export const DISCREPANCY: Discrepancy = {
+  alertId: 'alert-1',
+  findingId: 'finding-1',
+  seq: 7,
+  traceId: 'c0ffee00-7',
+  fingerprint: 'a1b2c3d4e5f60718',
+  sql: 'SELECT email FROM users WHERE id = $1',
+  parameters: ['7', null],
+  mismatch: 'SEMANTIC_MISMATCH',
+  subKind: 'values',
+  columns: ['email'],
+  cause: 'email is cut to 32 characters',
+  atMs: 1_790_000_000_700,
+  digestBefore: 'sha256_a',
+  digestAfter: 'sha256_b',
+  latencyMsBefore: 1.5,
+  latencyMsAfter: 2,
+  errorBefore: null,
+  errorAfter: null,
+  rows: { columns: ['email'], before: [['a long one']], after: [['a lon']] },
+}
+
+export const FINDING: Finding = {
+  findingId: 'finding-1',
+  mismatch: 'SEMANTIC_MISMATCH',
+  subKind: 'values',
+  cause: 'email is cut to 32 characters',
+  explainer: 'truncated',
+  fingerprints: ['a1b2c3d4e5f60718'],
+  columns: ['email'],
+  count: 2,
+  trafficShare: 0.5,
+  firstAtMs: 1,
+  lastAtMs: 2,
+  exampleAlertIds: ['alert-1'],
+}
+
+export const LATENCY: LatencyRow = {
+  fingerprint: '',
+  sql: '',
+  count: 4,
+  beforeMs: { p50: 1, p90: 2, p95: 3, p99: 4, max: 5 },
+  afterMs: { p50: 1, p90: 2, p95: 3, p99: 4, max: 5 },
+  beforeHistogram: '',
+  afterHistogram: '',
+  ratio: 1,
+  ratioLow: 0.9,
+  ratioHigh: 1.1,
+  verdict: 'same',
+}
+
+const SUMMARY = {
+  id: 'r',
+  role: 'baseline',
+  target: 'v1',
+  statements: 4,
+  errors: 0,
+  elapsedMs: 1000,
+  ledger: RUN_FACTS.ledger,
+  orderRelaxed: 0,
+  eventLoopUtilisationMax: 0.1,
+}
+
+export const DIFF_FACTS: DiffFacts = {
+  format: 'pgrehearse diff',
+  formatVersion: 1,
+  id: 'd1',
+  madeBy: 'pgrehearse 0.1.0',
+  createdAtMs: 1,
+  recordingId: FACTS.id!,
+  recordingPath: 'shop.rec',
+  recordedAtMs: FACTS.startedAtMs,
+  before: SUMMARY,
+  after: { ...SUMMARY, role: 'candidate' },
+  noise: null,
+  compared: 4,
+  discrepancies: 3,
+  excused: { 'order not promised': 1 },
+  uncompared: {},
+  timelineBefore: [],
+  timelineAfter: [],
+  invalid: [],
 }
 
 /** Any text PostgreSQL could send: unpaired surrogates cannot be written as UTF-8 by anyone. */

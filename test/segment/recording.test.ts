@@ -70,6 +70,22 @@ describe('round trip', () => {
     reader.close()
   })
 
+  test('what some sessions sent, for those who only send it again', () => {
+    const path = join(folder, 'rec')
+    const writer = createRecording(path, FACTS)
+    const all = Array.from({ length: 400 }, (_, i) => statement(i + 1, { session: i % 3 }))
+    writer.write([{ scope: 'READ_ONLY', statements: all.slice(0, 200) }])
+    writer.seal()
+    writer.write([{ scope: 'READ_ONLY', statements: all.slice(200) }])
+    writer.close(0)
+    const reader = openRecording(path)
+    const sent = all.filter(({ session }) => session !== 1)
+    const scripts = sent.map(({ fingerprint: _, parameters: __, outcome: ___, ...script }) => script)
+    expect([...reader.scripts([0, 2])]).toEqual(scripts)
+    expect([...reader.statements(350)].map(({ seq }) => seq)).toEqual(all.slice(349).map(({ seq }) => seq))
+    reader.close()
+  })
+
   test('the timeline has every statement once, in order, with texts shared over segments', () => {
     const path = join(folder, 'rec')
     const writer = createRecording(path, FACTS)

@@ -79,6 +79,24 @@ describe.runIf(BINARIES !== undefined)('with pg_dump', () => {
     }
   })
 
+  test('a masked value that breaks a constraint which comes after the data: the constraint, no value', async () => {
+    const snapshot = join(room, 'broken')
+    await takeSnapshot({
+      url: production.url(),
+      out: snapshot,
+      masks: () => ({
+        ...NO_MASKS,
+        forTable: (_, [first]) =>
+          first?.name === 'id' ? (lines) => Buffer.from(lines.toString('utf8').replaceAll(/^\d+/gm, '5')) : null,
+      }),
+      madeBy: 'test',
+      serverBin: BINARIES,
+    })
+    const error = await restoreSnapshot({ snapshot, target: shadows.url('broken') }).catch((reason) => reason)
+    expect(error).toMatchObject({ code: 'MASK_BREAKS_CONSTRAINT', detail: expect.stringContaining('_pkey') })
+    expect(error.detail).not.toContain('=(5')
+  })
+
   test('the way to other servers is not even in the files', async () => {
     const snapshot = join(room, 'quiet')
     await takeSnapshot({

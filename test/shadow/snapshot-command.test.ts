@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command } from 'commander'
@@ -13,6 +13,8 @@ let production: TestDatabase
 
 beforeAll(async () => {
   room = mkdtempSync(join(tmpdir(), 'snapshot-cli-'))
+  // As root the server runs as somebody else, who must be able to pass.
+  chmodSync(room, 0o755)
   const schema = 'CREATE TABLE orders (id int PRIMARY KEY, email text, cents int)'
   writeFileSync(join(room, 'schema.sql'), schema)
   writeFileSync(join(room, 'v2.sql'), 'ALTER TABLE orders RENAME TO orders_v2')

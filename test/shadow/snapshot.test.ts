@@ -10,8 +10,11 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { keyFingerprint, readKey } from '../../privacy/key.js'
+import { parsePolicy, policyHash } from '../../privacy/policy/policy.js'
 import { cloneShadow, dropShadow } from '../../replayer/shadow/clone.js'
 import { assertShadow } from '../../replayer/shadow/isolation.js'
 import { readMarker } from '../../replayer/shadow/marker.js'
@@ -213,35 +216,57 @@ describe('consistency', () => {
 })
 
 describe('masks', () => {
-  test('run over every line, the same in every table', async () => {
-    const seen: string[] = []
-    const upper: TakeOptions['masks'] = () => ({
-      privacy: { policyHash: 'p', keyFingerprint: 'k' },
-      forTable(relation, columns) {
-        if (!columns.some(({ name }) => name.endsWith('email'))) return null
-        seen.push(relation.name)
-        return (line) =>
-          line
-            .split('\t')
-            .map((cell, place) =>
-              columns[place]!.name.endsWith('email') ? cell.replaceAll('@example.com', '@masked.test') : cell,
-            )
-            .join('\t')
-      },
-    })
-    await take({ out: inRoom('masked'), masks: upper })
-    expect(seen.sort()).toEqual(['Hard "types"', 'people'])
+  const fiveAsId = (lines: Buffer) => Buffer.from(lines.toString('utf8').replaceAll(/^\d+/gm, '5'))
+  const policy = parsePolicy(
+    `version: 1
+columns:
+  public.people.email: email
+  Odd schema.Hard "types".owner_email: email`,
+    'policy.yaml',
+  )
+  const key = readKey('a passphrase that only this test knows')
+  const PERSONAL = ['Ann@example', 'bob@', 'ANN', 'Straße', '日本語', 'in the parent', 'odd', 'curly', 'fat', 'note 5']
+
+  test('are those of policy and key: nothing personal is left in any byte, joins and emptiness survive', async () => {
+    const facts = await take({ out: inRoom('masked'), masks: { policy, key } })
+    expect(facts.privacy).toEqual({ policyHash: policyHash(policy), keyFingerprint: keyFingerprint(key) })
+    const bytes = (folder: string) =>
+      readdirSync(join(folder, 'data'))
+        .map((name) => gunzipSync(readFileSync(join(folder, 'data', name))).toString('utf8'))
+        .join('\n')
+    expect(PERSONAL.filter((value) => !bytes(inRoom('snap')).includes(value))).toEqual([])
+    expect(PERSONAL.filter((value) => bytes(inRoom('masked')).includes(value))).toEqual([])
+
     const url = newTarget()
     await restoreSnapshot({ snapshot: inRoom('masked'), target: url })
-    const { rows } = await on(url, (client) =>
-      client.query(
-        `SELECT p.email, p.lower_email FROM people p JOIN "Odd schema"."Hard ""types""" h ON h.owner_email = p.email ORDER BY 1`,
-      ),
-    )
-    expect(rows).toEqual([
-      { email: 'Ann@masked.test', lower_email: 'ann@masked.test' },
-      { email: 'bob@masked.test', lower_email: 'bob@masked.test' },
-    ])
+    await on(url, async (client) => {
+      const shape = `SELECT count(*), count(email), count(*) FILTER (WHERE email = '') AS empty, count(DISTINCT email),
+        count(*) FILTER (WHERE lower_email = lower(email)) AS lower, count(nick), min(created_at) FROM people`
+      expect((await client.query(shape)).rows).toEqual((await production.query(shape)).rows)
+      const joined = `SELECT h."the id", h.mood, h.share, h.exact, cardinality(h.words) AS words, h.doc -> 'n' AS n, p.id
+        FROM "Odd schema"."Hard ""types""" h JOIN people p ON p.email = h.owner_email ORDER BY 1`
+      const rows = (await client.query(joined)).rows
+      expect(rows).toHaveLength(2)
+      expect(rows).toEqual((await production.query(joined)).rows)
+      const { rows: masked } = await client.query('SELECT email FROM people WHERE id = 1')
+      expect(masked[0].email).toMatch(/^[^@\s]+@[^@\s]+\.[a-z]+$/)
+    })
+  })
+
+  test('are the same in threads', async () => {
+    const facts = await take({ out: inRoom('threads'), masks: { policy, key }, threadsFromBytes: 0 })
+    const rows = (some: SnapshotFacts) => some.tables.map(({ name, sha256 }) => ({ name, sha256 }))
+    expect(rows(facts)).toEqual(rows(readSnapshot(inRoom('masked'))))
+    expect(facts.privacy).toEqual(readSnapshot(inRoom('masked')).privacy)
+  })
+
+  test('depend on the key', async () => {
+    await take({ out: inRoom('other-key'), masks: { policy, key: readKey('another passphrase, as long') } })
+    const people = (folder: string) =>
+      readFileSync(
+        inRoom(join(folder, readSnapshot(inRoom(folder)).tables.find(({ name }) => name === 'people')!.file)),
+      )
+    expect(people('other-key')).not.toEqual(people('masked'))
   })
 
   test('a masked value that breaks a constraint: the table, the constraint, no value', async () => {
@@ -249,7 +274,7 @@ describe('masks', () => {
       out: inRoom('broken'),
       masks: () => ({
         ...NO_MASKS,
-        forTable: ({ name }) => (name === 'people' ? (line) => line.replace(/^\d+/, '5') : null),
+        forTable: (_, [first]) => (first?.name === 'id' ? fiveAsId : null),
       }),
     })
     const error = await restoreSnapshot({ snapshot: inRoom('broken'), target: newTarget() }).catch((reason) => reason)

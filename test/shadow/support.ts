@@ -1,7 +1,7 @@
 /** Helpers of this room's tests: a database as text, and a mask one can see through. */
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import type { SnapshotMasks } from '../../replayer/shadow/snapshot/take.js'
+import type { SnapshotMasks } from '../../replayer/shadow/snapshot/masks.js'
 
 export const file = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 export const text = (name: string) => readFileSync(file(name), 'utf8')

@@ -20,14 +20,17 @@ describe('output columns that differ by themselves', () => {
     { sql: 'INSERT INTO t (a) VALUES (1) RETURNING id, random()', chances: ['none', 'random'] },
     { sql: 'SELECT now() UNION ALL SELECT a FROM t', chances: ['time'] },
     { sql: 'SELECT lower(email), md5(email) FROM t', chances: ['none', 'none'] },
-    { sql: "SELECT 'now()', \"now\" FROM t", chances: ['none', 'none'] },
+    { sql: 'SELECT \'now()\', "now" FROM t', chances: ['none', 'none'] },
   ])('$sql', ({ sql, chances }) => expect(of(sql).items.map(({ chance }) => chance)).toEqual(chances))
 
   test('says which columns take part', () =>
     expect(of('SELECT now() - created_at FROM t').items[0]).toMatchObject({ chance: 'time', columns: ['created_at'] }))
 
   test("a function of the database's own", () =>
-    expect(nondeterminism(parse('SELECT app.ticket(1)')?.[0]?.stmt, (name) => (name === 'ticket' ? 'random' : 'none')).items[0]?.chance).toBe('random'))
+    expect(
+      nondeterminism(parse('SELECT app.ticket(1)')?.[0]?.stmt, (name) => (name === 'ticket' ? 'random' : 'none'))
+        .items[0]?.chance,
+    ).toBe('random'))
 
   test.each([
     { sql: 'SELECT array_agg(a) FROM t', inputOrder: true },
@@ -35,7 +38,8 @@ describe('output columns that differ by themselves', () => {
     { sql: "SELECT upper(string_agg(a, ',')) FROM t", inputOrder: true },
     { sql: 'SELECT sum(a) FROM t', inputOrder: false },
   ])('$sql depends on the order of its input: $inputOrder', ({ sql, inputOrder }) =>
-    expect(of(sql).items[0]?.inputOrder).toBe(inputOrder))
+    expect(of(sql).items[0]?.inputOrder).toBe(inputOrder),
+  )
 })
 
 describe('chance that decides which rows come', () => {
@@ -56,7 +60,9 @@ test.each([
   { sql: 'SELECT * FROM pg_stat_activity', aboutServer: true },
   { sql: 'SELECT c.relname FROM pg_catalog.pg_class c', aboutServer: true },
   { sql: 'SELECT * FROM t', aboutServer: false },
-])('$sql speaks about the server: $aboutServer', ({ sql, aboutServer }) => expect(of(sql).aboutServer).toBe(aboutServer))
+])('$sql speaks about the server: $aboutServer', ({ sql, aboutServer }) =>
+  expect(of(sql).aboutServer).toBe(aboutServer),
+)
 
 test.each([
   { text: 'now()', chance: 'time' },
@@ -69,7 +75,8 @@ test.each([
 describe('laying outputs over columns', () => {
   const at = (sql: string, count: number) => alignOutputs(of(sql).items, count).map((item) => item?.chance ?? '?')
   test('without a star, one by one', () => expect(at('SELECT a, now() FROM t', 2)).toEqual(['none', 'time']))
-  test('a star stretches', () => expect(at('SELECT now(), *, random() FROM t', 5)).toEqual(['time', '?', '?', '?', 'random']))
+  test('a star stretches', () =>
+    expect(at('SELECT now(), *, random() FROM t', 5)).toEqual(['time', '?', '?', '?', 'random']))
   test('between two stars nothing is known', () =>
     expect(at('SELECT t.*, now(), u.*, random() FROM t, u', 6)).toEqual(['?', '?', '?', '?', '?', 'random']))
 })

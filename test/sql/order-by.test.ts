@@ -29,7 +29,13 @@ describe('sort keys', () => {
     { sql: 'SELECT a, b FROM t ORDER BY b', keys: [{ item: 1, column: 'b' }] },
     { sql: 'SELECT a, b AS x FROM t ORDER BY x', keys: [{ item: 1, column: 'x' }] },
     { sql: 'SELECT a, lower(b) FROM t ORDER BY lower(b) DESC', keys: [{ item: 1, column: '' }] },
-    { sql: 'SELECT a, b FROM t ORDER BY 2, 1', keys: [{ item: 1, column: 'b' }, { item: 0, column: 'a' }] },
+    {
+      sql: 'SELECT a, b FROM t ORDER BY 2, 1',
+      keys: [
+        { item: 1, column: 'b' },
+        { item: 0, column: 'a' },
+      ],
+    },
     { sql: 'SELECT a FROM t ORDER BY t.created_at', keys: [{ item: -1, column: 'created_at' }] },
     { sql: 'SELECT * FROM t ORDER BY created_at', keys: [{ item: -1, column: 'created_at' }] },
     { sql: 'SELECT *, 1 FROM t ORDER BY 2', keys: [{ item: -1, column: '' }] },

@@ -100,6 +100,20 @@ test('a declared length buys no memory', () => {
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(10 * 1024 * 1024)
 })
 
+test('after a reset a new message may begin, whatever was half here', () => {
+  fc.assert(
+    fc.property(fc.nat(stream.length), fc.nat(400), (cutAt, wholeBytesMax) => {
+      const { seen, sink } = listener()
+      const framer = new Framer({ ...sink, part: () => {} }, { wholeBytesMax })
+      framer.push(stream.subarray(0, cutAt))
+      framer.reset()
+      const before = seen.length
+      framer.push(buildSync())
+      expect(seen.slice(before)).toEqual([{ type: 'S', body: '' }])
+    }),
+  )
+})
+
 test('random bytes, cut at random, never throw', () => {
   fc.assert(
     fc.property(fc.array(fc.uint8Array({ maxLength: 64 }), { maxLength: 20 }), (chunks) => {

@@ -17,14 +17,26 @@ const NEW: Readonly<Record<string, Wording>> = {
   '3F000': { explainer: 'error.schema', says: (name) => `schema ${name} does not exist` },
   '42501': { explainer: 'error.permission', says: (name) => `permission is denied for ${name || 'an object'}` },
   '42702': { explainer: 'error.ambiguous', says: (name) => `column ${name} is ambiguous` },
-  '42804': { explainer: 'error.type', says: (name, e) => `${name || e.column || 'a value'} has another type than the statement expects` },
-  '42P10': { explainer: 'error.conflict_target', says: () => 'ON CONFLICT names columns that no unique constraint covers any more' },
+  '42804': {
+    explainer: 'error.type',
+    says: (name, e) => `${name || e.column || 'a value'} has another type than the statement expects`,
+  },
+  '42P10': {
+    explainer: 'error.conflict_target',
+    says: () => 'ON CONFLICT names columns that no unique constraint covers any more',
+  },
   '428C9': { explainer: 'error.generated', says: (name) => `column ${name} is generated and takes no value` },
-  '23502': { explainer: 'error.not_null', says: (_, e) => `${e.table ?? 'a table'}.${e.column ?? 'column'} must not be NULL` },
+  '23502': {
+    explainer: 'error.not_null',
+    says: (_, e) => `${e.table ?? 'a table'}.${e.column ?? 'column'} must not be NULL`,
+  },
   '23503': { explainer: 'error.foreign_key', says: (name, e) => `foreign key ${name}${on(e.table)} refuses rows` },
   '23505': { explainer: 'error.unique', says: (name, e) => `unique constraint ${name}${on(e.table)} refuses rows` },
   '23514': { explainer: 'error.check', says: (name, e) => `check constraint ${name}${on(e.table)} refuses rows` },
-  '23P01': { explainer: 'error.exclusion', says: (name, e) => `exclusion constraint ${name}${on(e.table)} refuses rows` },
+  '23P01': {
+    explainer: 'error.exclusion',
+    says: (name, e) => `exclusion constraint ${name}${on(e.table)} refuses rows`,
+  },
   '22001': { explainer: 'error.too_long', says: (name) => `a value is too long for ${name || 'its column'}` },
   '22003': { explainer: 'error.out_of_range', says: (name) => `a number is out of range${name ? ` for ${name}` : ''}` },
   '22P02': { explainer: 'error.input', says: (name) => `a value is no valid ${name || 'input for its type'}` },
@@ -49,8 +61,11 @@ const VANISHED: Readonly<Record<string, (object: string, error: ServerError) => 
 export function explainNewError(error: ServerError): Cause {
   const object = objectOf(error)
   const wording = NEW[error.sqlstate]
-  const explainer = wording?.explainer ?? (error.sqlstate.startsWith('08') || error.sqlstate.startsWith('57P') ? 'error.connection' : 'unexplained')
-  const words = wording?.says(object, error) ?? (explainer === 'error.connection' ? 'the connection is lost' : 'an error')
+  const explainer =
+    wording?.explainer ??
+    (error.sqlstate.startsWith('08') || error.sqlstate.startsWith('57P') ? 'error.connection' : 'unexplained')
+  const words =
+    wording?.says(object, error) ?? (explainer === 'error.connection' ? 'the connection is lost' : 'an error')
   return cause(explainer, error, object, `${words} (SQLSTATE ${error.sqlstate})`)
 }
 
@@ -82,7 +97,9 @@ export function objectOf(error: ServerError): string {
   if (error.sqlstate === '42501') return /denied for (.{1,120})$/.exec(message)?.[1]?.replaceAll('"', '') ?? ''
   if (error.sqlstate === '22001') return /for type (.{1,60})$/.exec(message)?.[1] ?? ''
   // "invalid input value for enum status: …" goes on with the value.
-  if (error.sqlstate === '22P02') return /^invalid input (?:value|syntax) for (?:enum |type )?([\w. ]{1,60})/.exec(message)?.[1]?.trim() ?? ''
-  if (error.sqlstate === '22003') return /^(?:value .* is out of range for type )?(integer|bigint|smallint|numeric)/.exec(message)?.[1] ?? ''
+  if (error.sqlstate === '22P02')
+    return /^invalid input (?:value|syntax) for (?:enum |type )?([\w. ]{1,60})/.exec(message)?.[1]?.trim() ?? ''
+  if (error.sqlstate === '22003')
+    return /^(?:value .* is out of range for type )?(integer|bigint|smallint|numeric)/.exec(message)?.[1] ?? ''
   return error.column ?? error.table ?? error.dataType ?? quoted ?? ''
 }

@@ -22,7 +22,12 @@ function ofMoments(name: string, match: Match, says: ValueExplainer['says']): Va
 export function shiftInWords(shiftUs: number): string {
   const how = shiftUs < 0 ? 'earlier' : 'later'
   const size = Math.abs(shiftUs)
-  const [count, unit] = size % DAY_US === 0 ? [size / DAY_US, 'day'] : size % HOUR_US === 0 ? [size / HOUR_US, 'hour'] : [size / (HOUR_US / 60), 'minute']
+  const [count, unit] =
+    size % DAY_US === 0
+      ? [size / DAY_US, 'day']
+      : size % HOUR_US === 0
+        ? [size / HOUR_US, 'hour']
+        : [size / (HOUR_US / 60), 'minute']
   return `${count} ${unit}${count === 1 ? '' : 's'} ${how}`
 }
 
@@ -48,7 +53,10 @@ const day = ofMoments(
 
 const timeOfDay = ofMoments(
   'moment.time_of_day',
-  (a, b) => (a.atUs !== b.atUs && (b.day || b.atUs % DAY_US === 0) && a.atUs - (((a.atUs % DAY_US) + DAY_US) % DAY_US) === b.atUs ? '' : null),
+  (a, b) =>
+    a.atUs !== b.atUs && (b.day || b.atUs % DAY_US === 0) && a.atUs - (((a.atUs % DAY_US) + DAY_US) % DAY_US) === b.atUs
+      ? ''
+      : null,
   () => 'has lost its time of day',
 )
 

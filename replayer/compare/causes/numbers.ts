@@ -6,7 +6,12 @@ import { atScale, cutOff, type Decimal, decimalOf, rounded, shortest } from './d
 
 type Match = (a: Decimal, b: Decimal, types: Parameters<ValueExplainer['match']>[2]) => string | null
 
-function ofNumbers(name: string, match: Match, says: ValueExplainer['says'], more: Partial<ValueExplainer> = {}): ValueExplainer {
+function ofNumbers(
+  name: string,
+  match: Match,
+  says: ValueExplainer['says'],
+  more: Partial<ValueExplainer> = {},
+): ValueExplainer {
   return {
     name,
     match(before, after, types) {
@@ -23,7 +28,11 @@ function ofNumbers(name: string, match: Match, says: ValueExplainer['says'], mor
 const most = { merge: (a: string, b: string) => String(Math.max(Number(a), Number(b))) }
 
 const places = (count: string | null): string =>
-  count === null ? 'to fewer decimals' : count === '0' ? 'to whole numbers' : `to ${count} ${count === '1' ? 'decimal' : 'decimals'}`
+  count === null
+    ? 'to fewer decimals'
+    : count === '0'
+      ? 'to whole numbers'
+      : `to ${count} ${count === '1' ? 'decimal' : 'decimals'}`
 
 const roundedTo = ofNumbers(
   'number.rounded',
@@ -63,7 +72,8 @@ const overflow = ofNumbers(
     if (a.scale > 0 || b.scale > 0) return null
     for (const bits of [8, 16, 32])
       if (a.digits !== b.digits && BigInt.asIntN(bits, a.digits) === b.digits) return String(bits)
-    for (const bits of [16, 32]) if (b.digits === 2n ** BigInt(bits - 1) - 1n && a.digits > b.digits) return String(bits)
+    for (const bits of [16, 32])
+      if (b.digits === 2n ** BigInt(bits - 1) - 1n && a.digits > b.digits) return String(bits)
     return null
   },
   (bits) => (bits === null ? 'does not fit its type any more' : `does not fit ${bits} bits any more`),
@@ -98,7 +108,12 @@ const multiplied = ofNumbers(
 
 const offByOne = ofNumbers(
   'number.off_by_one',
-  (a, b) => (a.scale === 0 && b.scale === 0 && (a.digits - b.digits === 1n || b.digits - a.digits === 1n) ? (b.digits > a.digits ? 'higher' : 'lower') : null),
+  (a, b) =>
+    a.scale === 0 && b.scale === 0 && (a.digits - b.digits === 1n || b.digits - a.digits === 1n)
+      ? b.digits > a.digits
+        ? 'higher'
+        : 'lower'
+      : null,
   (how) => (how === null ? 'is off by one' : `is one ${how}`),
 )
 

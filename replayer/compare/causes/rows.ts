@@ -14,21 +14,39 @@ export type RowContext = {
 }
 
 const SHARED_SHOWN_MAX = 2
-const SHARED_VALUE_LENGTH_MAX = 40
+const SHARED_LENGTH_MAX = 40
+const SHARED_COLUMNS_MAX = 50
 
 export function explainMembership(difference: Difference, context: RowContext): Cause {
   const { missing, extra, note } = difference
   const from = tables(context.natures)
   if (missing.length === 0 && extra.length > 0 && areRepeats(extra, context.after, context.natures))
-    return rowCause('rows.repeated', from, '', () => `rows${of(from)} come more than once (a join that fans out)`)
+    return rowCause('rows.repeated', from, '', () => `rows${of(from)} are duplicated (a join that fans out)`)
   if (extra.length === 0 && missing.length > 0 && areRepeats(missing, context.before, context.natures))
-    return rowCause('rows.merged', from, '', () => `rows${of(from)} that came more than once come once`)
+    return rowCause('rows.merged', from, '', () => `duplicate rows${of(from)} come only once`)
   if (extra.length === 0 && missing.length > 0)
-    return rowCause('rows.missing', from, shared(missing, context.after, context), (detail) => `rows${of(from)}${having(detail)} are missing`, inCommon)
+    return rowCause(
+      'rows.missing',
+      from,
+      shared(missing, context.after, context),
+      (detail) => `rows${of(from)}${having(detail)} are missing`,
+      inCommon,
+    )
   if (missing.length === 0 && extra.length > 0)
-    return rowCause('rows.extra', from, shared(extra, context.before, context), (detail) => `rows${of(from)}${having(detail)} come as well`, inCommon)
+    return rowCause(
+      'rows.extra',
+      from,
+      shared(extra, context.before, context),
+      (detail) => `rows${of(from)}${having(detail)} come as well`,
+      inCommon,
+    )
   if (missing.length > 0) return rowCause('rows.other', from, '', () => `other rows${of(from)} come`)
-  return rowCause('unexplained', from, note, (detail) => `another number of rows${of(from)}${detail ? `: ${detail}` : ''}`)
+  return rowCause(
+    'unexplained',
+    from,
+    note,
+    (detail) => `another number of rows${of(from)}${detail ? `: ${detail}` : ''}`,
+  )
 }
 
 function rowCause(
@@ -59,27 +77,37 @@ function areRepeats(rows: readonly Row[], all: readonly Row[], natures: readonly
   return rows.every((row) => (counts.get(keyOf(row)) ?? 0) > 1)
 }
 
-/** Conditions that all of `rows` meet and none of `others` does, as a JSON list. */
+/** By column, the condition that all of `rows` meet and none of `others` does; null where there is none. As JSON. */
 function shared(rows: readonly Row[], others: readonly Row[], { columns, natures }: RowContext): string {
-  const conditions = columns.flatMap(({ name }, at) => {
+  const conditions: Record<string, string | null> = {}
+  for (const [at, { name }] of columns.slice(0, SHARED_COLUMNS_MAX).entries()) {
     const nature = natures[at]
-    if (nature === undefined || nature.key || nature.free !== null || nature.domain !== null) return []
+    if (nature === undefined || nature.table === '' || nature.key || nature.free !== null || nature.domain !== null)
+      continue
     const value = rows[0]?.[at] ?? null
-    if ((value?.length ?? 0) > SHARED_VALUE_LENGTH_MAX) return []
-    if (!rows.every((row) => (row[at] ?? null) === value) || others.some((row) => !rows.includes(row) && (row[at] ?? null) === value)) return []
-    return [value === null ? `${name} is NULL` : `${name} = '${value}'`]
-  })
+    const holds = (row: Row) => (row[at] ?? null) === value
+    const telling =
+      rows.every(holds) &&
+      !others.some((row) => !rows.includes(row) && holds(row)) &&
+      (value?.length ?? 0) <= SHARED_LENGTH_MAX
+    conditions[nature.label] = !telling ? null : value === null ? `${name} is NULL` : `${name} = '${value}'`
+  }
   return JSON.stringify(conditions)
 }
 
+/** Statements show different columns; a condition stands until one of them contradicts it. */
 function inCommon(a: string, b: string): string {
-  const other = new Set(JSON.parse(b) as string[])
-  return JSON.stringify((JSON.parse(a) as string[]).filter((condition) => other.has(condition)))
+  const merged = JSON.parse(a) as Record<string, string | null>
+  for (const [label, condition] of Object.entries(JSON.parse(b) as Record<string, string | null>))
+    merged[label] = !(label in merged) || merged[label] === condition ? condition : null
+  return JSON.stringify(merged)
 }
 
 /** One row shares everything with itself; only a condition or two that are left over mean something. */
 function having(detail: string | null): string {
-  const conditions = detail === null ? [] : (JSON.parse(detail) as string[])
+  const conditions = Object.values(detail === null ? {} : (JSON.parse(detail) as Record<string, string | null>)).filter(
+    (one) => one !== null,
+  )
   if (conditions.length === 0 || conditions.length > SHARED_SHOWN_MAX) return ''
   return ` where ${conditions.join(' and ')}`
 }
@@ -93,7 +121,8 @@ export function explainOrder(difference: Difference, context: RowContext): Cause
     subject,
     detail: '',
     columns: difference.columns,
-    sentence: () => `rows come in another order${subject === '' ? '' : ` of ${subject}`}${how === null ? '' : ` (${how.words})`}`,
+    sentence: () =>
+      `rows come in another order${subject === '' ? '' : ` of ${subject}`}${how === null ? '' : ` (${how.words})`}`,
     merge: sameOrNothing,
   }
 }
@@ -106,13 +135,20 @@ function orderChange(before: readonly (string | null)[], after: readonly (string
   const known = (list: readonly (string | null)[]): string[] => list.flatMap((value) => value ?? [])
   if (known(before).join('\0') === known(after).join('\0'))
     return { explainer: 'order.nulls', words: 'NULL sorts at the other end' }
-  if (known(before).join('\0') === known(after).reverse().join('\0')) return { explainer: 'order.reversed', words: 'the other way round' }
+  if (known(before).join('\0') === known(after).reverse().join('\0'))
+    return { explainer: 'order.reversed', words: 'the other way round' }
   const text = known(after).some((value) => /\p{L}/u.test(value))
-  if (text && (isByteOrder(known(after)) || isByteOrder(known(before)))) return { explainer: 'order.collation', words: 'another collation' }
+  if (text && (isByteOrder(known(after)) || isByteOrder(known(before))))
+    return { explainer: 'order.collation', words: 'another collation' }
   return null
 }
 
 function isByteOrder(list: readonly string[]): boolean {
-  const ascending = list.every((value, at) => at === 0 || Buffer.compare(Buffer.from(list[at - 1]!), Buffer.from(value)) <= 0)
-  return ascending || list.every((value, at) => at === 0 || Buffer.compare(Buffer.from(list[at - 1]!), Buffer.from(value)) >= 0)
+  const ascending = list.every(
+    (value, at) => at === 0 || Buffer.compare(Buffer.from(list[at - 1]!), Buffer.from(value)) <= 0,
+  )
+  return (
+    ascending ||
+    list.every((value, at) => at === 0 || Buffer.compare(Buffer.from(list[at - 1]!), Buffer.from(value)) >= 0)
+  )
 }

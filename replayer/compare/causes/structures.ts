@@ -75,7 +75,11 @@ const elementOrder: ValueExplainer = {
 const inverted: ValueExplainer = {
   name: 'boolean.inverted',
   match: (before, after, types) =>
-    types.before === 16 && ((before === 't' && after === 'f') || (before === 'f' && after === 't')) ? (after === 't' ? 'true' : 'false') : null,
+    types.before === 16 && ((before === 't' && after === 'f') || (before === 'f' && after === 't'))
+      ? after === 't'
+        ? 'true'
+        : 'false'
+      : null,
   says: (value) => (value === null ? 'is inverted' : `is ${value} where it was ${value === 'true' ? 'false' : 'true'}`),
 }
 
@@ -85,4 +89,11 @@ const emptied: ValueExplainer = {
   says: () => 'is empty where it had a value',
 }
 
-export const STRUCTURE_EXPLAINERS: readonly ValueExplainer[] = [inverted, emptied, keysLost, keysNew, jsonNumbers, elementOrder]
+export const STRUCTURE_EXPLAINERS: readonly ValueExplainer[] = [
+  inverted,
+  emptied,
+  keysLost,
+  keysNew,
+  jsonNumbers,
+  elementOrder,
+]

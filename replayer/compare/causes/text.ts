@@ -17,7 +17,11 @@ const cut: ValueExplainer = {
 const cutFront: ValueExplainer = {
   name: 'text.cut_front',
   match: (before, after, types) =>
-    !isNumber(types) && after !== '' && after.length < before.length && before.endsWith(after) && before.trimStart() !== after
+    !isNumber(types) &&
+    after !== '' &&
+    after.length < before.length &&
+    before.endsWith(after) &&
+    before.trimStart() !== after
       ? String(letters(before) - letters(after))
       : null,
   says: (count) => (count === null ? 'has lost its beginning' : `has lost its first ${count} characters`),
@@ -31,7 +35,8 @@ const padded: ValueExplainer = {
 
 const trimmed: ValueExplainer = {
   name: 'text.trimmed',
-  match: (before, after) => (before.length > after.length && before.trim() === after.trim() && before !== after ? '' : null),
+  match: (before, after) =>
+    before.length > after.length && before.trim() === after.trim() && before !== after ? '' : null,
   says: () => 'has lost the blanks around it',
 }
 
@@ -114,13 +119,20 @@ const leadingZeros: ValueExplainer = {
   says: () => 'has lost its leading zeros',
 }
 
-const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
 
 const escaped: ValueExplainer = {
   name: 'text.escaped',
   match: (before, after) => {
     if (before.replace(/[&<>"']/g, (c) => ENTITIES[c]!) === after) return 'HTML'
-    if (before.replace(/['\\]/g, (c) => `\\${c}`) === after || before.replaceAll('\\', '\\\\') === after) return 'backslashes'
+    if (before.replace(/['\\]/g, (c) => `\\${c}`) === after || before.replaceAll('\\', '\\\\') === after)
+      return 'backslashes'
     return before.replaceAll("'", "''") === after ? 'quotes' : null
   },
   says: (how) => (how === null ? 'is escaped once too often' : `is escaped once too often (${how})`),

@@ -12,7 +12,6 @@ import { NUMBER_EXPLAINERS, WEAK_NUMBER_EXPLAINERS } from './numbers.js'
 import { STRUCTURE_EXPLAINERS } from './structures.js'
 import { TEXT_EXPLAINERS } from './text.js'
 
-
 export type ColumnCells = {
   readonly position: number
   readonly nature: ColumnNature
@@ -36,7 +35,7 @@ const WEAK = WEAK_NUMBER_EXPLAINERS.map(ofPairs)
 
 export function explainColumn(column: ColumnCells, clocks: Clocks): Cause {
   const { nature, pairs } = column
-  const explainers = [...always(clocks), ...(isNumber(column.types) ? OF_NUMBERS : OTHER)]
+  const explainers = [...always(nature, clocks), ...(isNumber(column.types) ? OF_NUMBERS : OTHER)]
   const known = best([...explainers, ...contextual(nature), ...WEAK], column)
   // Less than half explained is a coincidence.
   if (known === null || known.count * 2 < pairs.length) return unexplained(column)
@@ -69,7 +68,10 @@ type PairExplainer = Omit<ValueExplainer, 'match'> & {
 
 function ofPairs(explainer: ValueExplainer): PairExplainer {
   const { match } = explainer
-  return { ...explainer, match: (before, after, types) => (before === null || after === null ? null : match(before, after, types)) }
+  return {
+    ...explainer,
+    match: (before, after, types) => (before === null || after === null ? null : match(before, after, types)),
+  }
 }
 
 function best(explainers: readonly PairExplainer[], { pairs, types }: ColumnCells) {
@@ -85,18 +87,22 @@ function best(explainers: readonly PairExplainer[], { pairs, types }: ColumnCell
 }
 
 /** Explainers that see NULL, or the clocks of the two runs. */
-function always(clocks: Clocks): readonly PairExplainer[] {
+function always({ hasDefault }: ColumnNature, clocks: Clocks): readonly PairExplainer[] {
   return [
     {
       name: 'value.null',
       match: (before, after) => (before !== null && after === null ? '' : null),
-      says: () => 'is NULL where it had a value',
+      says: () => `is NULL where it had a value${hasDefault ? ' (a lost default?)' : ''}`,
     },
     {
       name: 'value.null_filled',
       match: (before, after) => (before === null && after !== null ? after.slice(0, 40) : null),
       says: (value) =>
-        value === null ? 'has a value where it was NULL' : value === '' ? 'is empty where it was NULL' : `is ${value} where it was NULL`,
+        value === null
+          ? 'has a value where it was NULL'
+          : value === ''
+            ? 'is empty where it was NULL'
+            : `is ${value} where it was NULL`,
     },
     {
       name: 'moment.zone',

@@ -13,8 +13,8 @@ import { type Connected, qualified, quoteIdentifier } from '../connect.js'
 import type { FileFacts } from './format.js'
 import type { SourceTable } from './source.js'
 
-/** Masks one line of COPY text, without its newline. null: nothing in this table is masked, bytes pass as they are. */
-export type LineMask = ((line: string) => string) | null
+/** Masks whole lines of COPY text. null: nothing in this table is masked, bytes pass as they are. */
+export type LineMask = ((lines: Buffer) => Buffer) | null
 
 export async function copyOut(
   client: Connected,
@@ -28,12 +28,14 @@ export async function copyOut(
   const lines = new MaskLines(mask, onProgress)
   const seal = new Seal()
   await pipeline(source, lines, createGzip({ level: 1 }), seal, createWriteStream(path, { flags: 'wx', mode: 0o600 }))
+  // The stream ends with the data; how many rows the server counted comes after it, at the latest before the next answer.
+  await client.query('SELECT')
   assert(lines.rows === source.rowCount, `${lines.rows} lines came of ${source.rowCount} rows`)
   return { rows: lines.rows, bytes: seal.bytes, sha256: seal.sha256() }
 }
 
 /** A table without columns is still so many rows: its lines are empty, and COPY wants no list then. */
-export function copyStatement(table: SourceTable, columns: readonly string[]): string {
+function copyStatement(table: SourceTable, columns: readonly string[]): string {
   const list = columns.map(quoteIdentifier).join(', ')
   return table.condition === ''
     ? `COPY ${qualified(table)}${list && ` (${list})`} TO STDOUT`
@@ -60,10 +62,8 @@ export class MaskLines extends Transform {
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
     this.#bytes += chunk.length
     try {
-      if (this.#mask === null) {
-        this.rows += countNewlines(chunk)
-        done(null, chunk)
-      } else done(null, this.#masked(chunk, this.#mask))
+      this.rows += countNewlines(chunk)
+      done(null, this.#mask === null ? chunk : this.#masked(chunk, this.#mask))
     } catch (error) {
       done(error as Error)
       return
@@ -75,19 +75,16 @@ export class MaskLines extends Transform {
     done(this.#begun.length === 0 ? null : new Error('the copy ended inside a row'))
   }
 
-  #masked(chunk: Buffer, mask: (line: string) => string): Buffer {
-    const end = chunk.lastIndexOf(NEWLINE)
-    if (end === -1) {
-      this.#begun.push(chunk)
+  #masked(chunk: Buffer, mask: (lines: Buffer) => Buffer): Buffer {
+    const end = chunk.lastIndexOf(NEWLINE) + 1
+    if (end === 0) {
+      if (chunk.length > 0) this.#begun.push(chunk)
       return Buffer.alloc(0)
     }
-    const whole = Buffer.concat([...this.#begun, chunk.subarray(0, end)]).toString('utf8')
-    this.#begun = end + 1 < chunk.length ? [chunk.subarray(end + 1)] : []
-    const lines = whole.split('\n')
-    this.rows += lines.length
-    let out = ''
-    for (const line of lines) out += `${mask(line)}\n`
-    return Buffer.from(out, 'utf8')
+    const first = chunk.subarray(0, end)
+    const lines = this.#begun.length === 0 ? first : Buffer.concat([...this.#begun, first])
+    this.#begun = end < chunk.length ? [chunk.subarray(end)] : []
+    return mask(lines)
   }
 }
 

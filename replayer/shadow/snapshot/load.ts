@@ -17,6 +17,9 @@ export const WRITER_SETTINGS = `
   SET client_encoding = 'UTF8'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC';
   SET statement_timeout = 0; SET search_path = ''`
 
+export const MASK_FAULT_HINT =
+  'A masked value does not meet the constraint: give its column another kind in the policy, or `keep`.'
+
 const OBJECT_NOT_POPULATED = '55000'
 
 export async function copyIn(client: Connected, snapshot: string, table: TableFacts, into: string): Promise<void> {
@@ -90,9 +93,7 @@ function unloadable(snapshot: string, table: TableFacts, cause: unknown): Harnes
     code: code.startsWith('23') ? 'MASK_BREAKS_CONSTRAINT' : 'TABLE_NOT_LOADED',
     message: `cannot load table ${place}`,
     detail: serverReason(cause),
-    hint: code.startsWith('23')
-      ? 'A masked value does not meet the constraint: give the column another kind in the policy, or `keep`.'
-      : 'Take the snapshot again with a schema that matches the database.',
+    hint: code.startsWith('23') ? MASK_FAULT_HINT : 'Take the snapshot again with a schema that matches the database.',
     cause,
   })
 }

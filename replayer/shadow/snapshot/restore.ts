@@ -23,10 +23,10 @@ import { refuseProduction } from '../isolation.js'
 import { writeMarker } from '../marker.js'
 import { isDoor, runScript, splitScript, type Tolerate } from '../script.js'
 import { type FileFacts, readSnapshot, type SnapshotFacts } from './format.js'
-import { copyIn, refreshViews, setSequences, targetOf, WRITER_SETTINGS } from './load.js'
+import { copyIn, MASK_FAULT_HINT, refreshViews, setSequences, targetOf, WRITER_SETTINGS } from './load.js'
 import { type MigrationResult, migrate, readMigration } from './migrate.js'
 
-export type RestoreProgress = {
+type RestoreProgress = {
   readonly step: 'schema' | 'data' | 'constraints' | 'statistics' | 'migration'
   readonly what: string
   readonly done: number
@@ -168,7 +168,9 @@ async function fill(options: RestoreOptions, facts: SnapshotFacts, notes: string
     stopIfAsked(options.signal)
     if (schema.after !== null) {
       options.onProgress?.({ step: 'constraints', what: schema.after.file, done: total, total })
-      await runSchema(client, options.snapshot, schema.after, notes)
+      await runSchema(client, options.snapshot, schema.after, notes).catch((error: unknown) => {
+        throw asMaskFault(error)
+      })
     }
     await setSequences(client, facts.sequences)
     await refreshViews(client, facts.populated)
@@ -193,6 +195,19 @@ async function runSchema(client: Connected, folder: string, { file }: FileFacts,
   )
   await client.query('RESET ALL')
   await client.query(WRITER_SETTINGS)
+}
+
+/** Production's own data met its constraints, so what does not meet them here was masked. */
+function asMaskFault(error: unknown): unknown {
+  const { code = '' } = ((error as Error).cause ?? {}) as { code?: string }
+  if (!(error instanceof HarnessError) || !code.startsWith('23')) return error
+  return new HarnessError({
+    code: 'MASK_BREAKS_CONSTRAINT',
+    message: 'the masked data does not meet a constraint of the schema',
+    detail: error.detail ?? error.message,
+    hint: MASK_FAULT_HINT,
+    cause: error,
+  })
 }
 
 /** What a schema may ask for that a copy can do without, or that can be supplied. */

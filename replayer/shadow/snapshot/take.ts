@@ -2,25 +2,22 @@
  * Takes a snapshot: one moment of a database, masked, as files.
  *
  * The first connection opens a REPEATABLE READ transaction, locks every table against schema changes (as pg_dump does) and
- * exports its snapshot; the others, and pg_dump, adopt it, so all read the same moment while production goes on writing.
+ * exports its snapshot; the readers, and pg_dump, adopt it, so all read the same moment while production goes on writing.
  * Nothing stands under the given name until everything is there: the work happens in a folder beside it.
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { assert, EXIT, HarnessError } from '../../../base/errors.js'
-import type { Catalog, CatalogColumn, Relation } from '../../../segment/catalog.js'
-import type { PrivacyFacts } from '../../../segment/manifest.js'
+import { EXIT, HarnessError } from '../../../base/errors.js'
 import { readCatalog, readServerFacts } from '../../../sql/read-catalog.js'
-import { type Connected, connect, describeUrl, qualified, serverReason, withClient } from '../connect.js'
-import { copyOut, type LineMask } from './copy-out.js'
+import { type Connected, connect, describeUrl, qualified, serverReason } from '../connect.js'
+import { CONNECTIONS, copyTables, type Masking, type TakeProgress, THREADS_FROM_BYTES } from './copy-tables.js'
 import {
   type FileFacts,
   SNAPSHOT_FILE,
   SNAPSHOT_FORMAT,
   SNAPSHOT_FORMAT_VERSION,
   type SnapshotFacts,
-  type TableFacts,
 } from './format.js'
 import { findSchemaSource, readSchema, type SchemaSource } from './schema.js'
 import {
@@ -34,27 +31,10 @@ import {
   type SourceTable,
 } from './source.js'
 
-/** How the data is masked; made by whoever knows policy and key, once the catalog is known. */
-export type SnapshotMasks = {
-  readonly privacy: PrivacyFacts
-  forTable(relation: Relation, columns: readonly CatalogColumn[]): LineMask
-}
-
-export type TakeProgress = {
-  readonly table: string
-  readonly tablesDone: number
-  readonly tables: number
-  readonly rows: number
-  /** What the catalog believes there is; 0 for a table never analyzed. */
-  readonly rowsEstimated: number
-  readonly bytes: number
-  readonly bytesEstimated: number
-}
-
 export type TakeOptions = {
   readonly url: string
   readonly out: string
-  readonly masks: (catalog: Catalog) => SnapshotMasks | Promise<SnapshotMasks>
+  readonly masks: Masking
   readonly madeBy: string
   readonly schemaFile?: string | undefined
   readonly serverBin?: string | undefined
@@ -62,11 +42,10 @@ export type TakeOptions = {
   readonly connections?: number | undefined
   /** Replace what is there, if it is a snapshot. */
   readonly force?: boolean | undefined
+  readonly threadsFromBytes?: number | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: TakeProgress) => void) | undefined
 }
-
-const CONNECTIONS = 4
 
 export async function takeSnapshot(options: TakeOptions): Promise<SnapshotFacts> {
   const out = resolve(options.out)
@@ -112,8 +91,19 @@ async function take(
   const { rows } = await leader.query('SELECT pg_export_snapshot() AS id')
   const exported = String(rows[0].id)
   const catalog = await readCatalog(leader)
-  const masks = await options.masks(catalog)
   const schema = await readSchema(source, options.url, exported)
+  const { tables: tableFacts, privacy } = await copyTables({
+    url: options.url,
+    exportedSnapshot: exported,
+    folder: draft,
+    tables,
+    catalog,
+    masks: options.masks,
+    connections: options.connections ?? CONNECTIONS,
+    threadsFromBytes: options.threadsFromBytes ?? THREADS_FROM_BYTES,
+    signal: options.signal,
+    onProgress: options.onProgress,
+  })
   const facts: SnapshotFacts = {
     format: SNAPSHOT_FORMAT,
     formatVersion: SNAPSHOT_FORMAT_VERSION,
@@ -122,7 +112,7 @@ async function take(
     takenAtMs,
     server,
     database: await readDatabase(leader),
-    privacy: masks.privacy,
+    privacy,
     transactions,
     catalog,
     schema: {
@@ -130,7 +120,7 @@ async function take(
       before: writeText(draft, schema.after === null ? 'schema.sql' : 'schema.pre.sql', schema.before),
       after: schema.after === null ? null : writeText(draft, 'schema.post.sql', schema.after),
     },
-    tables: await copyTables(options, exported, tables, catalog, masks, draft),
+    tables: tableFacts,
     sequences,
     ...(await readRest(leader)),
   }
@@ -143,86 +133,6 @@ async function lock(leader: Connected, tables: readonly SourceTable[]): Promise<
   if (tables.length === 0) return
   await leader.query(`SET LOCAL lock_timeout = '${LOCK_WAIT_LIMIT}'`)
   await leader.query(`LOCK TABLE ${tables.map((table) => `ONLY ${qualified(table)}`).join(', ')} IN ACCESS SHARE MODE`)
-}
-
-async function copyTables(
-  options: TakeOptions,
-  exported: string,
-  tables: readonly SourceTable[],
-  catalog: Catalog,
-  masks: SnapshotMasks,
-  draft: string,
-): Promise<TableFacts[]> {
-  const relations = new Map(catalog.relations.map((relation) => [relation.oid, relation]))
-  const results: TableFacts[] = []
-  const totals = {
-    tables: tables.length,
-    rowsEstimated: tables.reduce((sum, table) => sum + table.rowsEstimated, 0),
-    bytesEstimated: tables.reduce((sum, table) => sum + table.bytes, 0),
-  }
-  const done = { tables: 0, rows: 0, bytes: 0 }
-  let next = 0
-  let failure: unknown
-  const failed = new AbortController()
-  const stop = AbortSignal.any([failed.signal, ...(options.signal ? [options.signal] : [])])
-
-  const reader = () =>
-    withClient(options.url, async (client) => {
-      const hangUp = () => client.connection.stream.destroy()
-      stop.addEventListener('abort', hangUp)
-      try {
-        await client.query(READER_SETTINGS)
-        await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-        await client.query(`SET TRANSACTION SNAPSHOT '${exported}'`)
-        for (let place = next++; place < tables.length && !stop.aborted; place = next++)
-          results[place] = await copyTable(client, tables[place]!, place)
-      } catch (error) {
-        // Hanging up on the others makes them fail too; only the first reason is the reason.
-        failure ??= error
-        failed.abort()
-      } finally {
-        stop.removeEventListener('abort', hangUp)
-      }
-    })
-
-  const copyTable = async (client: Connected, table: SourceTable, place: number): Promise<TableFacts> => {
-    const relation = relations.get(table.oid)
-    assert(relation, `table ${table.oid} is not in the catalog of its own snapshot`)
-    const columns = relation.columns.filter(({ generated }) => generated === '')
-    const file = `data/${String(place + 1).padStart(4, '0')}.copy.gz`
-    const names = columns.map(({ name }) => name)
-    let last = { rows: 0, bytes: 0 }
-    const { schema, name, extension } = table
-    const facts = await copyOut(
-      client,
-      table,
-      names,
-      masks.forTable(relation, columns),
-      join(draft, file),
-      (rows, bytes) => {
-        done.rows += rows - last.rows
-        done.bytes += bytes - last.bytes
-        last = { rows, bytes }
-        options.onProgress?.({
-          ...totals,
-          table: `${schema}.${name}`,
-          tablesDone: done.tables,
-          rows: done.rows,
-          bytes: done.bytes,
-        })
-      },
-    ).catch((error: unknown) => {
-      throw unreadableTable(`${schema}.${name}`, error)
-    })
-    done.tables += 1
-    return { schema, name, columns: names, extension, file, ...facts }
-  }
-
-  const readers = Math.min(options.connections ?? CONNECTIONS, Math.max(1, tables.length))
-  await Promise.all(Array.from({ length: readers }, reader))
-  if (options.signal?.aborted) throw interrupted()
-  if (failure !== undefined) throw failure
-  return results
 }
 
 function writeText(folder: string, file: string, text: string): FileFacts {
@@ -239,29 +149,6 @@ function refuseExisting(out: string, force = false): void {
     detail: force ? 'it is not a snapshot' : 'something of that name exists',
     hint: force ? 'Name another folder with --out.' : 'Name another folder with --out, or replace it with --force.',
     exit: EXIT.usage,
-  })
-}
-
-function unreadableTable(table: string, cause: unknown): HarnessError {
-  if (cause instanceof HarnessError) return cause
-  const forbidden = (cause as { code?: string }).code === '42501'
-  return new HarnessError({
-    code: forbidden ? 'TABLE_FORBIDDEN' : 'TABLE_UNREADABLE',
-    message: `cannot read table ${table}`,
-    detail: serverReason(cause),
-    hint: forbidden
-      ? 'Give the user the right to read everything: GRANT pg_read_all_data TO … (14 and later); row-level security also needs BYPASSRLS.'
-      : 'Nothing was kept; try again when the reason is gone.',
-    cause,
-  })
-}
-
-function interrupted(): HarnessError {
-  return new HarnessError({
-    code: 'INTERRUPTED',
-    message: 'the snapshot was interrupted',
-    detail: 'nothing of it was kept',
-    exit: EXIT.interrupted,
   })
 }
 

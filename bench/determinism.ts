@@ -1,0 +1,143 @@
+/**
+ * Does a concurrent recording replay with one outcome? Records traffic through the proxy, replays it several times at full speed with
+ * different numbers of workers, and compares the runs, the tables, and production.
+ *
+ *     node dist/bench/determinism.js [--statements 100000] [--sessions 20] [--keep]
+ */
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import pg from 'pg'
+import { loadShop, policyPath, runTraffic, v1Path } from '../fixtures/shop/shop.js'
+import { buildPlan } from '../replayer/plan/build.js'
+import { parallelism } from '../replayer/plan/explain.js'
+import { replay } from '../replayer/run/replay.js'
+import { openRecording } from '../segment/recording.js'
+import { openRun } from '../segment/run-file.js'
+import { runOfRecording, type RunSource } from '../segment/run-source.js'
+import { resultSha256 } from '../segment/result-sha.js'
+import { type Stage, setStage, type Workload } from './stage.js'
+
+const { values: flags } = parseArgs({
+  options: {
+    statements: { type: 'string', default: '100000' },
+    sessions: { type: 'string', default: '20' },
+    scale: { type: 'string', default: '1' },
+    seed: { type: 'string', default: '1' },
+    keep: { type: 'boolean', default: false },
+  },
+})
+const say = (line: string) => console.log(line)
+
+const shop: Workload = {
+  name: 'shop',
+  schemaPath: v1Path,
+  policyPath,
+  load: (url) => loadShop(url, { scale: Number(flags.scale), seed: Number(flags.seed) }),
+  play: (url) =>
+    runTraffic({ url, sessions: Number(flags.sessions), statements: Number(flags.statements), seed: Number(flags.seed) }),
+}
+
+let positions: Map<number, number> | null = null
+
+const stage = await setStage(shop, say)
+try {
+  await measure(stage)
+} finally {
+  if (flags.keep) say(`kept: ${stage.folder}`)
+  else await stage.close()
+}
+
+async function measure(stage: Stage): Promise<void> {
+  const recording = openRecording(stage.recording)
+  const began = performance.now()
+  const full = await buildPlan(recording)
+  say(`planned in ${((performance.now() - began) / 1000).toFixed(2)} s`)
+  const facts = parallelism(full, recording.manifest.catalog)
+  say(JSON.stringify({ ...facts, barriers: facts.barriers.length }, null, 1))
+  const runs: { name: string; run: RunSource; tables: string }[] = []
+  for (const workers of [1, 2, 3]) {
+    const name = `replay_${workers}`
+    const url = await stage.shadow(name)
+    const out = join(stage.folder, `${name}.run`)
+    const run = await replay({ recording: stage.recording, plan: full.plan, target: url, out, speed: 'max', workers })
+    say(
+      `${name}: ${run.ledger.kept.statements} statements in ${(run.elapsedUs / 1e6).toFixed(2)} s, ` +
+        `${Math.round((run.ledger.kept.statements * 1e6) / run.elapsedUs)}/s, relaxed ${run.orderRelaxed}, ` +
+        `incidents ${run.incidents.length}`,
+    )
+    for (const incident of run.incidents.slice(0, 5)) say(`   ${JSON.stringify(incident)}`)
+    runs.push({ name, run: openRun(out), tables: await tables(url) })
+  }
+  const production: RunSource = runOfRecording(recording)
+  differences('production ↔ replay', production, runs[0]!.run, (seq) => full.waits.ambiguous[index(recording, seq)] === 1)
+  for (const other of runs.slice(1)) {
+    differences(`${runs[0]!.name} ↔ ${other.name}`, runs[0]!.run, other.run)
+    say(`   tables ${other.tables === runs[0]!.tables ? 'equal' : 'DIFFER'}`)
+    if (other.tables !== runs[0]!.tables) say(diffLines(runs[0]!.tables, other.tables))
+  }
+}
+
+function index(recording: ReturnType<typeof openRecording>, seq: number): number {
+  positions ??= new Map([...recording.timeline().seq].map((value, i) => [value, i]))
+  return positions.get(seq) ?? -1
+}
+
+/** Outcomes side by side, without any excuse but a look at which statements they are. */
+function differences(label: string, a: RunSource, b: RunSource, ambiguous: (seq: number) => boolean = () => false): void {
+  const recording = openRecording(stage.recording)
+  const counts = { compared: 0, errorsNew: 0, errorsGone: 0, results: 0, ambiguous: 0 }
+  const byText = new Map<string, number>()
+  const rowsB = b.rows()[Symbol.iterator]()
+  let next = rowsB.next()
+  for (const row of a.rows()) {
+    while (!next.done && next.value.seq < row.seq) next = rowsB.next()
+    if (next.done || next.value.seq !== row.seq) continue
+    counts.compared += 1
+    const [x, y] = [row.outcome, next.value.outcome]
+    const kind =
+      (x.error?.sqlstate ?? '') !== (y.error?.sqlstate ?? '')
+        ? x.error
+          ? 'errorsGone'
+          : 'errorsNew'
+        : resultSha256(x) !== resultSha256(y)
+          ? 'results'
+          : null
+    if (!kind) continue
+    counts[kind] += 1
+    if (ambiguous(row.seq)) counts.ambiguous += 1
+    const text = `${kind}${ambiguous(row.seq) ? ' (ambiguous)' : ''} ${y.error?.sqlstate ?? ''} ${(recording.statement(row.seq)?.sql ?? '').replace(/\s+/g, ' ').slice(0, 110)}`
+    byText.set(text, (byText.get(text) ?? 0) + 1)
+  }
+  say(`${label}: ${JSON.stringify(counts)}`)
+  for (const [text, count] of [...byText].sort((p, q) => q[1] - p[1]).slice(0, 25)) say(`   ${String(count).padStart(6)} ${text}`)
+  recording.close()
+}
+
+/** A checksum per table, regardless of row order; columns of time and chance left out. */
+async function tables(url: string): Promise<string> {
+  const client = new pg.Client(url)
+  await client.connect()
+  const { rows } = await client.query<{ name: string; columns: string }>(`
+    SELECT format('%I.%I', n.nspname, c.relname) AS name,
+           string_agg(format('%I::text', a.attname), ', ' ORDER BY a.attnum)
+             FILTER (WHERE t.typname NOT IN ('timestamptz', 'timestamp', 'uuid')) AS columns
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+      JOIN pg_type t ON t.oid = a.atttypid
+     WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pgrehearse')
+     GROUP BY 1 ORDER BY 1`)
+  const lines: string[] = []
+  for (const { name, columns } of rows) {
+    const { rows: sums } = await client.query(
+      `SELECT count(*) AS n, coalesce(sum(hashtextextended(concat_ws('|', ${columns}), 0)), 0) AS sum FROM ${name}`,
+    )
+    lines.push(`${name} ${sums[0].n} ${sums[0].sum}`)
+  }
+  await client.end()
+  return lines.join('\n')
+}
+
+function diffLines(a: string, b: string): string {
+  const other = new Set(b.split('\n'))
+  return a.split('\n').filter((line) => !other.has(line)).map((line) => `   ${line}`).join('\n')
+}

@@ -1,0 +1,231 @@
+/**
+ * `pgrehearse compare`: two runs of one recording into a diff. What is found is said here; whether it passes is the gate's to decide.
+ */
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import { EXIT, type ExitCode, HarnessError } from '../../base/errors.js'
+import { compareRuns } from '../../replayer/compare/compare.js'
+import { EXCUSES } from '../../replayer/compare/excuses.js'
+import { explainStatement } from '../../replayer/compare/explain-statement.js'
+import { type IgnoreRule, parseIgnoreRule } from '../../replayer/compare/ignore.js'
+import type { JudgeOptions } from '../../replayer/compare/judges.js'
+import { buildPlan } from '../../replayer/plan/build.js'
+import { buildModel, judgeDiff } from '../../reports/build-model.js'
+import { DEFAULT_GATE } from '../../reports/gate-config.js'
+import { findingsTable } from '../../reports/table.js'
+import type { DiffFacts } from '../../segment/diff.js'
+import { createDiff, openDiff } from '../../segment/diff-file.js'
+import { kindOf } from '../../segment/kind.js'
+import { openRecording, type RecordingReader } from '../../segment/recording.js'
+import { openRun } from '../../segment/run-file.js'
+import { type RunSource, runOfRecording } from '../../segment/run-source.js'
+import { loadParser } from '../../sql/parse.js'
+import type { Cli } from '../cli.js'
+
+type Flags = {
+  readonly noise?: string
+  readonly recording?: string
+  readonly out?: string
+  readonly ignore: readonly string[]
+  readonly explain?: string
+  readonly force?: boolean
+}
+
+const FINDINGS_SHOWN = 20
+
+export function register(program: Command, cli: Cli): void {
+  program
+    .command('compare')
+    .description('compare two runs of one recording, statement by statement')
+    .argument('<run-a>', 'how it was: the baseline run, or the recording itself')
+    .argument('<run-b>', 'how it is: the candidate run')
+    .option('--noise <run>', 'the baseline once more: what differs between the two is no finding')
+    .option('--recording <folder>', 'the recording, when it is no longer where it was replayed from')
+    .option('--out <file>', 'the diff to make')
+    .option('--ignore <rule>', 'table.column, table.column~tolerance, fingerprint:…; may be repeated', collect, [])
+    .option('--explain <id>', 'one statement, by its position or an alert id: why it was judged so')
+    .option('--force', 'replace an existing diff')
+    .action(
+      cli.action<Flags>(([a, b], flags) => {
+        const madeBy = `pgrehearse ${program.version() ?? ''}`
+        return compare(resolve(cli.cwd, a!), resolve(cli.cwd, b!), flags, madeBy, cli)
+      }),
+    )
+}
+
+function collect(value: string, before: readonly string[]): string[] {
+  return [...before, value]
+}
+
+async function compare(pathA: string, pathB: string, flags: Flags, madeBy: string, cli: Cli): Promise<ExitCode> {
+  const ignore = flags.ignore.map(parseIgnoreRule)
+  const seq = flags.explain === undefined ? null : parseSeq(flags.explain)
+  if (seq === null && flags.out === undefined) throw noTarget()
+  await loadParser()
+  const inputs = await openInputs(pathA, pathB, flags, ignore, cli)
+  try {
+    return seq === null
+      ? write(inputs.options, resolve(cli.cwd, flags.out!), flags, madeBy, cli)
+      : explain(inputs.options, seq, cli)
+  } finally {
+    inputs.close()
+  }
+}
+
+type Inputs = { readonly options: JudgeOptions; close(): void }
+
+async function openInputs(
+  pathA: string,
+  pathB: string,
+  flags: Flags,
+  ignore: readonly IgnoreRule[],
+  cli: Cli,
+): Promise<Inputs> {
+  const opened: { close(): void }[] = []
+  const keep = <T extends { close(): void }>(one: T): T => {
+    opened.push(one)
+    return one
+  }
+  const close = () => {
+    for (const one of opened) one.close()
+  }
+  try {
+    const open = (path: string): RunSource =>
+      keep(kindOf(path) === 'recording' ? runOfRecording(keep(openRecording(path))) : openRun(path))
+    const before = open(pathA)
+    const after = open(pathB)
+    const noise = flags.noise === undefined ? undefined : open(resolve(cli.cwd, flags.noise))
+    const recording = keep(openRecording(recordingPath(flags, before, cli)))
+    const races = [before, after].some(({ facts }) => facts.role === 'production')
+      ? await racesOf(recording)
+      : undefined
+    const options: JudgeOptions = {
+      before,
+      after,
+      recording,
+      ignore,
+      ...(noise === undefined ? {} : { noise }),
+      ...(races === undefined ? {} : { ambiguous: (seq: number) => races.has(seq) }),
+    }
+    return { options, close }
+  } catch (error) {
+    close()
+    throw error
+  }
+}
+
+function recordingPath(flags: Flags, { facts }: RunSource, cli: Cli): string {
+  if (flags.recording !== undefined) return resolve(cli.cwd, flags.recording)
+  if (existsSync(facts.recordingPath)) return facts.recordingPath
+  throw new HarnessError({
+    code: 'RECORDING_MOVED',
+    message: 'the recording of these runs is not where it was',
+    detail: `they were made from ${facts.recordingPath}; texts and parameters are read from there`,
+    hint: 'Name its present folder with --recording.',
+    exit: EXIT.usage,
+  })
+}
+
+/** Statements at which production ran a race, so that its outcome was one of several. */
+async function racesOf(recording: RecordingReader): Promise<ReadonlySet<number>> {
+  const { waits } = await buildPlan(recording)
+  const { seq } = recording.timeline()
+  return new Set(seq.filter((_, at) => waits.ambiguous[at] === 1))
+}
+
+function write(options: JudgeOptions, path: string, flags: Flags, madeBy: string, cli: Cli): ExitCode {
+  const out = createDiff(path, { force: flags.force ?? false })
+  const progress = cli.progress('compare')
+  let facts: DiffFacts
+  try {
+    facts = compareRuns({
+      ...options,
+      out,
+      madeBy,
+      onProgress: (done, total) => {
+        if (cli.signal.aborted) throw interrupted()
+        progress.update(done, total)
+      },
+    })
+  } catch (error) {
+    out.abandon()
+    throw error
+  }
+  progress.done(`${facts.compared} statements compared`)
+  show(path, facts, cli)
+  return EXIT.pass
+}
+
+function show(path: string, facts: DiffFacts, cli: Cli): void {
+  const diff = openDiff(path)
+  try {
+    const judged = judgeDiff(diff, DEFAULT_GATE, facts.createdAtMs)
+    const model = buildModel(diff, judged.facts, judged.gate, path)
+    const table = findingsTable(model, {
+      columns: process.stdout.columns ?? 100,
+      color: process.stdout.hasColors?.() === true,
+      rowsMax: FINDINGS_SHOWN,
+    })
+    if (table !== '') cli.print(`${table}\n`)
+    cli.print(`${sentence(facts)}.`)
+    for (const [reason, count] of Object.entries(facts.excused))
+      cli.print(`  excused    ${count}: ${EXCUSES[reason as keyof typeof EXCUSES] ?? reason}`)
+    for (const [reason, count] of Object.entries(facts.uncompared)) cli.print(`  uncompared ${count}: ${reason}`)
+    for (const reason of facts.invalid) cli.print(`  invalid    ${reason}`)
+    cli.print(`diff ${path}`)
+    cli.result({ diff: path, sentence: sentence(facts), ...facts, findings: diff.findings() })
+  } finally {
+    diff.close()
+  }
+}
+
+function sentence({ compared, discrepancies }: DiffFacts): string {
+  if (compared === 0) return 'No statement has an answer in both runs'
+  const share = ((100 * discrepancies) / compared).toFixed(discrepancies * 1000 < compared ? 3 : 1)
+  return discrepancies === 0
+    ? `${compared} statements compared, none differs in a way that applications would notice`
+    : `${discrepancies} of ${compared} statements (${share} %) differ in a way that applications would notice`
+}
+
+function explain(options: JudgeOptions, seq: number, cli: Cli): ExitCode {
+  const explanation = explainStatement(options, seq)
+  if (explanation === null) {
+    throw new HarnessError({
+      code: 'NO_SUCH_STATEMENT',
+      message: `statement ${seq} has no answer in both runs`,
+      hint: 'Give the seq of a compared statement, or the alert id of a discrepancy.',
+      exit: EXIT.usage,
+    })
+  }
+  cli.result(explanation)
+  cli.print(`statement ${explanation.seq}: ${explanation.sql.replace(/\s+/g, ' ').trim()}`)
+  cli.print(`  ${explanation.verdict}`)
+  for (const reason of explanation.reasons) cli.print(`  - ${reason}`)
+  return EXIT.pass
+}
+
+/** An alert id ends in the statement's position, and a part when there are several. */
+function parseSeq(text: string): number {
+  const found = /^(\d+)$/.exec(text) ?? /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}-(\d+)(?:-\w+)?$/.exec(text)
+  if (found !== null) return Number(found[1])
+  throw new HarnessError({
+    code: 'OPTION_VALUE',
+    message: `--explain cannot be ${JSON.stringify(text)}`,
+    detail: 'it takes the position of a statement, or the alert id of a discrepancy',
+    exit: EXIT.usage,
+  })
+}
+
+function noTarget(): HarnessError {
+  return new HarnessError({
+    code: 'OPTION_MISSING',
+    message: 'compare needs --out FILE for the diff, or --explain ID',
+    hint: 'For instance: pgrehearse compare baseline.run candidate.run --out cutover.diff',
+    exit: EXIT.usage,
+  })
+}
+
+function interrupted(): HarnessError {
+  return new HarnessError({ code: 'INTERRUPTED', message: 'comparing was interrupted', exit: EXIT.interrupted })
+}

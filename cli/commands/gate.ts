@@ -1,0 +1,48 @@
+/**
+ * `pgrehearse gate`: the verdict as an exit code. 0 passes, 1 fails, 3 cannot be vouched for.
+ */
+import type { Command } from 'commander'
+import { EXIT, type ExitCode } from '../../base/errors.js'
+import { judgeDiff } from '../../reports/build-model.js'
+import type { GateLine, Verdict } from '../../reports/gate.js'
+import { quantity } from '../../reports/quantity.js'
+import { openDiff } from '../../segment/diff-file.js'
+import type { Cli } from '../cli.js'
+import { readGate } from '../gate-config-file.js'
+
+type Options = { readonly config?: string }
+
+const EXIT_OF: Readonly<Record<Verdict, ExitCode>> = { PASS: EXIT.pass, FAIL: EXIT.failed, INVALID: EXIT.invalid }
+const MARKS: Readonly<Record<GateLine['outcome'], string>> = { pass: 'pass', fail: 'FAIL', 'not judged': '-' }
+
+export function register(program: Command, cli: Cli): void {
+  program
+    .command('gate')
+    .description('judge a diff: exit code 0 passes, 1 fails, 3 means the measurement cannot be vouched for')
+    .argument('<diff>', 'file made by compare')
+    .option('--config <file>', 'gate.yaml; without it the defaults hold')
+    .action(
+      cli.action<Options>(async ([path = ''], options) => {
+        const config = readGate(options.config)
+        const diff = openDiff(path)
+        try {
+          const { gate } = judgeDiff(diff, config, Date.now())
+          cli.result(gate)
+          cli.print(gate.verdict)
+          for (const line of gate.lines) cli.print(lineText(line))
+          for (const { query, reason, until, state } of gate.overrides) {
+            cli.print(`  override   ${query} ${state}, until ${until}: ${reason}`)
+          }
+          return EXIT_OF[gate.verdict]
+        } finally {
+          diff.close()
+        }
+      }),
+    )
+}
+
+function lineText(line: GateLine): string {
+  const allowed = `${line.bound === 'max' ? '≤' : '≥'} ${quantity(line.threshold, line.unit)}`
+  const actual = line.actual === null ? '-' : quantity(line.actual, line.unit)
+  return `  ${MARKS[line.outcome].padEnd(5)} ${line.title.padEnd(48)} ${allowed.padStart(10)}  ${actual.padStart(9)}  ${line.outcome === 'pass' ? '' : line.explanation}`.trimEnd()
+}

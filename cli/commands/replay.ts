@@ -1,0 +1,179 @@
+/**
+ * `pgrehearse replay`: a recording against a shadow, in an order that has one outcome.
+ */
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import { EXIT, type ExitCode, HarnessError } from '../../base/errors.js'
+import { buildPlan } from '../../replayer/plan/build.js'
+import type { Speed } from '../../replayer/run/pace.js'
+import type { Plan } from '../../replayer/run/plan-shape.js'
+import { type ReplayProgress, replay } from '../../replayer/run/replay.js'
+import { commitPlan, sessionPlan } from '../../replayer/run/simple-plans.js'
+import { withClient } from '../../replayer/shadow/connect.js'
+import { assertShadow } from '../../replayer/shadow/isolation.js'
+import type { Marker } from '../../replayer/shadow/marker.js'
+import { balances, type Reasons, sum } from '../../segment/ledger.js'
+import { openRecording, type RecordingReader } from '../../segment/recording.js'
+import type { Manifest } from '../../segment/manifest.js'
+import type { RunFacts } from '../../segment/run.js'
+import type { Cli } from '../cli.js'
+
+const ORDERS = ['causal', 'commit', 'session'] as const
+type Order = (typeof ORDERS)[number]
+
+type Flags = {
+  readonly target: string
+  readonly out: string
+  readonly speed: string
+  readonly maxRate?: string
+  readonly order: string
+  readonly workers?: string
+  readonly readOnly?: boolean
+  readonly force?: boolean
+}
+
+export function register(program: Command, cli: Cli): void {
+  program
+    .command('replay')
+    .argument('<recording>', 'folder of a recording')
+    .description('replay a recording against a shadow')
+    .requiredOption('--target <url>', 'the shadow; only what `snapshot restore` made is ever dirtied')
+    .requiredOption('--out <file>', 'the run to make')
+    .option('--speed <n>', 'times as fast as recorded: 0.5, 1, 10, or max (order only, no waiting for time)', '1')
+    .option('--max-rate <n>', 'statements per second, at most')
+    .option('--order <order>', 'causal: conflicts as recorded; commit: every commit as recorded; session: timing only', 'causal')
+    .option('--workers <n>', 'threads that send (default: one for each core)')
+    .option('--read-only', 'the server refuses whatever would write')
+    .option('--force', 'replace an existing run')
+    .action(
+      cli.action(([recording], flags: Flags) =>
+        runReplay(resolve(cli.cwd, recording!), flags, `pgrehearse ${program.version() ?? ''}`, cli),
+      ),
+    )
+}
+
+async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): Promise<ExitCode> {
+  const speed = parseSpeed(flags.speed)
+  const order = parseOrder(flags.order)
+  const ratePerSecondMax = flags.maxRate === undefined ? undefined : positive('--max-rate', flags.maxRate)
+  const workers = flags.workers === undefined ? undefined : wholePositive('--workers', flags.workers)
+  const out = resolve(cli.cwd, flags.out)
+
+  const recording = openRecording(path)
+  try {
+    const { recovered, manifest } = recording
+    if (recovered) cli.note(`this recording was interrupted; ${recovered.statements} statements of its tail are read too`)
+    const recordingSystemIdentifier = manifest.server.systemIdentifier
+    const marker = await withClient(flags.target, (client) => assertShadow(client, { recordingSystemIdentifier }))
+    refuseOtherMasks(marker, manifest)
+    const plan = await planOf(recording, order, cli)
+    const progress = cli.progress('replay')
+    const facts = await replay({
+      recording: path,
+      plan,
+      target: flags.target,
+      out,
+      force: flags.force ?? false,
+      speed,
+      ...(ratePerSecondMax === undefined ? {} : { ratePerSecondMax }),
+      ...(workers === undefined ? {} : { workers }),
+      readOnly: flags.readOnly ?? false,
+      snapshotId: marker.snapshotId,
+      madeBy,
+      signal: cli.signal,
+      onProgress: (now) => progress.update(now.done, now.total, describe(now)),
+    })
+    progress.done(`${facts.ledger.kept.statements} statements in ${seconds(facts.elapsedUs)}`)
+    return report(facts, out, cli)
+  } finally {
+    recording.close()
+  }
+}
+
+/** Tokens of another policy or key are found in no row of this shadow: every statement would differ, and for no reason. */
+function refuseOtherMasks(marker: Marker, { privacy }: Manifest): void {
+  const same = marker.policyHash === privacy.policyHash && marker.keyFingerprint === privacy.keyFingerprint
+  if (same) return
+  throw new HarnessError({
+    code: 'MASKED_OTHERWISE',
+    message: 'the recording and the shadow were masked differently',
+    detail: `another ${marker.keyFingerprint === privacy.keyFingerprint ? 'policy' : 'key'} was used, so values of one are not found in the other.`,
+    hint: 'Take the snapshot with the policy and the key of the recording, and restore that.',
+    exit: EXIT.usage,
+  })
+}
+
+async function planOf(recording: RecordingReader, order: Order, cli: Cli): Promise<Plan> {
+  const progress = cli.progress('plan')
+  const plan = await {
+    causal: async () => (await buildPlan(recording)).plan,
+    commit: async () => commitPlan(recording.timeline(), recording.sessions()),
+    session: async () => sessionPlan(recording.timeline(), recording.sessions()),
+  }[order]()
+  progress.done(`${plan.statementCount} statements, ${plan.waitSession.length} waits`)
+  return plan
+}
+
+function describe({ perSecond, lateMsMax, errors, orderRelaxed, etaMs }: ReplayProgress): string {
+  const parts = [`${Math.round(perSecond)}/s`, `${lateMsMax.toFixed(1)} ms late`]
+  if (errors > 0) parts.push(`${errors} errors`)
+  if (orderRelaxed > 0) parts.push(`order relaxed ${orderRelaxed} times`)
+  if (etaMs !== null) parts.push(`${Math.ceil(etaMs / 1000)} s left`)
+  return parts.join(', ')
+}
+
+function report(facts: RunFacts, out: string, cli: Cli): ExitCode {
+  const { ledger } = facts
+  cli.result({ run: out, ...facts })
+  cli.print(`run  ${out}`)
+  cli.print(`  replayed  ${ledger.kept.statements} of ${ledger.seen.statements} statements`)
+  printReasons('skipped', ledger.skipped, cli)
+  printReasons('lost', ledger.lost, cli)
+  if (facts.orderRelaxed > 0) cli.print(`  order relaxed for ${facts.orderRelaxed} statements, to end standstills`)
+  for (const { kind, detail } of facts.incidents.slice(0, INCIDENTS_SHOWN)) cli.note(`  ${kind}: ${detail}`)
+  if (balances(ledger)) return EXIT.pass
+  cli.note('the ledger does not balance: some statements are unaccounted for')
+  return EXIT.invalid
+}
+
+const INCIDENTS_SHOWN = 10
+
+function printReasons(word: string, reasons: Reasons, cli: Cli): void {
+  if (sum(reasons).statements === 0) return
+  for (const [reason, { statements }] of Object.entries(reasons)) cli.print(`  ${word}  ${statements}: ${reason}`)
+}
+
+function seconds(us: number): string {
+  return `${(us / 1e6).toFixed(1)} s`
+}
+
+function parseSpeed(text: string): Speed {
+  return text === 'max' ? 'max' : positive('--speed', text)
+}
+
+function parseOrder(text: string): Order {
+  const order = ORDERS.find((known) => known === text)
+  if (order === undefined) throw wrongOption('--order', text, `one of ${ORDERS.join(', ')}`)
+  return order
+}
+
+function positive(option: string, text: string): number {
+  const value = Number(text)
+  if (!Number.isFinite(value) || value <= 0) throw wrongOption(option, text, 'a number above 0')
+  return value
+}
+
+function wholePositive(option: string, text: string): number {
+  const value = positive(option, text)
+  if (!Number.isInteger(value)) throw wrongOption(option, text, 'a whole number above 0')
+  return value
+}
+
+function wrongOption(option: string, text: string, wanted: string): HarnessError {
+  return new HarnessError({
+    code: 'OPTION_VALUE',
+    message: `${option} cannot be "${text}"`,
+    detail: `it takes ${wanted}.`,
+    exit: EXIT.usage,
+  })
+}

@@ -1,0 +1,177 @@
+/**
+ * The masker: personal values out, tokens in, for everything that may reach a disk. The same value of the same column becomes the same
+ * token in SQL texts, parameters, result rows, COPY data, errors and the snapshot.
+ *
+ * One per thread. What it knows of shapes is bounded and kept in memory only.
+ */
+import type { Catalog } from '../segment/catalog.js'
+import type { Column, Row, ServerError } from '../segment/outcome.js'
+import { type ColumnRef, createColumnResolver } from '../sql/columns.js'
+import { lex } from '../sql/lex.js'
+import { joinedStrings } from '../sql/literal.js'
+import { loadParser } from '../sql/parse.js'
+import { type CopyMask, createCopyMask, TEXT_FORMAT } from './copy.js'
+import { createErrorMasks, type ErrorFields, type SafeNotice } from './errors.js'
+import type { Key } from './key.js'
+import { createMasks, FIRST_USER_OID, type Mask } from './masks/index.js'
+import { arrayMask } from './masks/structures.js'
+import { resolvePolicy } from './policy/columns.js'
+import type { Policy } from './policy/policy.js'
+import { resultMasks } from './results.js'
+import { createShapes, KEPT_LENGTH_MAX, remember, SHAPES_MAX } from './shapes.js'
+import { factsMask, type MaskedSql, refuse, type SqlFacts, type Understanding, understand } from './statement.js'
+import { loadDictionary } from './tokens/dictionary.js'
+import { createTokens } from './tokens/index.js'
+import { hexToken } from './tokens/pattern.js'
+import { createPrf } from './tokens/prf.js'
+import { createVocabulary } from './vocabulary.js'
+
+export type { CopyMask } from './copy.js'
+export type { ErrorFields, SafeNotice } from './errors.js'
+export type { CopyFacts, MaskedSql, MaskingCaution, SqlFacts, StatementFacts, Unresolved } from './statement.js'
+
+export type MaskerSettings = { readonly key: Key; readonly policy: Policy; readonly catalog: Catalog }
+
+export type RowMask = (cells: Row) => Row
+
+export type Masker = {
+  sql(text: string): MaskedSql
+  /** Parameters as text; `typeOids` as the server resolved them, 0 or absent where unknown. */
+  parameters(facts: SqlFacts, values: Row, typeOids: readonly number[]): Row
+  /** `statement` says which of the text's statements the rows come from; expressions are then seen through. */
+  rowMasker(columns: readonly Column[], facts?: SqlFacts, statement?: number): RowMask
+  /** COPY data of a table's columns in text format, as a snapshot reads it: whole lines in, whole lines out. null: all stays. */
+  copyLine(tableOid: number, attnums: readonly number[]): ((lines: Buffer) => Buffer) | null
+  /** COPY data of a recorded COPY statement; null: it cannot be masked (binary, or an unknown table). */
+  copy(facts: SqlFacts, statement?: number): CopyMask | null
+  error(fields: ErrorFields): ServerError
+  notice(fields: ErrorFields): SafeNotice
+  /** Free text of no known column: a notification's payload. */
+  loose(value: string): string
+}
+
+const TEXTS_MAX = 10_000
+
+export async function createMasker({ key, policy, catalog }: MaskerSettings): Promise<Masker> {
+  await loadParser()
+  const tokens = createTokens(key, await loadDictionary(policy.locale))
+  const resolved = resolvePolicy(policy, catalog)
+  const vocabulary = createVocabulary(catalog)
+  const bytes = createPrf(key, 'bytes')
+  const masks = createMasks(resolved, tokens, vocabulary, (hex) => hexToken(bytes, hex))
+  const resolver = createColumnResolver(catalog, resolved.index)
+  const describe = ({ tableOid, attnum }: ColumnRef): string => {
+    const relation = resolved.index.byOid(tableOid)
+    return `${relation?.schema}.${relation?.name}.${relation?.columns.find((one) => one.attnum === attnum)?.name}`
+  }
+  const understanding: Understanding = { masks, resolver, vocabulary, describe }
+  const { error, notice } = createErrorMasks(masks, resolved, vocabulary)
+
+  const texts = new Map<string, MaskedSql>()
+  const shapes = createShapes((text, lexed) => understand(understanding, text, lexed))
+  const sql = (text: string): MaskedSql => {
+    const seen = texts.get(text)
+    if (seen !== undefined) return seen
+    const lexed = lex(text)
+    const shape = shapes(text, lexed)
+    if (shape === null) {
+      // The server joins strings across a line comment; the parser does not, so it is given the joined string.
+      const joined = joinedStrings(text, lexed)
+      return joined === text ? refuse(understanding, text, lexed) : sql(joined)
+    }
+    const masked = shape.apply(text, lexed)
+    // Without literals the text will come again; with them it probably will not.
+    if (lexed.starts.length === 0 && text.length <= KEPT_LENGTH_MAX) remember(texts, text, masked, TEXTS_MAX)
+    return masked
+  }
+
+  const parameterMasks = new WeakMap<SqlFacts, Map<string, readonly (Mask | null)[]>>()
+  const masksOfParameters = (facts: SqlFacts, count: number, typeOids: readonly number[]): readonly (Mask | null)[] => {
+    let byTypes = parameterMasks.get(facts)
+    if (byTypes === undefined) {
+      byTypes = new Map()
+      parameterMasks.set(facts, byTypes)
+    }
+    const name = `${count} ${typeOids.join(' ')}`
+    let made = byTypes.get(name)
+    if (made === undefined) {
+      made = Array.from({ length: count }, (_, at) => parameterMask(facts, at, typeOids[at] ?? 0))
+      byTypes.set(name, made)
+    }
+    return made
+  }
+  const parameterMask = (facts: SqlFacts, at: number, typeOid: number): Mask | null => {
+    const type = resolved.types.of(typeOid)
+    const slot = facts.parameters.get(at + 1)
+    if (slot !== undefined && (slot.bindings.length > 0 || slot.harmless !== null)) {
+      const mask = factsMask(understanding, type.class === 'array' ? { ...slot, array: true } : slot)
+      const column = slot.bindings.find((bound) => masks.kindOf(bound.column) !== 'keep')
+      // A number stays one unless its column says `digits`; the number of a LIMIT is nobody's.
+      const number = type.class === 'integer' || type.class === 'number' || type.class === 'boolean'
+      return number && (column === undefined || masks.kindOf(column.column) !== 'digits') ? null : mask
+    }
+    if (type.class === 'text' || type.class === 'unknown') return masks.unresolved(slot?.type ?? null)
+    if (type.element?.class === 'text') return arrayMask(masks.unresolved(null), masks.text)
+    return masks.cellOfType(type)
+  }
+
+  const rowMasks = new Map<string, RowMask>()
+  return {
+    sql,
+    parameters(facts, values, typeOids) {
+      if (values.length === 0) return values
+      return applyRow(masksOfParameters(facts, values.length, typeOids), values)
+    },
+    rowMasker(columns, facts, statement = 0) {
+      const results = facts?.statements[statement]?.results ?? null
+      const make = (): RowMask => {
+        const ofColumns = resultMasks(understanding, resolved, columns, facts, results)
+        return ofColumns.every((mask) => mask === null) ? (cells) => cells : (cells) => applyRow(ofColumns, cells)
+      }
+      // With the statement's facts the mask belongs to the shape; without, to the columns alone.
+      if (facts !== undefined) return make()
+      const name = columns.map((one) => `${one.tableOid} ${one.attnum} ${one.typeOid} ${one.name}`).join('\n')
+      const known = rowMasks.get(name)
+      if (known !== undefined) return known
+      const made = make()
+      remember(rowMasks, name, made, SHAPES_MAX)
+      return made
+    },
+    copyLine(tableOid, attnums) {
+      const ofColumns = attnums.map((attnum) => cellMask({ tableOid, attnum }))
+      if (ofColumns.every((mask) => mask === null)) return null
+      return createCopyMask(ofColumns, TEXT_FORMAT).lines
+    },
+    copy(facts, statement = 0) {
+      const found = facts.statements[statement]
+      if (found?.copy == null || found.copy.format === 'binary') return null
+      const { format, columns } = found.copy
+      const ofColumns =
+        columns === null
+          ? (found.results ?? []).map((result) =>
+              result.columns[0] === undefined ? masks.text : cellMask(result.columns[0]),
+            )
+          : columns.map(cellMask)
+      return ofColumns.length === 0 ? null : createCopyMask(ofColumns, { ...found.copy, format })
+    },
+    error,
+    notice,
+    loose: masks.unresolved(null),
+  }
+
+  function cellMask(column: ColumnRef): Mask | null {
+    const own = resolved.index.byOid(column.tableOid)?.columns.find((one) => one.attnum === column.attnum)
+    if (own === undefined) return column.tableOid < FIRST_USER_OID && column.tableOid > 1 ? null : masks.text
+    return masks.cell(column, resolved.types.of(own.typeOid))
+  }
+}
+
+function applyRow(masks: readonly (Mask | null)[], cells: Row): Row {
+  const out: (string | null)[] = new Array(cells.length)
+  for (let at = 0; at < cells.length; at++) {
+    const cell = cells[at]!
+    const mask = masks[at]
+    out[at] = cell === null || cell === '' || mask === null || mask === undefined ? cell : mask(cell)
+  }
+  return out
+}

@@ -1,0 +1,95 @@
+/**
+ * Result columns: a table's own by its oid and number, expressions by what the statement says they are made of.
+ */
+import type { Column } from '../segment/outcome.js'
+import type { ColumnRef, ResultColumn } from '../sql/columns.js'
+import type { Mask } from './masks/index.js'
+import { FIRST_USER_OID } from './masks/index.js'
+import { arrayMask } from './masks/structures.js'
+import type { ResolvedPolicy } from './policy/columns.js'
+import { factsMask, type SqlFacts, type Understanding } from './statement.js'
+
+/** One mask per column; null keeps. */
+export function resultMasks(
+  understanding: Understanding,
+  policy: ResolvedPolicy,
+  columns: readonly Column[],
+  facts: SqlFacts | undefined,
+  results: readonly ResultColumn[] | null,
+): readonly (Mask | null)[] {
+  const aligned = results !== null && results.length === columns.length
+  return columns.map((column, at) => {
+    if (column.tableOid !== 0 && column.attnum !== 0) return tableColumn(understanding, policy, column)
+    const result = aligned ? results[at]! : null
+    return result === null
+      ? byType(understanding, policy, column)
+      : expression(understanding, policy, column, facts, result)
+  })
+}
+
+function byType({ masks }: Understanding, policy: ResolvedPolicy, column: Column): Mask | null {
+  return masks.cellOfType(policy.types.of(column.typeOid))
+}
+
+/** Columns of the system catalog that show what others sent or stored. */
+const TELLS = new Set([
+  'query',
+  'statement',
+  'description',
+  'most_common_vals',
+  'histogram_bounds',
+  'most_common_elems',
+  'data',
+])
+
+function tableColumn(understanding: Understanding, policy: ResolvedPolicy, column: Column): Mask | null {
+  const { masks, resolver } = understanding
+  const type = policy.types.of(column.typeOid)
+  if (column.tableOid < FIRST_USER_OID) {
+    if (TELLS.has(column.name)) return masks.text
+    return type.class === 'text' && column.typeOid !== 19 ? masks.detected : null
+  }
+  const own: ColumnRef = { tableOid: column.tableOid, attnum: column.attnum }
+  const below = policy.index.byOid(column.tableOid)?.viewSql != null ? resolver.below(own.tableOid, own.attnum) : null
+  return masks.cell(below?.[0] ?? own, type)
+}
+
+function expression(
+  understanding: Understanding,
+  policy: ResolvedPolicy,
+  column: Column,
+  facts: SqlFacts | undefined,
+  result: ResultColumn,
+): Mask | null {
+  const { masks } = understanding
+  const type = policy.types.of(column.typeOid)
+  if (['integer', 'number', 'boolean', 'time', 'uuid', 'enum'].includes(type.class) && result.columns.length === 0)
+    return null
+  if (result.json.length > 0 && type.class === 'json') return masks.json(result.json)
+  if (result.columns.length > 0 && result.via !== 'derive') {
+    const masked = result.columns.find((one) => masks.kindOf(one) !== 'keep') ?? result.columns[0]!
+    const below = masks.cell(masked, policy.types.of(ownType(policy, masked) ?? column.typeOid))
+    // array_agg(email) is an array of what the column holds, unnest(emails) an element.
+    if (type.element !== null && below !== null && policy.types.of(ownType(policy, masked) ?? 0).element === null)
+      return arrayMask(below, below)
+    return below
+  }
+  const kept = result.clear && result.sources.every((one) => masks.kindOf(one) === 'keep' && one.path === undefined)
+  if (kept && result.echoes.length === 0)
+    return type.class === 'text' || type.class === 'unknown' ? masks.detected : null
+  if (kept && result.sources.length === 0)
+    return echo(understanding, facts, result) ?? byType(understanding, policy, column)
+  return byType(understanding, policy, column)
+}
+
+function ownType(policy: ResolvedPolicy, { tableOid, attnum }: ColumnRef): number | undefined {
+  return policy.index.byOid(tableOid)?.columns.find((one) => one.attnum === attnum)?.typeOid
+}
+
+/** `SELECT 'a' AS x, $1`: what comes back is what was sent, so it is masked as that was. */
+function echo(understanding: Understanding, facts: SqlFacts | undefined, result: ResultColumn): Mask | null {
+  const slot = result.echoes[0]
+  if (facts === undefined || slot === undefined || result.echoes.length > 1 || result.via === 'derive') return null
+  const known = slot.kind === 'parameter' ? facts.parameters.get(slot.at) : undefined
+  return known === undefined ? understanding.masks.unresolved(null) : factsMask(understanding, known)
+}

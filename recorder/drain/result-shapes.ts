@@ -1,0 +1,52 @@
+/**
+ * What results of the same statement and columns have in common: their mask and their digest, made once. An application has a
+ * few hundred of them and runs each a million times.
+ */
+
+import type { Masker, RowMask, SqlFacts } from '../../privacy/masker.js'
+import { ResultDigest } from '../../segment/digest.js'
+import type { Column } from '../../segment/outcome.js'
+import type { DescribedColumn } from '../../wire/backend.js'
+
+export type ResultShape = {
+  readonly columns: readonly Column[]
+  readonly mask: RowMask
+  /** Digests that are free to be used again; one result at a time has each. */
+  readonly digests: ResultDigest[]
+}
+
+/** A statement whose columns differ each time (generated SQL) is not worth remembering. */
+const SHAPES_PER_STATEMENT_MAX = 16
+
+export class ResultShapes {
+  readonly #masker: Masker
+  readonly #known = new WeakMap<SqlFacts, Map<string, ResultShape>>()
+
+  constructor(masker: Masker) {
+    this.#masker = masker
+  }
+
+  /** `statement` is the position in a text of several. */
+  of(facts: SqlFacts, statement: number, described: readonly DescribedColumn[]): ResultShape {
+    let shapes = this.#known.get(facts)
+    if (shapes === undefined) {
+      shapes = new Map()
+      this.#known.set(facts, shapes)
+    }
+    let key = `${statement}`
+    for (const { name, tableOid, attnum, typeOid, typmod } of described) {
+      key += `\n${tableOid} ${attnum} ${typeOid} ${typmod} ${name}`
+    }
+    const known = shapes.get(key)
+    if (known !== undefined) return known
+    const columns = described.map(({ format: _, ...column }) => column)
+    const shape = { columns, mask: this.#masker.rowMasker(columns, facts, statement), digests: [] }
+    if (shapes.size >= SHAPES_PER_STATEMENT_MAX) shapes.clear()
+    shapes.set(key, shape)
+    return shape
+  }
+}
+
+export function takeDigest(shape: ResultShape): ResultDigest {
+  return shape.digests.pop() ?? new ResultDigest(shape.columns)
+}

@@ -1,0 +1,85 @@
+/**
+ * Judging in context: what a statement's place in its transaction, in the plan and in production's races means for its judgement.
+ */
+import type { RunRow } from '../../segment/run.js'
+import type { RecordedStatement } from '../../segment/segment-reader.js'
+import type { Bijection } from './bijection.js'
+import type { CellContext } from './cell.js'
+import type { Clocks } from './clock.js'
+import type { Describer } from './describe.js'
+import { judge } from './judge.js'
+import { excused, type Judgement } from './judgement.js'
+import type { Knowledge } from './knowledge.js'
+
+export type Pairing = {
+  readonly before: { readonly startedAtMs: number }
+  readonly after: { readonly startedAtMs: number }
+  readonly describer: Describer
+  readonly bijection: Bijection
+  readonly canonical: CellContext['canonical']
+  /** Production ran a race at these; null when production is not one of the two. */
+  readonly ambiguous: ((seq: number) => boolean) | null
+}
+
+export type Judged = { readonly judgement: Judgement; readonly knowledge: Knowledge | null; readonly clocks: Clocks }
+
+type OpenTransaction = { readonly transaction: number; readonly diverged: boolean }
+
+export class PairJudge {
+  readonly #pairing: Pairing
+  readonly #sessions = new Map<number, OpenTransaction>()
+  #driftUs = 0
+
+  constructor(pairing: Pairing) {
+    this.#pairing = pairing
+  }
+
+  judge(statement: RecordedStatement, before: RunRow, after: RunRow): Judged {
+    const clocks = this.#clocks(before, after)
+    const { judgement, knowledge } = this.#judgeOutcomes(statement, before, after, clocks)
+    if (judgement.verdict !== 'discrepancy') return { judgement, knowledge, clocks }
+    const excuse = this.#excuse(statement, before, after)
+    if (excuse === null && judgement.differences.some(({ subKind }) => subKind.startsWith('error')))
+      this.#sessions.set(statement.session, { transaction: statement.transaction, diverged: true })
+    return { judgement: excuse === null ? judgement : excused(...judgement.excuses, excuse), knowledge, clocks }
+  }
+
+  #judgeOutcomes(statement: RecordedStatement, before: RunRow, after: RunRow, clocks: Clocks) {
+    const { bijection, canonical, describer } = this.#pairing
+    const cheap = sameWithoutLooking(before, after)
+    if (cheap !== null) return { judgement: cheap, knowledge: null }
+    const knowledge = describer.knowledge(statement, before.outcome.columns ?? [])
+    return { judgement: judge(before.outcome, after.outcome, knowledge, { clocks, bijection, canonical }), knowledge }
+  }
+
+  #excuse(statement: RecordedStatement, before: RunRow, after: RunRow): 'follows' | 'relaxed' | 'ambiguous' | null {
+    const open = this.#sessions.get(statement.session)
+    // After an unexpected error PostgreSQL refuses the rest of the transaction; after an unexpected success it goes on.
+    if (open?.transaction === statement.transaction && open.diverged) return 'follows'
+    if (before.orderRelaxed || after.orderRelaxed) return 'relaxed'
+    return this.#pairing.ambiguous?.(statement.seq) === true ? 'ambiguous' : null
+  }
+
+  #clocks(before: RunRow, after: RunRow): Clocks {
+    this.#driftUs = Math.max(this.#driftUs, Math.abs(before.timing.doneUs - after.timing.doneUs))
+    return {
+      beforeStartMs: this.#pairing.before.startedAtMs,
+      afterStartMs: this.#pairing.after.startedAtMs,
+      beforeElapsedMs: before.timing.doneUs / 1000,
+      afterElapsedMs: after.timing.doneUs / 1000,
+      driftMs: this.#driftUs / 1000,
+    }
+  }
+}
+
+/** Most outcomes are equal byte for byte; nothing needs to be known about their statement. */
+function sameWithoutLooking({ outcome: a }: RunRow, { outcome: b }: RunRow): Judgement | null {
+  if (a.error !== null || b.error !== null) return a.error?.sqlstate === b.error?.sqlstate ? excused() : null
+  if (a.rowCount !== b.rowCount || a.tag !== b.tag || (a.columns === null) !== (b.columns === null)) return null
+  if (a.columns === null) return excused()
+  if (a.digest === null || b.digest === null || Buffer.compare(a.digest, b.digest) !== 0) return null
+  const sameColumns =
+    a.columns.length === b.columns?.length &&
+    a.columns.every(({ name, typeOid }, at) => name === b.columns?.[at]?.name && typeOid === b.columns[at]?.typeOid)
+  return sameColumns ? excused() : null
+}

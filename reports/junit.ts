@@ -1,0 +1,139 @@
+/**
+ * JUnit: a case per query shape that was measured or differs, and one per check of the gate. What fails here is what
+ * failed the gate; a tolerated or known difference is said in the case's output.
+ */
+import { milliseconds, percent, ratio } from './format.js'
+import type { GateLine } from './gate.js'
+import type { ReportFinding, ReportModel } from './model.js'
+import { clip, plain } from './text.js'
+import { KIND_TITLES } from './words.js'
+
+type Case = {
+  readonly name: string
+  readonly className: string
+  readonly seconds: number
+  readonly failures: readonly string[]
+  /** The harness's fault, not the candidate's. */
+  readonly errors: readonly string[]
+  readonly skipped: string | null
+  readonly output: readonly string[]
+}
+
+const NAME_CHARACTERS_MAX = 160
+
+export function toJunit(model: ReportModel): string {
+  const suites = [
+    suite('pgrehearse gate', model.gate.lines.map(checkCase), model),
+    suite('pgrehearse query shapes', queryCases(model), model),
+  ]
+  return [
+    '<?xml version="1.0" encoding="UTF-8"?>',
+    '<testsuites name="pgrehearse">',
+    ...suites,
+    '</testsuites>',
+    '',
+  ].join('\n')
+}
+
+function checkCase(line: GateLine): Case {
+  const failed = line.outcome === 'fail' ? [`${line.title}: ${line.explanation}`] : []
+  return {
+    name: line.title,
+    className: `gate.${line.group}`,
+    seconds: 0,
+    failures: line.group === 'trust' ? [] : failed,
+    errors: line.group === 'trust' ? failed : [],
+    skipped: line.outcome === 'not judged' ? line.explanation : null,
+    output: [],
+  }
+}
+
+function queryCases(model: ReportModel): Case[] {
+  const texts = new Map(model.latency.queries.map((query) => [query.fingerprint, query.sql]))
+  for (const finding of model.findings) {
+    for (const example of finding.examples)
+      if (!texts.has(example.fingerprint)) texts.set(example.fingerprint, example.sql)
+    for (const fingerprint of finding.fingerprints) if (!texts.has(fingerprint)) texts.set(fingerprint, '')
+  }
+  const latencies = new Map(model.latency.queries.map((query) => [query.fingerprint, query]))
+  return [...texts].map(([fingerprint, sql]): Case => {
+    const findings = model.findings.filter((finding) => finding.fingerprints.includes(fingerprint))
+    const slow = model.gate.lines.filter(
+      (line) => line.group === 'latency' && line.outcome === 'fail' && line.fingerprints.includes(fingerprint),
+    )
+    const latency = latencies.get(fingerprint)
+    return {
+      name: `${fingerprint} ${sql.replace(/\s+/g, ' ').trim()}`.trim(),
+      className: 'query',
+      seconds: (latency?.totalMs.after ?? 0) / 1000,
+      failures: [
+        ...findings.filter((finding) => finding.standing.state === 'fails').map(said),
+        ...slow.map((line) => `${line.title}: ${latencyWords(line, latency)}`),
+      ],
+      errors: [],
+      skipped: null,
+      output: findings
+        .filter((finding) => finding.standing.state !== 'fails')
+        .map((finding) =>
+          finding.standing.state === 'known'
+            ? `known until ${finding.standing.until} (${finding.standing.reason}): ${said(finding)}`
+            : `within the limit: ${said(finding)}`,
+        ),
+    }
+  })
+}
+
+function latencyWords(line: GateLine, latency: ReportModel['latency']['queries'][number] | undefined): string {
+  const quantile = line.id.endsWith('.p50') ? 'p50' : line.id.endsWith('.p95') ? 'p95' : 'p99'
+  const measure = latency?.[quantile]
+  if (!measure) return line.explanation
+  return `${milliseconds(measure.beforeMs)} → ${milliseconds(measure.afterMs)} (${ratio(measure.ratio)})`
+}
+
+function said(finding: ReportFinding): string {
+  return `${KIND_TITLES[finding.mismatch]}: ${finding.cause} (${finding.count} statements, ${percent(finding.trafficShare)} of traffic)`
+}
+
+function suite(name: string, cases: readonly Case[], model: ReportModel): string {
+  const failures = cases.filter((one) => one.failures.length > 0).length
+  const errors = cases.filter((one) => one.errors.length > 0).length
+  const skipped = cases.filter((one) => one.skipped !== null).length
+  const seconds = cases.reduce((sum, one) => sum + one.seconds, 0)
+  return [
+    `  <testsuite name="${xml(name)}" tests="${cases.length}" failures="${failures}" errors="${errors}" skipped="${skipped}" time="${seconds.toFixed(3)}" timestamp="${new Date(model.comparedAtMs).toISOString().slice(0, 19)}">`,
+    ...cases.map(caseXml),
+    '  </testsuite>',
+  ].join('\n')
+}
+
+function caseXml(one: Case): string {
+  const open = `    <testcase classname="${xml(one.className)}" name="${xml(clip(one.name, NAME_CHARACTERS_MAX))}" time="${one.seconds.toFixed(3)}"`
+  const parts = [
+    ...(one.skipped === null ? [] : [`      <skipped message="${xml(one.skipped)}"/>`]),
+    ...verdictXml('error', one.errors),
+    ...verdictXml('failure', one.failures),
+    ...(one.output.length > 0 ? [`      <system-out>${xml(one.output.join('\n'), true)}</system-out>`] : []),
+  ]
+  return parts.length === 0 ? `${open}/>` : [`${open}>`, ...parts, '    </testcase>'].join('\n')
+}
+
+/** One element with all reasons: several readers take only the first of a case. */
+function verdictXml(tag: 'error' | 'failure', reasons: readonly string[]): string[] {
+  const [first] = reasons
+  if (first === undefined) return []
+  return [`      <${tag} message="${xml(first)}" type="pgrehearse">${xml(reasons.join('\n'), true)}</${tag}>`]
+}
+
+const ESCAPED: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&apos;',
+}
+
+/** XML has no place for most control characters, not even escaped; `plain` names them. */
+function xml(text: string, lines = false): string {
+  const safe = lines ? text.split('\n').map(plain).join('\n') : plain(text)
+  return safe.replace(/[\ufffe\uffff]/g, '\ufffd').replace(/[&<>"']/g, (character) => ESCAPED[character] ?? '')
+}

@@ -1,0 +1,102 @@
+/**
+ * A comment for a pull request: short enough to be read, and unable to ping, link or format by what was captured.
+ */
+import { count, counted, duration, milliseconds, percent, ratio } from './format.js'
+import type { GateLine } from './gate.js'
+import type { ReportModel } from './model.js'
+import { quantity } from './quantity.js'
+import { clip, plain } from './text.js'
+import { KIND_TITLES } from './words.js'
+
+const FINDINGS_MAX = 8
+const CHECKS_MAX = 10
+const CAUSE_CHARACTERS_MAX = 160
+
+export function toMarkdown(model: ReportModel): string {
+  const failing = model.gate.lines.filter((line) => line.outcome === 'fail')
+  return [
+    `### pgrehearse: ${model.verdict}`,
+    '',
+    inert(model.headline),
+    '',
+    `${count(model.compared)} statements of ${inert(model.before.target)} replayed on ${inert(model.after.target)} in ${duration(model.after.elapsedMs)}.`,
+    '',
+    ...findings(model),
+    ...checks(failing, model.gate.lines.length),
+    ...latency(model),
+    ...notCompared(model),
+  ]
+    .join('\n')
+    .trimEnd()
+    .concat('\n')
+}
+
+function findings(model: ReportModel): string[] {
+  const shown = model.findings.slice(0, FINDINGS_MAX)
+  if (shown.length === 0) return []
+  const more = model.findings.length - shown.length
+  return [
+    '| Finding | Cause | Statements | Traffic |',
+    '|---|---|--:|--:|',
+    ...shown.map((finding) => {
+      const note = { fails: '', tolerated: ' (within the limit)', known: ' (known)' }[finding.standing.state]
+      const cause = inert(clip(finding.cause, CAUSE_CHARACTERS_MAX))
+      return `| ${KIND_TITLES[finding.mismatch]}${note} | ${cause} | ${count(finding.count)} | ${figure(percent(finding.trafficShare))} |`
+    }),
+    ...(more > 0 ? ['', `and ${counted(more, 'further finding')}`] : []),
+    '',
+  ]
+}
+
+function checks(failing: readonly GateLine[], of: number): string[] {
+  if (failing.length === 0) return [`All ${of} checks of the gate hold.`, '']
+  return [
+    `<details><summary>${failing.length} of ${of} checks of the gate fail</summary>`,
+    '',
+    '| Check | Allowed | Actual |',
+    '|---|--:|--:|',
+    ...failing.slice(0, CHECKS_MAX).map((line) => {
+      const actual = line.actual === null ? '—' : quantity(line.actual, line.unit)
+      return `| ${inert(line.title)} | ${line.bound === 'max' ? '≤' : '≥'} ${figure(quantity(line.threshold, line.unit))} | ${figure(actual)} |`
+    }),
+    '',
+    '</details>',
+    '',
+  ]
+}
+
+function latency(model: ReportModel): string[] {
+  const overall = model.latency.overall
+  if (!overall) return []
+  const part = (name: 'p50' | 'p95' | 'p99') => {
+    const measure = overall[name]
+    return `${name} ${milliseconds(measure.beforeMs)} → ${milliseconds(measure.afterMs)} (${ratio(measure.ratio)})`
+  }
+  return [`Latency: ${part('p50')}, ${part('p95')}, ${part('p99')}.`, '']
+}
+
+function notCompared(model: ReportModel): string[] {
+  const all = Object.entries(model.uncompared).filter(([, value]) => value > 0)
+  if (all.length === 0) return []
+  const total = all.reduce((sum, [, value]) => sum + value, 0)
+  const reasons = all
+    .sort((a, b) => b[1] - a[1])
+    .slice(0, 4)
+    .map(([reason, value]) => `${inert(reason)} ${count(value)}`)
+  return [`Not compared: ${count(total)} (${reasons.join(', ')}).`, '']
+}
+
+/** `< 0.01%` begins no element. */
+function figure(text: string): string {
+  return text.replaceAll('<', '&lt;')
+}
+
+/** Every character that Markdown, HTML or a forge could act on becomes an entity or is escaped; one line. */
+function inert(text: string): string {
+  return plain(text)
+    .replace(/[&<>]/g, (character) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;' })[character] ?? '')
+    .replace(/[\\`*_{}[\]()#+!|~$]/g, '\\$&')
+    .replace(/@/g, '@\u200b')
+    .replace(/:\/\//g, ':\u200b//')
+    .replace(/\b(www)\./gi, '$1\u200b.')
+}

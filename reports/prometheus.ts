@@ -1,0 +1,97 @@
+/**
+ * The report's figures in Prometheus's text format, for node_exporter's textfile collector or a push gateway.
+ */
+import { MISMATCH_TYPES } from './gate-config.js'
+import type { ReportModel } from './model.js'
+
+type Sample = { readonly labels: Readonly<Record<string, string>>; readonly value: number }
+
+export function toPrometheus(model: ReportModel): string {
+  const { overall, queries } = model.latency
+  const quantiles = ['p50', 'p95', 'p99'] as const
+  return [
+    ...gauge(
+      'pgrehearse_verdict',
+      'The verdict: 1 for the one that holds.',
+      (['PASS', 'FAIL', 'INVALID'] as const).map((verdict) => ({
+        labels: { verdict },
+        value: verdict === model.verdict ? 1 : 0,
+      })),
+    ),
+    ...gauge('pgrehearse_compared_timestamp_seconds', 'When the runs were compared.', [one(model.comparedAtMs / 1000)]),
+    ...gauge('pgrehearse_statements_compared', 'Statements that both runs answered.', [one(model.compared)]),
+    ...gauge('pgrehearse_discrepancies', 'Statements whose outcomes differ.', [one(model.discrepancies)]),
+    ...gauge(
+      'pgrehearse_findings',
+      'Findings by type.',
+      MISMATCH_TYPES.map((type) => ({
+        labels: { type },
+        value: model.findings.filter((finding) => finding.mismatch === type).length,
+      })),
+    ),
+    ...gauge(
+      'pgrehearse_statements_excused',
+      'Statements that differ for a reason that is not the candidate’s.',
+      byReason(model.excused),
+    ),
+    ...gauge('pgrehearse_statements_uncompared', 'Statements without a counterpart.', byReason(model.uncompared)),
+    ...gauge(
+      'pgrehearse_latency_seconds',
+      'Service time of all statements.',
+      overall
+        ? quantiles.flatMap((name) => [
+            { labels: { run: 'before', quantile: asNumber(name) }, value: overall[name].beforeMs / 1000 },
+            { labels: { run: 'after', quantile: asNumber(name) }, value: overall[name].afterMs / 1000 },
+          ])
+        : [],
+    ),
+    ...gauge(
+      'pgrehearse_latency_ratio',
+      'Service time after, relative to before; an empty fingerprint means all statements.',
+      [...(overall ? [overall] : []), ...queries].flatMap((query) =>
+        quantiles.map((name) => ({
+          labels: { fingerprint: query.fingerprint, quantile: asNumber(name) },
+          value: query[name].ratio,
+        })),
+      ),
+    ),
+    ...gauge(
+      'pgrehearse_gate_check',
+      'A check of the gate: 1 holds, 0 fails.',
+      model.gate.lines
+        .filter((line) => line.outcome !== 'not judged')
+        .map((line) => ({ labels: { check: line.id }, value: line.outcome === 'pass' ? 1 : 0 })),
+    ),
+    '',
+  ].join('\n')
+}
+
+function one(value: number): Sample {
+  return { labels: {}, value }
+}
+
+function byReason(reasons: Readonly<Record<string, number>>): Sample[] {
+  return Object.entries(reasons).map(([reason, value]) => ({ labels: { reason }, value }))
+}
+
+function asNumber(quantile: string): string {
+  return `0.${quantile.slice(1)}`
+}
+
+function gauge(name: string, help: string, samples: readonly Sample[]): string[] {
+  if (samples.length === 0) return []
+  return [
+    `# HELP ${name} ${help}`,
+    `# TYPE ${name} gauge`,
+    ...samples.map(({ labels, value }) => `${name}${labelText(labels)} ${value}`),
+  ]
+}
+
+function labelText(labels: Readonly<Record<string, string>>): string {
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`)
+  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`
+}
+
+function escaped(value: string): string {
+  return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
+}

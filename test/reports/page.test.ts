@@ -1,0 +1,385 @@
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { Browser, BrowserContextOptions } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { ReportModel } from '../../reports/model.js'
+import { renderPage } from '../../reports/page/page.js'
+import { launchBrowser, type Watched, watch } from './browser.js'
+import { modelOf, pageOf } from './build.js'
+import {
+  fire,
+  focusMatches,
+  lowContrast,
+  openEverything,
+  openedMs,
+  outline,
+  pageWidth,
+  paper,
+  tryToEscape,
+} from './in-page.js'
+import { sample } from './sample.js'
+
+let browser: Browser
+let folder: string
+const urls = new Map<string, string>()
+
+function save(name: string, html: string): void {
+  const path = join(folder, `${name}.html`)
+  writeFileSync(path, html)
+  urls.set(name, pathToFileURL(path).href)
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'pgrehearse-page-'))
+  browser = await launchBrowser()
+  save('FAIL', pageOf({ kind: 'FAIL' }))
+  save('PASS', pageOf({ kind: 'PASS' }))
+  save('INVALID', pageOf({ kind: 'INVALID' }))
+})
+
+afterAll(async () => {
+  await browser?.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+/** Opens a page, does something there, and holds it to its promises: no complaint, no request but for itself. */
+async function on(
+  name: string,
+  work: (watched: Watched) => Promise<void>,
+  options: BrowserContextOptions & { readonly hash?: string } = {},
+): Promise<void> {
+  const { hash = '', ...contextOptions } = options
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...contextOptions })
+  try {
+    const watched = await watch(await context.newPage())
+    const url = `${urls.get(name)}${hash}`
+    await watched.page.goto(url)
+    await work(watched)
+    expect(watched.complaints).toEqual([])
+    expect(watched.requests.map((request) => request.split('#')[0])).toEqual([url.split('#')[0]])
+  } finally {
+    await context.close()
+  }
+}
+
+describe('a page that fails', () => {
+  test('says the verdict, why, and each check with its limit and value', () =>
+    on('FAIL', async ({ page }) => {
+      expect(await page.locator('h1').innerText()).toMatch(/^FAIL\s+V2 is not ready/)
+      expect(await page.locator('.why li').count()).toBeGreaterThan(3)
+      const check = page.locator('.gate-table tr', { hasText: 'All statements, p95' })
+      expect(await check.innerText()).toMatch(/Fail[\s\S]+≤ 1\.25×\s+1\.\d\d×/)
+      expect(await page.title()).toBe('FAIL: PostgreSQL 18.4, shop_v2, cutover rehearsal')
+    }))
+
+  test('a finding opens to an example with the changed part of the cell marked', () =>
+    on('FAIL', async ({ page }) => {
+      const finding = page.locator('.finding', { hasText: 'email is cut to 32 characters' }).first()
+      const body = finding.locator('.finding-body')
+      expect(await body.isVisible()).toBe(false)
+      await finding.locator('summary').first().click()
+      expect(await body.isVisible()).toBe(true)
+      expect(await finding.locator('del').first().innerText()).toBe('0@mail.example.com')
+      expect(await finding.locator('.command').first().innerText()).toMatch(
+        /^pgrehearse reproduce out\/shop\.diff \S+$/,
+      )
+    }))
+
+  test('all discrepancies of a finding come out of the page, and open', () =>
+    on('FAIL', async ({ page }) => {
+      const finding = page.locator('.finding', { hasText: 'email is cut to 32 characters' }).first()
+      await finding.locator('summary').first().click()
+      await finding.getByRole('button', { name: 'Show all 1,565 discrepancies' }).click()
+      await expect.poll(() => finding.locator('.items > li').count()).toBe(100)
+      await finding.getByRole('button', { name: 'Show 100 more' }).click()
+      await expect.poll(() => finding.locator('.items > li').count()).toBe(200)
+      const item = finding.locator('.items > li').nth(150)
+      await item.locator('summary').click()
+      await expect.poll(() => item.locator('.rows del').count()).toBeGreaterThan(0)
+    }))
+
+  test('the latency table sorts, and says so to a screen reader', () =>
+    on('FAIL', async ({ page }) => {
+      const runs = () =>
+        page
+          .locator('#queries tbody tr')
+          .evaluateAll((rows) => rows.map((row) => Number(row.getAttribute('data-runs'))))
+      const heading = page.getByRole('columnheader', { name: 'Runs' })
+      await heading.getByRole('button').click()
+      await expect.poll(() => heading.getAttribute('aria-sort')).toBe('descending')
+      expect(await runs()).toEqual((await runs()).toSorted((a, b) => b - a))
+      await heading.getByRole('button').click()
+      await expect.poll(() => heading.getAttribute('aria-sort')).toBe('ascending')
+      expect(await runs()).toEqual((await runs()).toSorted((a, b) => a - b))
+      expect(await page.getByRole('columnheader', { name: 'Cost' }).getAttribute('aria-sort')).toBe('none')
+    }))
+
+  test('the latency table searches by words of the statement and by fingerprint', () =>
+    on('FAIL', async ({ page }) => {
+      const visible = page.locator('#queries tbody tr:visible')
+      await page.getByLabel('Search').fill('payments INSERT')
+      await expect.poll(() => visible.count()).toBe(1)
+      expect(await page.locator('#query-count').innerText()).toBe('1 of 24 query shapes')
+      const fingerprint = (await visible.first().getAttribute('id'))?.replace('query-', '') ?? ''
+      await page.getByLabel('Search').fill(fingerprint.slice(0, 8))
+      await expect.poll(() => visible.count()).toBe(1)
+      await page.getByLabel('Search').fill('')
+      await expect.poll(() => visible.count()).toBe(24)
+    }))
+
+  test('a row opens to its distribution, and keeps its place when sorted', () =>
+    on('FAIL', async ({ page }) => {
+      const row = page.locator('#queries tbody tr').first()
+      const id = await row.getAttribute('id')
+      await row.locator('.expand').click()
+      const detail = page.locator(`[id="${id}-detail"]`)
+      await expect.poll(() => detail.locator('svg.wide').count()).toBe(1)
+      await page.getByRole('columnheader', { name: 'p50' }).getByRole('button').click()
+      await expect.poll(() => detail.evaluate((element) => element.previousElementSibling?.id)).toBe(id)
+      await page.locator(`[id="${id}"] .expand`).click()
+      await expect.poll(() => detail.count()).toBe(0)
+    }))
+
+  test('links lead to a finding and to a query shape', async () => {
+    const model = modelOf(sample({ kind: 'FAIL' }))
+    const last = model.findings.at(-1)
+    await on(
+      'FAIL',
+      async ({ page }) => {
+        const finding = page.locator(`[id="finding-${last?.findingId}"]`)
+        await expect.poll(() => finding.evaluate((element) => element.hasAttribute('open'))).toBe(true)
+        expect(await finding.isVisible()).toBe(true)
+        await finding.locator('.finding-facts a').first().click()
+        const detail = page.locator(`[id="query-${last?.fingerprints[0]}-detail"]`)
+        await expect.poll(() => detail.isVisible()).toBe(true)
+      },
+      { hash: `#finding-${last?.findingId}` },
+    )
+  })
+
+  test('works from the keyboard alone', () =>
+    on('FAIL', async ({ page }) => {
+      await page.keyboard.press('Tab')
+      expect(await page.evaluate(focusMatches, '.skip')).toBe(true)
+      const summary = page.locator('.finding').nth(1).locator('summary').first()
+      await tabTo(page, '.finding:nth-of-type(2) > summary')
+      await page.keyboard.press('Enter')
+      expect(await page.locator('.finding').nth(1).getAttribute('open')).not.toBeNull()
+      expect(await summary.evaluate(outline)).toBe('solid')
+      await page.locator('#query-search').focus()
+      await tabTo(page, '#queries thead button')
+      await page.keyboard.press('Space')
+      await expect
+        .poll(() => page.getByRole('columnheader', { name: 'Query shape' }).getAttribute('aria-sort'))
+        .toBe('ascending')
+      await tabTo(page, '#queries tbody .expand')
+      await page.keyboard.press('Enter')
+      await expect.poll(() => page.locator('#queries .detail').count()).toBe(1)
+    }))
+
+  test('follows the reader’s colours, and lets them choose', () =>
+    on(
+      'FAIL',
+      async ({ page }) => {
+        const dark = await page.evaluate(paper)
+        await page.getByRole('button', { name: 'Dark' }).click()
+        const light = await page.evaluate(paper)
+        expect(dark).toBe('rgb(19, 21, 25)')
+        expect(light).toBe('rgb(247, 247, 245)')
+        expect(await page.getByRole('button', { name: 'Dark' }).getAttribute('aria-pressed')).toBe('false')
+      },
+      { colorScheme: 'dark' },
+    ))
+
+  test('has the landmarks, headings and names that assistive technology needs', () =>
+    on('FAIL', async ({ page }) => {
+      for (const role of ['banner', 'main', 'navigation', 'contentinfo'] as const) {
+        expect(await page.getByRole(role).count()).toBe(1)
+      }
+      const levels = await page
+        .locator('h1, h2, h3, h4, h5')
+        .evaluateAll((all) => all.map((one) => Number(one.tagName[1])))
+      expect(levels[0]).toBe(1)
+      for (const [i, level] of levels.entries()) expect(level - (levels[i - 1] ?? level)).toBeLessThanOrEqual(1)
+      const nameless = await page
+        .locator('svg[role=img]')
+        .evaluateAll((charts) => charts.filter((chart) => !chart.getAttribute('aria-label')).length)
+      expect(nameless).toBe(0)
+      expect(await page.locator('svg[role=img]').count()).toBeGreaterThan(10)
+    }))
+
+  test('fits a small phone', () =>
+    on(
+      'FAIL',
+      async ({ page }) => {
+        await page.evaluate(openEverything)
+        await page.locator('.expand').first().click()
+        await expect.poll(() => page.locator('#queries .detail').count()).toBe(1)
+        expect(await page.evaluate(pageWidth)).toBe(360)
+      },
+      { viewport: { width: 360, height: 740 } },
+    ))
+
+  test('prints, with every finding open', () =>
+    on('FAIL', async ({ page }) => {
+      const path = join(folder, 'report.pdf')
+      await page.pdf({ path, format: 'A4' })
+      expect(statSync(path).size).toBeGreaterThan(50_000)
+      await page.evaluate(fire, 'beforeprint')
+      expect(await page.locator('.finding:not([open])').count()).toBe(0)
+      await page.evaluate(fire, 'afterprint')
+      expect(await page.locator('.finding:not([open])').count()).toBe(7)
+    }))
+
+  test('text meets the contrast of WCAG AA in both themes', async () => {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await on(
+        'FAIL',
+        async ({ page }) => {
+          await page.locator('.finding').nth(2).locator('summary').first().click()
+          expect(await page.evaluate(lowContrast)).toEqual([])
+        },
+        { colorScheme },
+      )
+    }
+  })
+})
+
+test('a page that passes says what it covers', () =>
+  on('PASS', async ({ page }) => {
+    expect(await page.locator('h1').innerText()).toMatch(/^PASS\s+V2 answered all 183,950/)
+    expect(await page.locator('#findings').innerText()).toContain('None.')
+    expect(await page.locator('#trust').innerText()).toContain('190 were not')
+  }))
+
+test('a page that is invalid gives its reasons in the verdict and under Trust', () =>
+  on('INVALID', async ({ page }) => {
+    expect(await page.locator('h1').innerText()).toMatch(/^INVALID\s+No verdict on V2/)
+    expect(await page.locator('.invalid-note').innerText()).toContain('The connection to the candidate was lost')
+  }))
+
+const HOSTILE = [
+  '</script><script>alert(1)</script>',
+  '<img src=x onerror=alert(2)>',
+  '<!--<script>alert(3)//',
+  '"\'`><svg onload=alert(4)>',
+  '\u202Egnp.exe\u2066 \u0000 \u200b \ud800',
+  ']]>&lt;b&gt;&#x3c;javascript:alert(5)',
+  '{{constructor.constructor("alert(6)")()}}',
+]
+
+test('captured text of any kind stays text, wherever it stands', async () => {
+  const text = HOSTILE.join(' ')
+  const source = sample({
+    kind: 'FAIL',
+    discrepancies: 300,
+    plant: (one) => ({
+      ...one,
+      traceId: text,
+      sql: text,
+      parameters: [text, 'x'.repeat(1_000_000), null],
+      columns: [text],
+      cause: text,
+      errorBefore: { sqlstate: text, message: text },
+      errorAfter: { sqlstate: text, message: text },
+      rows: { columns: [text, text], before: [[text, 'x'.repeat(1_000_000)]], after: [[`${text}!`, null]] },
+    }),
+  })
+  const findings = [...source.findings()].map((finding) => ({
+    ...finding,
+    findingId: finding.findingId,
+    cause: text,
+    explainer: text,
+    columns: [text],
+    fingerprints: [text],
+  }))
+  const latency = [...source.latency()].map((row) =>
+    row.fingerprint === '' ? row : { ...row, sql: text, fingerprint: `${text}${row.fingerprint}` },
+  )
+  const facts = {
+    ...source.facts,
+    madeBy: text,
+    id: text,
+    recordingPath: text,
+    excused: { [text]: 1 },
+    uncompared: { [text]: 1 },
+    invalid: [text],
+    before: { ...source.facts.before, target: text, role: text },
+    after: { ...source.facts.after, target: text, role: text },
+  }
+  const planted = { ...source, facts, findings: () => findings, latency: () => latency }
+  const model: ReportModel = { ...modelOf(planted), diffPath: text }
+  save('hostile', renderPage(model, (findingId) => planted.discrepancies({ findingId })).join(''))
+  expect(statSync(join(folder, 'hostile.html')).size).toBeLessThan(8_000_000)
+  await on('hostile', async ({ page }) => {
+    await page.evaluate(openEverything)
+    const more = page.locator('.all > .more:not([disabled])')
+    while ((await more.count()) > 0) await more.first().click()
+    await expect.poll(() => page.locator('.items > li').count()).toBeGreaterThan(150)
+    await page.locator('.items summary').first().click()
+    await page.locator('.expand').first().click()
+    await expect.poll(() => page.locator('#queries .detail').count()).toBe(1)
+    await page.getByLabel('Search').fill('<img')
+    expect(await page.locator('img, iframe, object, main script, main style').count()).toBe(0)
+    expect(await page.locator('script').count()).toBe(
+      2 + (await page.locator('script[type="application/gzip"]').count()),
+    )
+    expect(await page.locator('h3').first().innerText()).toContain('</script><script>alert(1)</script>')
+    expect(await page.locator('h3 .unseen').first().innerText()).toBe('U+202E')
+  })
+})
+
+test('a page cannot be made to send anything away', () =>
+  on('FAIL', async ({ page, requests, complaints }) => {
+    const outcome = await page.evaluate(tryToEscape)
+    expect(outcome).toEqual({ ran: false, fetched: false })
+    expect(complaints.length).toBeGreaterThan(0)
+    complaints.length = 0
+    expect(requests).toHaveLength(1)
+  }))
+
+describe('a page with 100,000 discrepancies', () => {
+  let model: ReportModel
+
+  beforeAll(() => {
+    const source = sample({ kind: 'FAIL', discrepancies: 100_000, queryShapes: 600 })
+    model = modelOf(source)
+    save('large', renderPage(model, (findingId) => source.discrepancies({ findingId })).join(''))
+  }, 180_000)
+
+  test('opens fast, and everything is in it', () =>
+    on('large', async ({ page }) => {
+      // A second on a machine of one's own; four here, where tests share two cores.
+      expect(await page.evaluate(openedMs)).toBeLessThan(4_000)
+      expect(await page.locator('#findings .lead').innerText()).toMatch(
+        /8 causes behind (99,99\d|100,00\d) discrepancies/,
+      )
+      expect(await page.locator('#queries tbody tr').count()).toBe(100)
+      await page.getByLabel('Search').fill('archive_599')
+      await expect.poll(() => page.locator('#queries tbody tr:visible').count()).toBe(1)
+      await page.locator('#queries tbody tr:visible .expand').click()
+      await expect.poll(() => page.locator('#queries .detail .sql').innerText()).toContain('archive_599')
+    }))
+
+  test('a link to a query shape that is not written out finds it', async () => {
+    const last = model.latency.queries.at(-1)
+    const hash = `#query-${last?.fingerprint}`
+    await on(
+      'large',
+      async ({ page }) => {
+        await expect.poll(() => page.locator(`[id="query-${last?.fingerprint}-detail"]`).isVisible()).toBe(true)
+      },
+      { hash },
+    )
+  })
+})
+
+async function tabTo(page: Watched['page'], selector: string): Promise<void> {
+  for (let i = 0; i < 60; i += 1) {
+    await page.keyboard.press('Tab')
+    if (await page.evaluate(focusMatches, selector)) return
+  }
+  throw new Error(`Tab does not reach ${selector}`)
+}
