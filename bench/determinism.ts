@@ -8,13 +8,14 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import pg from 'pg'
 import { loadShop, policyPath, runTraffic, v1Path } from '../fixtures/shop/shop.js'
-import { buildPlan } from '../replayer/plan/build.js'
+import { compareRuns } from '../replayer/compare/compare.js'
+import { buildPlan, type PlanInFull } from '../replayer/plan/build.js'
 import { parallelism } from '../replayer/plan/explain.js'
 import { replay } from '../replayer/run/replay.js'
+import { createDiff, openDiff } from '../segment/diff-file.js'
 import { openRecording } from '../segment/recording.js'
 import { openRun } from '../segment/run-file.js'
-import { runOfRecording, type RunSource } from '../segment/run-source.js'
-import { resultSha256 } from '../segment/result-sha.js'
+import { type RunSource, runOfRecording } from '../segment/run-source.js'
 import { type Stage, setStage, type Workload } from './stage.js'
 
 const { values: flags } = parseArgs({
@@ -34,10 +35,13 @@ const shop: Workload = {
   policyPath,
   load: (url) => loadShop(url, { scale: Number(flags.scale), seed: Number(flags.seed) }),
   play: (url) =>
-    runTraffic({ url, sessions: Number(flags.sessions), statements: Number(flags.statements), seed: Number(flags.seed) }),
+    runTraffic({
+      url,
+      sessions: Number(flags.sessions),
+      statements: Number(flags.statements),
+      seed: Number(flags.seed),
+    }),
 }
-
-let positions: Map<number, number> | null = null
 
 const stage = await setStage(shop, say)
 try {
@@ -69,7 +73,7 @@ async function measure(stage: Stage): Promise<void> {
     runs.push({ name, run: openRun(out), tables: await tables(url) })
   }
   const production: RunSource = runOfRecording(recording)
-  differences('production ↔ replay', production, runs[0]!.run, (seq) => full.waits.ambiguous[index(recording, seq)] === 1)
+  differences('production ↔ replay', production, runs[0]!.run, ambiguousIn(recording, full))
   for (const other of runs.slice(1)) {
     differences(`${runs[0]!.name} ↔ ${other.name}`, runs[0]!.run, other.run)
     say(`   tables ${other.tables === runs[0]!.tables ? 'equal' : 'DIFFER'}`)
@@ -77,40 +81,44 @@ async function measure(stage: Stage): Promise<void> {
   }
 }
 
-function index(recording: ReturnType<typeof openRecording>, seq: number): number {
-  positions ??= new Map([...recording.timeline().seq].map((value, i) => [value, i]))
-  return positions.get(seq) ?? -1
+function ambiguousIn(recording: ReturnType<typeof openRecording>, full: PlanInFull): (seq: number) => boolean {
+  const { seq } = recording.timeline()
+  const ambiguous = new Set<number>()
+  full.waits.ambiguous.forEach((flag, i) => {
+    if (flag) ambiguous.add(seq[i]!)
+  })
+  return (candidate) => ambiguous.has(candidate)
 }
 
-/** Outcomes side by side, without any excuse but a look at which statements they are. */
-function differences(label: string, a: RunSource, b: RunSource, ambiguous: (seq: number) => boolean = () => false): void {
+/** The comparison that reports use: what remains has no excuse. */
+function differences(label: string, before: RunSource, after: RunSource, ambiguous?: (seq: number) => boolean): void {
   const recording = openRecording(stage.recording)
-  const counts = { compared: 0, errorsNew: 0, errorsGone: 0, results: 0, ambiguous: 0 }
-  const byText = new Map<string, number>()
-  const rowsB = b.rows()[Symbol.iterator]()
-  let next = rowsB.next()
-  for (const row of a.rows()) {
-    while (!next.done && next.value.seq < row.seq) next = rowsB.next()
-    if (next.done || next.value.seq !== row.seq) continue
-    counts.compared += 1
-    const [x, y] = [row.outcome, next.value.outcome]
-    const kind =
-      (x.error?.sqlstate ?? '') !== (y.error?.sqlstate ?? '')
-        ? x.error
-          ? 'errorsGone'
-          : 'errorsNew'
-        : resultSha256(x) !== resultSha256(y)
-          ? 'results'
-          : null
-    if (!kind) continue
-    counts[kind] += 1
-    if (ambiguous(row.seq)) counts.ambiguous += 1
-    const text = `${kind}${ambiguous(row.seq) ? ' (ambiguous)' : ''} ${y.error?.sqlstate ?? ''} ${(recording.statement(row.seq)?.sql ?? '').replace(/\s+/g, ' ').slice(0, 110)}`
-    byText.set(text, (byText.get(text) ?? 0) + 1)
-  }
-  say(`${label}: ${JSON.stringify(counts)}`)
-  for (const [text, count] of [...byText].sort((p, q) => q[1] - p[1]).slice(0, 25)) say(`   ${String(count).padStart(6)} ${text}`)
+  const path = join(stage.folder, `${label.replace(/\W+/g, '_')}.diff`)
+  const facts = compareRuns({
+    before,
+    after,
+    recording,
+    out: createDiff(path),
+    madeBy: 'bench',
+    ...(ambiguous === undefined ? {} : { ambiguous }),
+  })
   recording.close()
+  const diff = openDiff(path)
+  const errors = [...diff.discrepancies()].filter(
+    ({ errorBefore, errorAfter }) => errorBefore === null && errorAfter !== null,
+  )
+  say(
+    `${label}: ${facts.compared} compared, ${facts.discrepancies} differ, ${errors.length} new errors, excused ${JSON.stringify(facts.excused)}`,
+  )
+  for (const finding of [...diff.findings()].filter(({ subKind }) => subKind !== 'latency').slice(0, 25)) {
+    say(`   ${String(finding.count).padStart(6)} ${finding.subKind} ${finding.cause}`)
+    const example = diff.discrepancy(finding.exampleAlertIds[0] ?? '')
+    if (example) {
+      say(`          ${example.sql.replace(/\s+/g, ' ').slice(0, 140)}`)
+      say(`          ${JSON.stringify(example.rows ?? [example.errorBefore, example.errorAfter]).slice(0, 300)}`)
+    }
+  }
+  diff.close()
 }
 
 /** A checksum per table, regardless of row order; columns of time and chance left out. */
@@ -139,5 +147,9 @@ async function tables(url: string): Promise<string> {
 
 function diffLines(a: string, b: string): string {
   const other = new Set(b.split('\n'))
-  return a.split('\n').filter((line) => !other.has(line)).map((line) => `   ${line}`).join('\n')
+  return a
+    .split('\n')
+    .filter((line) => !other.has(line))
+    .map((line) => `   ${line}`)
+    .join('\n')
 }

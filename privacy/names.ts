@@ -43,13 +43,7 @@ export function unknownNames(
       if (kind !== 'RangeVar') return true
       const name = String(body.relname)
       const schema = typeof body.schemaname === 'string' ? body.schemaname : undefined
-      if (
-        index.byName(schema, name) === undefined &&
-        !ctes.has(name) &&
-        !name.startsWith('pg_') &&
-        schema === undefined
-      )
-        sure = false
+      if (index.byName(schema, name) === undefined && !(schema === undefined && ctes.has(name))) sure = false
       return true
     })
   }

@@ -68,7 +68,8 @@ function expression(
   if (result.json.length > 0 && type.class === 'json') return masks.json(result.json)
   if (result.columns.length > 0 && result.via !== 'derive') {
     const masked = result.columns.find((one) => masks.kindOf(one) !== 'keep') ?? result.columns[0]!
-    const below = masks.cell(masked, policy.types.of(ownType(policy, masked) ?? column.typeOid))
+    const own = masked.path === undefined ? policy.types.of(ownType(policy, masked) ?? column.typeOid) : type
+    const below = masks.cell(masked, own)
     // array_agg(email) is an array of what the column holds, unnest(emails) an element.
     if (type.element !== null && below !== null && policy.types.of(ownType(policy, masked) ?? 0).element === null)
       return arrayMask(below, below)

@@ -60,11 +60,6 @@ export function instant(epochMs: number): string {
   return `${day}, ${two(date.getUTCHours())}:${two(date.getUTCMinutes())} UTC`
 }
 
-/** `2027-01-31`. */
-export function day(epochMs: number): string {
-  return new Date(epochMs).toISOString().slice(0, 10)
-}
-
 /** Position on the replay's clock: `0:07`, `12:30`, `1:02:30`. */
 export function clock(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000))

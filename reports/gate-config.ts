@@ -30,7 +30,7 @@ export const MISMATCH_TYPES = [
   'SCHEMA_CONSTRAINT_VIOLATION',
   'LATENCY_SPIKE',
 ] as const
-export const SUB_KINDS = [
+const SUB_KINDS = [
   'row_count',
   'rows_missing',
   'rows_extra',
@@ -81,7 +81,7 @@ const file = z.strictObject({
       lost: limitShare.optional(),
       order_relaxed: limitShare.optional(),
       lateness_p95_ms: z.number().positive().optional(),
-      event_loop_utilisation: z.number().min(0).max(1).optional(),
+      event_loop_utilisation: limitShare.optional(),
     })
     .optional(),
   overrides: z
@@ -101,7 +101,7 @@ const file = z.strictObject({
 
 export type FindingKind = z.infer<typeof kind>
 
-export type RatioLimits = { readonly p50?: number; readonly p95?: number; readonly p99?: number }
+type RatioLimits = { readonly p50?: number; readonly p95?: number; readonly p99?: number }
 
 export type Override = {
   readonly query: string
@@ -132,7 +132,8 @@ export type GateConfig = {
     readonly lost: number
     readonly orderRelaxed: number
     readonly latenessP95Ms: number
-    readonly eventLoopUtilisation: number
+    /** undefined: left to the comparison, which knows whether the replay had to keep a schedule. */
+    readonly eventLoopUtilisation?: number
   }
   readonly overrides: readonly Override[]
 }
@@ -148,7 +149,7 @@ export const DEFAULT_GATE: GateConfig = {
     executionsMin: 100,
     differenceMsMin: 0.25,
   },
-  trust: { comparedMin: 0.95, lost: 0.001, orderRelaxed: 0.001, latenessP95Ms: 250, eventLoopUtilisation: 0.98 },
+  trust: { comparedMin: 0.95, lost: 0.001, orderRelaxed: 0.001, latenessP95Ms: 250 },
   overrides: [],
 }
 
@@ -176,7 +177,9 @@ export function parseGateConfig(text: string, path: string): GateConfig {
       lost: given.trust?.lost ?? base.trust.lost,
       orderRelaxed: given.trust?.order_relaxed ?? base.trust.orderRelaxed,
       latenessP95Ms: given.trust?.lateness_p95_ms ?? base.trust.latenessP95Ms,
-      eventLoopUtilisation: given.trust?.event_loop_utilisation ?? base.trust.eventLoopUtilisation,
+      ...(given.trust?.event_loop_utilisation === undefined
+        ? {}
+        : { eventLoopUtilisation: given.trust.event_loop_utilisation }),
     },
     overrides: (given.overrides ?? []).map((one) => ({
       query: one.query,

@@ -1,7 +1,7 @@
 /**
  * The gate's lines about differences: findings by kind, and the share of statements that differ or fail anew.
  */
-import type { Finding } from '../segment/diff.js'
+import type { DiffFacts, Finding } from '../segment/diff.js'
 import { count, counted as countedText, percent } from './format.js'
 import type { ActiveOverrides, GateLine, GateResult } from './gate.js'
 import type { FindingKind, GateConfig } from './gate-config.js'
@@ -65,12 +65,17 @@ function allowedBy(finding: Finding, overrides: ActiveOverrides) {
   return allowing[0] ?? null
 }
 
-export function judgeRates(counted: readonly Finding[], compared: number, config: GateConfig): GateLine[] {
+/** `discrepancies`: differing statements in all. One that differs in two ways is in two findings, so their sum may be more. */
+export function judgeRates(
+  counted: readonly Finding[],
+  { compared, discrepancies }: Pick<DiffFacts, 'compared' | 'discrepancies'>,
+  config: GateConfig,
+): GateLine[] {
   const differing = counted.filter((finding) => finding.mismatch !== 'LATENCY_SPIKE')
   const failing = differing.filter((finding) => finding.mismatch !== 'SEMANTIC_MISMATCH')
   return [
-    rateLine('mismatch_rate', 'Statements that differ', differing, compared, config.mismatchRate),
-    rateLine('error_rate', 'Statements with a new or other error', failing, compared, config.errorRate),
+    rateLine('mismatch_rate', 'Statements that differ', differing, compared, discrepancies, config.mismatchRate),
+    rateLine('error_rate', 'Statements with a new or other error', failing, compared, discrepancies, config.errorRate),
   ]
 }
 
@@ -79,9 +84,13 @@ function rateLine(
   title: string,
   findings: readonly Finding[],
   compared: number,
+  discrepancies: number,
   threshold: number,
 ): GateLine {
-  const statements = findings.reduce((sum, finding) => sum + finding.count, 0)
+  const statements = Math.min(
+    discrepancies,
+    findings.reduce((sum, finding) => sum + finding.count, 0),
+  )
   const actual = compared > 0 ? Math.min(1, statements / compared) : 0
   const fail = actual > threshold
   return {

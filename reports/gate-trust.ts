@@ -7,18 +7,26 @@ import { count, counted, milliseconds } from './format.js'
 import type { GateLine } from './gate.js'
 import type { GateConfig } from './gate-config.js'
 
+const RELAXED_MIN = 10
+
 /** `slower`: a latency line fails, so lateness of the candidate is its own doing and not the harness's. */
 export function judgeTrust(facts: DiffFacts, config: GateConfig, slower: boolean): GateLine[] {
   const runs = [facts.before, facts.after, ...(facts.noise ? [facts.noise] : [])]
+  const loadMax = config.trust.eventLoopUtilisation
   return [
     vouchedLine(facts),
     ledgerLine(runs),
     comparedLine(facts, config.trust.comparedMin),
-    lostLine(runs, config.trust.lost),
+    lostLine(runs.filter(isReplay), config.trust.lost),
     relaxedLine(runs, config.trust.orderRelaxed),
     latenessLine(facts, config.trust.latenessP95Ms, slower),
-    loadLine(runs, config.trust.eventLoopUtilisation),
+    ...(loadMax === undefined ? [] : [loadLine(runs, loadMax)]),
   ]
+}
+
+/** What production's recorder lost was never promised to a replay. */
+function isReplay(run: RunSummary): boolean {
+  return run.role !== 'production'
 }
 
 function vouchedLine(facts: DiffFacts): GateLine {
@@ -67,7 +75,7 @@ function lostLine(runs: readonly RunSummary[], threshold: number): GateLine {
 function relaxedLine(runs: readonly RunSummary[], threshold: number): GateLine {
   const shares = runs.map((run) => (run.statements > 0 ? run.orderRelaxed / run.statements : 0))
   const total = runs.reduce((all, run) => all + run.orderRelaxed, 0)
-  return trustLine(
+  const line = trustLine(
     'trust.order_relaxed',
     'Order given up to end a standstill',
     'share',
@@ -78,10 +86,12 @@ function relaxedLine(runs: readonly RunSummary[], threshold: number): GateLine {
         total === 0 ? 'Every statement ran in the planned order.' : `${counted(total, 'statement')} over all runs.`,
     },
   )
+  // A handful in a short recording says nothing about the rest.
+  return runs.every((run) => run.orderRelaxed <= RELAXED_MIN) ? { ...line, outcome: 'pass' } : line
 }
 
 function latenessLine(facts: DiffFacts, threshold: number, slower: boolean): GateLine {
-  const before = facts.before.role === 'production' ? 0 : p95(facts.timelineBefore)
+  const before = isReplay(facts.before) ? p95(facts.timelineBefore) : 0
   const after = p95(facts.timelineAfter)
   const explained = slower && after > threshold && before <= threshold
   const actual = explained ? before : Math.max(before, after)

@@ -77,7 +77,7 @@ export function judge(facts: GateFacts, config: GateConfig, nowMs: number): Gate
   const slower = latencyLines.some((line) => line.outcome === 'fail')
   const lines = [
     ...findingLines,
-    ...judgeRates(counted, facts.facts.compared, config),
+    ...judgeRates(counted, facts.facts, config),
     ...latencyLines,
     ...judgeTrust(facts.facts, config, slower),
   ]

@@ -36,7 +36,7 @@ export type Example = {
 }
 
 /** How a finding stands before the gate. */
-export type Standing =
+type Standing =
   | { readonly state: 'fails' }
   | { readonly state: 'tolerated' }
   | { readonly state: 'known'; readonly reason: string; readonly until: string }
@@ -77,6 +77,7 @@ export type ReportModel = {
   readonly after: Side
   readonly noise: Side | null
   readonly compared: number
+  /** Statements that differ; one may be in several findings. */
   readonly discrepancies: number
   /** Length of the recording as far as the diff shows it: what trends span. */
   readonly spanMs: number

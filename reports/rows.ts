@@ -18,6 +18,8 @@ export type RowPair =
   | { readonly kind: 'changed'; readonly before: readonly CellView[]; readonly after: readonly CellView[] }
   | { readonly kind: 'removed'; readonly before: readonly CellView[] }
   | { readonly kind: 'added'; readonly after: readonly CellView[] }
+  /** The same row, elsewhere; positions count from 1. */
+  | { readonly kind: 'moved'; readonly row: readonly CellView[]; readonly from: number; readonly to: number }
 
 export type RowsView = {
   readonly columns: readonly string[]
@@ -38,13 +40,13 @@ const SAME_SHOWN_MAX = 96
 const CHANGED_SHOWN_MAX = 240
 
 export function viewRows(rows: RowDiff, bounds: RowBounds = { rowsMax: 200, pairsMax: 12 }): RowsView {
-  const before = rows.before.slice(0, bounds.rowsMax)
-  const after = rows.after.slice(0, bounds.rowsMax)
+  const before = rows.before.slice(0, bounds.rowsMax).map(placed)
+  const after = rows.after.slice(0, bounds.rowsMax).map(placed)
   const { pairs, equal } = pairRows(before, after)
   const changed = new Set<number>()
   for (const [a, b] of pairs) {
     if (!a || !b) continue
-    for (let i = 0; i < Math.max(a.length, b.length); i += 1) if (a[i] !== b[i]) changed.add(i)
+    for (let i = 0; i < Math.max(a.row.length, b.row.length); i += 1) if (a.row[i] !== b.row[i]) changed.add(i)
   }
   return {
     columns: rows.columns,
@@ -57,55 +59,74 @@ export function viewRows(rows: RowDiff, bounds: RowBounds = { rowsMax: 200, pair
   }
 }
 
-type Pair = readonly [before: Row | null, after: Row | null]
+type Placed = { readonly row: Row; readonly at: number }
+type Pair = readonly [before: Placed | null, after: Placed | null]
 
-/** Equal rows first (they may have moved), then, between them, the rows that share most cells. */
-function pairRows(before: readonly Row[], after: readonly Row[]): { pairs: Pair[]; equal: number } {
-  const comparator = (a: Row, b: Row) => a.length === b.length && a.every((cell, i) => cell === b[i])
-  const changes = diffArrays([...before], [...after], { comparator, timeout: DIFF_TIMEOUT_MS })
+function placed(row: Row, i: number): Placed {
+  return { row, at: i + 1 }
+}
+
+function isSame(a: Row, b: Row): boolean {
+  return a.length === b.length && a.every((cell, i) => cell === b[i])
+}
+
+/** Rows that stayed, then rows that only moved, then, between the stayed ones, the rows that share most cells. */
+function pairRows(before: readonly Placed[], after: readonly Placed[]): { pairs: Pair[]; equal: number } {
+  const changes = diffArrays([...before], [...after], {
+    comparator: (a, b) => isSame(a.row, b.row),
+    timeout: DIFF_TIMEOUT_MS,
+  })
   if (!changes) return { pairs: pairAlike(before, after), equal: 0 }
+  const gone = changes.flatMap((change) => (change.removed ? change.value : []))
+  const come = new Set(changes.flatMap((change) => (change.added ? change.value : [])))
+  const moved = new Map<Placed, Placed>()
+  for (const one of gone) {
+    const same = [...come].find((other) => isSame(one.row, other.row))
+    if (!same) continue
+    come.delete(same)
+    moved.set(one, same)
+  }
   const pairs: Pair[] = []
   let equal = 0
-  let removed: readonly Row[] = []
+  let removed: readonly Placed[] = []
   for (const change of [...changes, null]) {
     if (change?.removed) {
-      removed = [...removed, ...change.value]
-      continue
-    }
-    if (change?.added) {
-      pairs.push(...pairAlike(removed, change.value))
+      pairs.push(...change.value.flatMap((one): Pair[] => (moved.has(one) ? [[one, moved.get(one) ?? null]] : [])))
+      removed = [...removed, ...change.value.filter((one) => !moved.has(one))]
+    } else if (change?.added) {
+      pairs.push(
+        ...pairAlike(
+          removed,
+          change.value.filter((one) => come.has(one)),
+        ),
+      )
       removed = []
-      continue
+    } else {
+      pairs.push(...removed.map((one): Pair => [one, null]))
+      removed = []
+      equal += change?.value.length ?? 0
     }
-    pairs.push(...removed.map((row): Pair => [row, null]))
-    removed = []
-    equal += change?.value.length ?? 0
   }
   return { pairs, equal }
 }
 
-function pairAlike(removed: readonly Row[], added: readonly Row[]): Pair[] {
-  const free = new Set(added.keys())
+function pairAlike(removed: readonly Placed[], added: readonly Placed[]): Pair[] {
+  const free = new Set(added)
   const pairs: Pair[] = []
-  for (const row of removed) {
-    let best: number | null = null
+  for (const one of removed) {
+    let best: Placed | null = null
     let bestShared = 0
-    for (const i of free) {
-      const shared = sharedCells(row, added[i] ?? [])
-      if (shared > bestShared || (best === null && removed.length === added.length && shared === bestShared)) {
-        best = i
+    for (const other of free) {
+      const shared = sharedCells(one.row, other.row)
+      if (shared > bestShared || (best === null && removed.length === added.length)) {
+        best = other
         bestShared = shared
       }
     }
-    if (best === null) {
-      pairs.push([row, null])
-    } else {
-      free.delete(best)
-      pairs.push([row, added[best] ?? null])
-    }
+    if (best) free.delete(best)
+    pairs.push([one, best])
   }
-  for (const i of free) pairs.push([null, added[i] ?? null])
-  return pairs
+  return [...pairs, ...[...free].map((other): Pair => [null, other])]
 }
 
 /** The first column counts double: it usually is the key. */
@@ -115,14 +136,15 @@ function sharedCells(a: Row, b: Row): number {
   return shared
 }
 
-function viewPair(before: Row | null, after: Row | null): RowPair {
+function viewPair(before: Placed | null, after: Placed | null): RowPair {
+  const whole = (row: Row) => row.map((cell): CellView => (cell === null ? null : shorten([['=', cell]])))
   if (before && after) {
-    const width = Math.max(before.length, after.length)
-    const cells = Array.from({ length: width }, (_, i) => markCell(before[i] ?? null, after[i] ?? null))
+    if (isSame(before.row, after.row)) return { kind: 'moved', row: whole(before.row), from: before.at, to: after.at }
+    const width = Math.max(before.row.length, after.row.length)
+    const cells = Array.from({ length: width }, (_, i) => markCell(before.row[i] ?? null, after.row[i] ?? null))
     return { kind: 'changed', before: cells.map((cell) => cell.before), after: cells.map((cell) => cell.after) }
   }
-  const whole = (row: Row) => row.map((cell): CellView => (cell === null ? null : shorten([['=', cell]])))
-  return before ? { kind: 'removed', before: whole(before) } : { kind: 'added', after: whole(after ?? []) }
+  return before ? { kind: 'removed', before: whole(before.row) } : { kind: 'added', after: whole(after?.row ?? []) }
 }
 
 /** One cell of both sides. NULL against a value marks the whole value. */

@@ -23,7 +23,9 @@ function explainInvalid(body: Body): Pick<ReportModel, 'headline' | 'why'> {
   return {
     headline: 'No verdict on V2: this rehearsal cannot vouch for its own measurement.',
     why: [
-      ...(body.invalid.length > 0 ? body.invalid.map(sentence) : []),
+      ...(body.invalid.length > 0
+        ? body.invalid.map((reason) => sentence(reason.slice(0, 1).toUpperCase() + reason.slice(1)))
+        : []),
       ...own.filter((line) => line.id !== 'trust.measurement').map(objection),
       ...(other > 0
         ? [
@@ -75,7 +77,7 @@ function explainPass(body: Body): Pick<ReportModel, 'headline' | 'why'> {
       ...(known > 0 ? [`${counted(known, 'known difference')}, allowed by name until a set day.`] : []),
       latencySentence(body),
       excused > 0
-        ? `${counted(excused, 'statement')} differed for a reason that is not V2’s (${percent(excused / Math.max(1, body.compared))}); Trust lists each reason.`
+        ? `${counted(excused, 'statement')} differed without being a finding (${percent(excused / Math.max(1, body.compared))} of those compared); Trust lists each reason.`
         : 'No difference had to be excused.',
     ],
   }

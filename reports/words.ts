@@ -27,3 +27,25 @@ export const SEVERITY: Readonly<Record<MismatchType, number>> = {
   SEMANTIC_MISMATCH: 2,
   LATENCY_SPIKE: 1,
 }
+
+/** Why a difference is no finding: the comparer's names, said for people. A name without words here is shown as it is. */
+const EXCUSES: Readonly<Record<string, string>> = {
+  order: 'Rows in another order, and the statement asks for none',
+  tie: 'Rows that tie on the sort keys, in another order',
+  limit: 'LIMIT let other rows through, and the order does not say which',
+  volatile: 'Made of the time, of chance or of the session',
+  generated: 'Generated values that stand for each other throughout',
+  noise: 'V1 differs from itself here as often',
+  ignored: 'On the ignore list',
+  tolerance: 'Within the tolerance asked for',
+  rounding: 'Last digits of a computed floating-point value',
+  server: 'Asks about the server, not about data',
+  ambiguous: 'Production ran a race here',
+  relaxed: 'The order was given up here to end a standstill',
+  follows: 'Follows from an earlier difference in its transaction',
+  type: 'Another type with equal values',
+}
+
+export function excuseTitle(name: string): string {
+  return EXCUSES[name] ?? name
+}

@@ -13,8 +13,8 @@ import { toPrometheus } from './prometheus.js'
 import type { DiffSource } from './source.js'
 import { csvLines } from './table.js'
 
-export const OUTPUTS = ['html', 'junit', 'json', 'markdown', 'prometheus', 'csv'] as const
-export type Output = (typeof OUTPUTS)[number]
+const OUTPUTS = ['html', 'junit', 'json', 'markdown', 'prometheus', 'csv'] as const
+type Output = (typeof OUTPUTS)[number]
 export type Targets = Readonly<Partial<Record<Output, string>>>
 
 export type WrittenFile = { readonly kind: Output; readonly path: string; readonly bytes: number }

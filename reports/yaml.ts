@@ -107,7 +107,7 @@ function sentence(text: string): string {
 }
 
 /** The known name with the fewest edits, if few enough to be a slip. */
-export function nearest(name: string, known: readonly string[]): string | null {
+function nearest(name: string, known: readonly string[]): string | null {
   const ranked = known
     .map((candidate) => ({ candidate, edits: edits(name.toLowerCase(), candidate.toLowerCase()) }))
     .sort((a, b) => a.edits - b.edits)

@@ -126,6 +126,16 @@ export class DiffWriter {
     )
   }
 
+  /** Findings that turned out to follow from others: their discrepancies go to those. */
+  moveDiscrepancies(toFinding: ReadonlyMap<string, string>): void {
+    if (toFinding.size === 0) return
+    this.#db.exec('CREATE TEMP TABLE moved (old TEXT PRIMARY KEY, new TEXT NOT NULL) WITHOUT ROWID')
+    const insert = this.#db.prepare<unknown[]>('INSERT INTO moved VALUES (?, ?)')
+    for (const pair of toFinding) insert.run(...pair)
+    this.#db.exec(`UPDATE comparator_discrepancy_log SET finding_id = moved.new FROM moved WHERE finding_id = moved.old;
+      DROP TABLE moved`)
+  }
+
   /** Kept in the order given: worst first. */
   finding(finding: Finding): void {
     this.#insertFinding.run(finding.findingId, this.#findings++, JSON.stringify(finding))

@@ -63,6 +63,8 @@ export type Finding = {
   readonly fingerprints: readonly string[]
   readonly columns: readonly string[]
   readonly count: number
+  /** How many of `count` probably only follow from the others: a count that is lower because rows are missing. */
+  readonly follows?: number
   /** Of all compared statements, 0 to 1. */
   readonly trafficShare: number
   readonly firstAtMs: number

@@ -20,7 +20,7 @@ import {
 import { dirname, join } from 'node:path'
 import { EXIT, HarnessError } from '../base/errors.js'
 
-export const FILE_MODE = 0o600
+const FILE_MODE = 0o600
 export const FOLDER_MODE = 0o700
 
 const HASH_CHUNK_BYTES = 1 << 20
@@ -72,11 +72,11 @@ export function createPrivateFile(path: string): void {
   chmodSync(path, FILE_MODE)
 }
 
-export function isEmptyFolder(path: string): boolean {
+function isEmptyFolder(path: string): boolean {
   return statSync(path).isDirectory() && readdirSync(path).length === 0
 }
 
-export function refuseExisting(path: string): never {
+function refuseExisting(path: string): never {
   throw new HarnessError({
     code: 'TARGET_EXISTS',
     message: `${path} already exists`,

@@ -157,12 +157,13 @@ export class RecordingWriter {
 
   #open(): SegmentWriter {
     if (this.#segment === null) {
-      const number = this.#segmentNumber + 1
-      const path = join(this.path, SEGMENTS_FOLDER, `${String(number).padStart(6, '0')}.sqlite`)
+      // Counted before it works: a name that a full disk left half-made is not tried again.
+      this.#segmentNumber += 1
+      const folder = join(this.path, SEGMENTS_FOLDER)
+      const path = join(folder, `${String(this.#segmentNumber).padStart(6, '0')}.sqlite`)
       const origin = { recordingId: this.id, startedAtMs: this.#facts.startedAtMs }
       this.#segment = new SegmentWriter(path, origin, JSON.stringify(this.#ledger), this.#nowMs())
-      this.#segmentNumber = number
-      syncPath(join(this.path, SEGMENTS_FOLDER))
+      syncPath(folder)
     }
     return this.#segment
   }

@@ -33,7 +33,7 @@ export type OpenOptions = {
 }
 
 /** Why the last statements of an interrupted recording are missing. */
-export const NOT_CLOSED = 'recording not closed'
+const NOT_CLOSED = 'recording not closed'
 
 type Part = {
   readonly statements: number
@@ -46,7 +46,7 @@ type Part = {
 export function openRecording(path: string, options: OpenOptions = {}): RecordingReader {
   const manifest = readManifest(path)
   const sealed = manifest.segments.map((segment) => sealedPart(path, segment, options.verify ?? 'full'))
-  const tail = manifest.endedAtMs === null ? readTail(path, manifest) : null
+  const tail = readTail(path, manifest)
   return new RecordingReader(path, manifest, sealed, tail)
 }
 
@@ -62,7 +62,7 @@ export class RecordingReader {
 
   constructor(path: string, manifest: Manifest, sealed: readonly Part[], tail: Tail | null) {
     this.path = path
-    this.manifest = tail === null ? manifest : { ...manifest, ...tail.later }
+    this.manifest = tail === null || manifest.endedAtMs !== null ? manifest : { ...manifest, ...tail.later }
     this.recovered = tail?.recovered ?? null
     this.#parts = [...sealed, ...(tail?.parts ?? [])]
     this.statementCount = this.#parts.reduce((sum, part) => sum + part.statements, 0)
@@ -199,7 +199,10 @@ type Tail = {
   readonly later: Partial<Pick<Manifest, 'ledger' | 'incidents'>>
 }
 
-/** Files in the folder that the manifest does not list: the growing segment, and one sealed just before the crash. */
+/**
+ * Files in the folder that the manifest does not list: the growing segment, one sealed just before a crash, or one that could not be
+ * sealed when the disk was full.
+ */
 export function unlistedSegments(path: string, manifest: Manifest): string[] {
   const folder = join(path, SEGMENTS_FOLDER)
   if (!existsSync(folder)) return []

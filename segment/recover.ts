@@ -8,10 +8,9 @@
 import { basename, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { publish, writeAtomically } from './files.js'
-import { settled } from './ledger.js'
 import type { Manifest, SealedSegment } from './manifest.js'
 import { MANIFEST_FILE, readManifest } from './manifest-file.js'
-import { NOT_CLOSED, openRecording, unlistedSegments } from './recording.js'
+import { openRecording, unlistedSegments } from './recording.js'
 import { openSegment } from './segment-reader.js'
 import { OPEN_SUFFIX, sealedSegment } from './segment-writer.js'
 import { closeAsOneFile, sqliteCode } from './sqlite.js'
@@ -27,8 +26,8 @@ export type Recovery = {
 
 export function recoverRecording(path: string): Recovery {
   const manifest = readManifest(path)
-  const files = manifest.endedAtMs === null ? unlistedSegments(path, manifest) : []
-  if (files.length === 0) return { state: 'whole', segments: [], statements: 0, unreadable: [] }
+  const whole: Recovery = { state: 'whole', segments: [], statements: 0, unreadable: [] }
+  if (unlistedSegments(path, manifest).length === 0) return whole
 
   const before = openRecording(path, { verify: 'size' })
   const { ledger, incidents } = before.manifest
@@ -38,25 +37,26 @@ export function recoverRecording(path: string): Recovery {
   const sealed: SealedSegment[] = []
   for (const file of recovered?.files ?? []) {
     const segment = sealLeftover(file)
-    if (segment === null) return { state: 'running', segments: [], statements: 0, unreadable: [] }
+    if (segment === null) return { ...whole, state: 'running' }
     sealed.push(segment)
   }
+  if (sealed.length === 0 && manifest.endedAtMs !== null) return { ...whole, unreadable }
   const statements = sealed.reduce((sum, segment) => sum + segment.statements, 0)
-  const whole: Manifest = {
+  const complete: Manifest = {
     ...manifest,
-    endedAtMs: Math.round(manifest.startedAtMs + lastDoneUs / 1000),
-    ledger: settled(ledger, NOT_CLOSED),
+    endedAtMs: manifest.endedAtMs ?? Math.round(manifest.startedAtMs + lastDoneUs / 1000),
+    ledger,
     segments: [...manifest.segments, ...sealed],
     incidents: [
       ...incidents,
       {
         atUs: lastDoneUs,
         kind: 'recovered',
-        detail: `the recording was not closed; ${statements} unsealed statements`,
+        detail: `${statements} statements were not sealed when the recording ended`,
       },
     ],
   }
-  writeAtomically(join(path, MANIFEST_FILE), `${JSON.stringify(whole)}\n`)
+  writeAtomically(join(path, MANIFEST_FILE), `${JSON.stringify(complete)}\n`)
   return { state: 'recovered', segments: sealed.map(({ file }) => basename(file)), statements, unreadable }
 }
 

@@ -11,6 +11,7 @@ import {
   isJsonPath,
   isKey,
   isWord,
+  SAYS_NOTHING,
 } from './column-functions.js'
 import { lookUp, type Scope, star } from './column-scope.js'
 import { selectOutputs } from './column-select.js'
@@ -219,6 +220,11 @@ function operator(walk: Walk, scope: Scope, body: Body): Value {
       meet(walk, left, expression(walk, scope, bound), 'order')
     return NOTHING
   }
+  if (kind === 'AEXPR_IN') {
+    for (const item of list(unwrap(body.rexpr)?.body ?? {}, 'items'))
+      meet(walk, left, expression(walk, scope, item), 'equal')
+    return NOTHING
+  }
   const right = expression(walk, scope, body.rexpr)
   if (kind === 'AEXPR_NULLIF') {
     meet(walk, left, right, 'equal')
@@ -229,7 +235,7 @@ function operator(walk: Walk, scope: Scope, body: Body): Value {
     meet(walk, left, right, 'pattern')
     return NOTHING
   }
-  if (kind === 'AEXPR_DISTINCT' || kind === 'AEXPR_NOT_DISTINCT' || kind === 'AEXPR_IN' || EQUALITY.has(name)) {
+  if (kind === 'AEXPR_DISTINCT' || kind === 'AEXPR_NOT_DISTINCT' || EQUALITY.has(name)) {
     meet(walk, left, right, 'equal')
     return NOTHING
   }
@@ -250,8 +256,7 @@ function otherOperator(walk: Walk, name: string, left: Value, right: Value, body
     case '#>':
     case '#>>': {
       walk.slots.harmless(right, 'key')
-      const keys = (constantText(body.rexpr) ?? '').replace(/^\{|\}$/g, '').split(',')
-      return keys.reduce((value, key) => inside(value, /^\d+$/.test(key) ? '[*]' : key.replace(/^"|"$/g, '')), left)
+      return jsonPlace(left, constantText(body.rexpr))
     }
     case '?':
     case '?|':
@@ -268,6 +273,12 @@ function otherOperator(walk: Walk, name: string, left: Value, right: Value, body
       caution(walk, [...left.columns, ...right.columns], 'derive')
       return derived([left, right])
   }
+}
+
+/** `{contact,email}`: a path written as an array. */
+function jsonPlace(value: Value, path: string | null): Value {
+  const keys = (path ?? '').replace(/^\{|\}$/g, '').split(',')
+  return keys.reduce((at, key) => inside(at, /^-?\d+$/.test(key) ? '[*]' : key.trim().replace(/^"|"$/g, '')), value)
 }
 
 function call(walk: Walk, scope: Scope, body: Body): Value {
@@ -300,7 +311,12 @@ function builtIn(walk: Walk, name: string, args: readonly Value[], body: Body): 
     return /^(lag|lead)$/.test(name) && args[2] !== undefined ? unified(walk, [first, args[2]]) : first
   if (FOLDS.has(name)) return withVia(first, 'fold')
   if (CHOOSES.has(name)) return ordered(walk, first)
-  if (name === 'count') return NOTHING
+  if (SAYS_NOTHING.has(name)) return NOTHING
+  if (/^jsonb_(set(_lax)?|insert)$/.test(name) && args[2] !== undefined) {
+    const place = jsonPlace(first, constantText(list(body, 'args')[1]))
+    meet(walk, place, args[2], 'store')
+    return { ...first, clear: first.clear && args[2].clear }
+  }
   const json = becomesJson(name)
   if (json !== null) return { ...derived(args), parts: [], json: asJson(first, json === 'list' ? ['[*]'] : []) }
   if (buildsObject(name)) return object(walk, args, list(body, 'args'))

@@ -33,6 +33,9 @@ export const HANDS_ON: ReadonlySet<string> = new Set([
 /** Handed on but for case. */
 export const FOLDS: ReadonlySet<string> = new Set(['lower', 'upper', 'casefold', 'initcap'])
 
+/** What comes out says nothing of the value that went in. */
+export const SAYS_NOTHING: ReadonlySet<string> = new Set(['count', 'pg_typeof', 'row_number', 'rank', 'dense_rank'])
+
 /** The choice depends on order. */
 export const CHOOSES: ReadonlySet<string> = new Set(['min', 'max', 'greatest', 'least'])
 
@@ -122,6 +125,7 @@ const WORDS: Readonly<Record<string, readonly number[] | 'all'>> = {
   round: 'all',
   rpad: [1, 2],
   set_byte: 'all',
+  set_config: [0, 2],
   setval: 'all',
   setweight: [1],
   split_part: [1, 2],

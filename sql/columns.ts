@@ -28,7 +28,7 @@ export type ResultColumn = {
   readonly sources: readonly ColumnRef[]
   /** False: it depends on something that cannot be seen through. */
   readonly clear: boolean
-  /** It repeats a literal or a parameter of the text. */
+  /** It repeats a literal or a parameter of the text, or a part of it does. */
   readonly echoes: readonly Slot[]
   /** Values inside JSON that the statement builds, by path. */
   readonly json: readonly { readonly path: readonly string[]; readonly columns: readonly ColumnRef[] }[]
@@ -85,7 +85,10 @@ export function createColumnResolver(catalog: Catalog, index = new CatalogIndex(
         return {
           kind: node.kind,
           writes: writes(node),
-          results: results === null || results.some((output) => output.name === '*') ? null : results.map(resultColumn),
+          results:
+            results === null || results.some((output) => output.name === '*')
+              ? null
+              : results.map((output) => resultColumn(output, slots)),
           cautions: walk.cautions,
         }
       })
@@ -106,7 +109,7 @@ export function resolveColumns(sql: string, catalog: Catalog): ResolvedColumns |
   return statements === null ? null : createColumnResolver(catalog).resolve(statements)
 }
 
-function resultColumn(output: Output): ResultColumn {
+function resultColumn(output: Output, facts: SlotTable): ResultColumn {
   const { columns, via, sources, clear, slots, parts, json } = output.value
   return {
     name: output.name,
@@ -114,7 +117,7 @@ function resultColumn(output: Output): ResultColumn {
     via,
     sources,
     clear,
-    echoes: [...slots, ...parts],
+    echoes: [...slots, ...parts].filter((slot) => facts.of(slot).harmless === null),
     json: (json ?? []).map((field) => ({ path: field.path, columns: field.value.columns })),
   }
 }

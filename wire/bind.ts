@@ -57,8 +57,9 @@ export function bindParameters(rest: Uint8Array): BindParameters | null {
 }
 
 /** One format per column or value, from the none, one or all that a message carries. */
-export function spreadFormats(formats: readonly Format[], count: number): Format[] {
-  return Array.from({ length: count }, (_, i) => (formats.length === 1 ? formats[0]! : (formats[i] ?? TEXT)))
+export function spreadFormats(formats: readonly Format[], count: number): readonly Format[] {
+  if (formats.length === count && count > 1) return formats
+  return new Array<Format>(count).fill(formats.length === 1 ? formats[0]! : TEXT)
 }
 
 function readFormats(buffer: Uint8Array, at: number): { formats: Format[]; end: number } | null {

@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import { EXIT, type ExitCode } from '../../base/errors.js'
 import { judgeDiff } from '../../reports/build-model.js'
 import type { GateLine, Verdict } from '../../reports/gate.js'
-import { quantity } from '../../reports/quantity.js'
+import { needsExplaining, quantity } from '../../reports/quantity.js'
 import { openDiff } from '../../segment/diff-file.js'
 import type { Cli } from '../cli.js'
 import { readGate } from '../gate-config-file.js'
@@ -44,5 +44,5 @@ export function register(program: Command, cli: Cli): void {
 function lineText(line: GateLine): string {
   const allowed = `${line.bound === 'max' ? '≤' : '≥'} ${quantity(line.threshold, line.unit)}`
   const actual = line.actual === null ? '-' : quantity(line.actual, line.unit)
-  return `  ${MARKS[line.outcome].padEnd(5)} ${line.title.padEnd(48)} ${allowed.padStart(10)}  ${actual.padStart(9)}  ${line.outcome === 'pass' ? '' : line.explanation}`.trimEnd()
+  return `  ${MARKS[line.outcome].padEnd(5)} ${line.title.padEnd(48)} ${allowed.padStart(10)}  ${actual.padStart(9)}  ${needsExplaining(line) ? line.explanation : ''}`.trimEnd()
 }

@@ -13,8 +13,8 @@ import { withClient } from '../../replayer/shadow/connect.js'
 import { assertShadow } from '../../replayer/shadow/isolation.js'
 import type { Marker } from '../../replayer/shadow/marker.js'
 import { balances, type Reasons, sum } from '../../segment/ledger.js'
-import { openRecording, type RecordingReader } from '../../segment/recording.js'
 import type { Manifest } from '../../segment/manifest.js'
+import { openRecording, type RecordingReader } from '../../segment/recording.js'
 import type { RunFacts } from '../../segment/run.js'
 import type { Cli } from '../cli.js'
 
@@ -41,7 +41,11 @@ export function register(program: Command, cli: Cli): void {
     .requiredOption('--out <file>', 'the run to make')
     .option('--speed <n>', 'times as fast as recorded: 0.5, 1, 10, or max (order only, no waiting for time)', '1')
     .option('--max-rate <n>', 'statements per second, at most')
-    .option('--order <order>', 'causal: conflicts as recorded; commit: every commit as recorded; session: timing only', 'causal')
+    .option(
+      '--order <order>',
+      'causal: conflicts as recorded; commit: every commit as recorded; session: timing only',
+      'causal',
+    )
     .option('--workers <n>', 'threads that send (default: one for each core)')
     .option('--read-only', 'the server refuses whatever would write')
     .option('--force', 'replace an existing run')
@@ -62,7 +66,8 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
   const recording = openRecording(path)
   try {
     const { recovered, manifest } = recording
-    if (recovered) cli.note(`this recording was interrupted; ${recovered.statements} statements of its tail are read too`)
+    if (recovered)
+      cli.note(`this recording was interrupted; ${recovered.statements} statements of its tail are read too`)
     const recordingSystemIdentifier = manifest.server.systemIdentifier
     const marker = await withClient(flags.target, (client) => assertShadow(client, { recordingSystemIdentifier }))
     refuseOtherMasks(marker, manifest)

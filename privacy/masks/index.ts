@@ -12,7 +12,7 @@ import type { Tokens } from '../tokens/index.js'
 import { maskJson } from '../tokens/json.js'
 import type { TypeFacts } from '../types.js'
 import type { Vocabulary } from '../vocabulary.js'
-import { isHarmless, looksLike } from './harmless.js'
+import { isHarmless, isNumberLike, looksLike } from './harmless.js'
 import { kindAtPath } from './json-paths.js'
 import { patternMask } from './like.js'
 import { arrayMask, bytesMask, lexemesMask, type Mask, rowMask, xmlMask } from './structures.js'
@@ -56,7 +56,10 @@ export function createMasks(policy: ResolvedPolicy, tokens: Tokens, vocabulary: 
         if (!number) return tokens.of(kind as TokenKind)
         return kind === 'digits' ? tokens.of('digits') : null
       }
-      return maskJson(value, maskAt, detected, under) ?? scalarInJson(value, kindAt(under) ?? otherwise)
+      // What `->>` takes out of a string may look like a number: it is masked like the string it was.
+      const document = under.length === 0 || /^\s*["{[]/.test(value)
+      const masked = document ? maskJson(value, maskAt, detected, under) : null
+      return masked ?? scalarInJson(value, kindAt(under) ?? otherwise)
     }
   }
   /** What `->>` takes out of JSON: the bare string. */
@@ -85,7 +88,9 @@ export function createMasks(policy: ResolvedPolicy, tokens: Tokens, vocabulary: 
     if (type.class === 'bytes') return kind === 'redact' ? (value) => (value === '' ? value : '\\x') : bytes
     if (type.class === 'xml') return xml
     if (type.class === 'lexemes') return lexemes
-    const token = tokens.of(kind, type.class === 'integer' ? { max: type.max } : limit === NO_LIMIT ? {} : { limit })
+    const fitting = tokens.of(kind, type.class === 'integer' ? { max: type.max } : limit === NO_LIMIT ? {} : { limit })
+    // What did not fit must not fit afterwards, or its error is lost: the text of the same length.
+    const token: Mask = limit === NO_LIMIT ? fitting : (value) => (tooLong(value, limit) ? text(value) : fitting(value))
     if (type.folds) return (value) => token(value.toLowerCase())
     return type.padded ? padded(token) : token
   }
@@ -97,9 +102,11 @@ export function createMasks(policy: ResolvedPolicy, tokens: Tokens, vocabulary: 
   }
 
   /** A place inside JSON, or a field of a composite. */
-  const ofPath = (rule: ColumnRule, type: TypeFacts, path: readonly string[]): Mask | null => {
+  const ofPath = (rule: ColumnRule, type: TypeFacts, path: readonly string[], shown?: TypeFacts): Mask | null => {
     if (type.class === 'composite' || rule.kind === 'keep') return rule.kind === 'keep' ? detected : text
-    return jsonOf(rule.json, 'text', path)
+    const mask = jsonOf(rule.json, 'text', path)
+    // What `->` takes out is JSON still: a number there is one.
+    return shown?.class === 'json' ? (value) => (isNumberLike(value) ? value : mask(value)) : mask
   }
 
   const known = new Map<string, Mask | null>()
@@ -114,7 +121,7 @@ export function createMasks(policy: ResolvedPolicy, tokens: Tokens, vocabulary: 
         : column.path !== undefined
           ? NUMERIC.has(type.class)
             ? null
-            : ofPath(found.rule, found.type, column.path)
+            : ofPath(found.rule, found.type, column.path, type)
           : ofKind(found.rule.kind, found.rule.json, type.class === 'unknown' ? found.type : type, found.rule.limit)
     if (known.size < 100_000) known.set(key, mask)
     return mask
@@ -179,17 +186,19 @@ export function createMasks(policy: ResolvedPolicy, tokens: Tokens, vocabulary: 
     input,
     unresolved,
     json(fields) {
-      const inner = fields.map((field) => ({
-        path: field.path,
-        mask: field.columns.map((column) => input(column, 'equal', false))[0],
-      }))
       return (value) =>
         maskJson(
           value,
           (path, number) => {
-            const field = inner.find((one) => startsWith(path, one.path))
-            if (field?.mask !== undefined) return number ? null : field.mask
-            return number ? null : text
+            if (number) return null
+            const field = fields.find((one) => startsWith(path, one.path))
+            const column = field?.columns[0]
+            if (field === undefined || column === undefined) return text
+            const deeper = path.slice(field.path.length)
+            const isJson = resolved(column)?.type.class === 'json' || column.path !== undefined
+            const place =
+              isJson && deeper.length > 0 ? { ...column, path: [...(column.path ?? []), ...deeper] } : column
+            return input(place, 'equal', false)
           },
           detected,
         ) ?? text(value)
@@ -205,6 +214,10 @@ export function createMasks(policy: ResolvedPolicy, tokens: Tokens, vocabulary: 
 export const FIRST_USER_OID = 16_384
 
 const NUMERIC: ReadonlySet<string> = new Set(['integer', 'number', 'boolean', 'time'])
+
+function tooLong(value: string, limit: number): boolean {
+  return value.length > limit && Array.from(value.trimEnd()).length > limit
+}
 
 function startsWith(path: readonly string[], start: readonly string[]): boolean {
   return path.length >= start.length && start.every((step, at) => step === path[at])

@@ -15,31 +15,45 @@ export function ipToken(prf: Prf, value: string): string {
   const family = isIPv4(address) ? 32 : isIPv6(address) && !address.includes('%') ? 128 : 0
   const width = mask === undefined ? family : Number(mask)
   if (family === 0 || !Number.isInteger(width) || width > family) return patternToken(prf, value)
-  const bits = family === 32 ? bitsOfV4(address) : bitsOfV6(address)
-  const network = width < family && bits.slice(width).every((bit) => bit === 0)
-  let token = bits
+  const bytes = family === 32 ? bytesOfV4(address) : bytesOfV6(address)
+  const network = width < family && isNetwork(bytes, width)
+  let token = bytes
   do token = permuted(prf, token, network ? width : family)
   while (
     // An address must not become the network's own: that one is the token of another.
     width < family &&
     !network &&
-    token.slice(width).every((bit) => bit === 0)
+    isNetwork(token, width)
   )
-  const shown = family === 32 ? v4(token) : v6(token)
+  const shown = family === 32 ? token.join('.') : v6(token)
   return mask === undefined ? shown : `${shown}/${mask}`
 }
 
-function permuted(prf: Prf, bits: readonly number[], width: number): number[] {
-  const head = bits.slice(0, width)
-  permute(prf, `ip ${bits.length} ${width}`, head, Array<number>(width).fill(2))
-  return [...head, ...bits.slice(width)]
+function isNetwork(bytes: readonly number[], width: number): boolean {
+  return bytes.every((byte, at) => (byte & (0xff >> Math.max(0, Math.min(8, width - at * 8)))) === 0)
 }
 
-function bitsOfV4(address: string): number[] {
-  return address.split('.').flatMap((part) => bitsOf(Number(part), 8))
+/** The first `width` bits, byte by byte; what is left of the byte they end in stays. */
+function permuted(prf: Prf, bytes: readonly number[], width: number): number[] {
+  const whole = width >> 3
+  const spare = 8 - (width & 7)
+  const digits = bytes.slice(0, whole)
+  const radices = Array<number>(whole).fill(256)
+  if (spare < 8) {
+    digits.push(bytes[whole]! >> spare)
+    radices.push(256 >> spare)
+  }
+  permute(prf, `ip ${bytes.length} ${width}`, digits, radices)
+  const out = [...digits.slice(0, whole), ...bytes.slice(whole)]
+  if (spare < 8) out[whole] = (digits[whole]! << spare) | (bytes[whole]! & (0xff >> (8 - spare)))
+  return out
 }
 
-function bitsOfV6(address: string): number[] {
+function bytesOfV4(address: string): number[] {
+  return address.split('.').map(Number)
+}
+
+function bytesOfV6(address: string): number[] {
   const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(address)
   const text =
     dotted === null
@@ -49,26 +63,15 @@ function bitsOfV6(address: string): number[] {
   const left = head === '' ? [] : head.split(':')
   const right = tail === undefined || tail === '' ? [] : tail.split(':')
   const middle = tail === undefined ? [] : Array<string>(8 - left.length - right.length).fill('0')
-  return [...left, ...middle, ...right].flatMap((group) => bitsOf(Number.parseInt(group, 16), 16))
-}
-
-function bitsOf(number: number, width: number): number[] {
-  return Array.from({ length: width }, (_, at) => (number >> (width - 1 - at)) & 1)
-}
-
-function numbers(bits: readonly number[], width: number): number[] {
-  return Array.from({ length: bits.length / width }, (_, at) =>
-    bits.slice(at * width, (at + 1) * width).reduce((number, bit) => number * 2 + bit, 0),
-  )
-}
-
-function v4(bits: readonly number[]): string {
-  return numbers(bits, 8).join('.')
+  return [...left, ...middle, ...right].flatMap((group) => {
+    const number = Number.parseInt(group, 16)
+    return [number >> 8, number & 0xff]
+  })
 }
 
 /** As PostgreSQL prints it: lower-case, the longest run of zero groups (two or more) left out. */
-function v6(bits: readonly number[]): string {
-  const groups = numbers(bits, 16).map((group) => group.toString(16))
+function v6(bytes: readonly number[]): string {
+  const groups = Array.from({ length: 8 }, (_, at) => (bytes[at * 2]! * 256 + bytes[at * 2 + 1]!).toString(16))
   const runs = [
     ...groups
       .map((group) => (group === '0' ? '0' : '-'))
@@ -85,7 +88,7 @@ function v6(bits: readonly number[]): string {
 
 const UUID = /^\{?[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\}?$/i
 
-/** Any spelling in, PostgreSQL's own out; version and variant stay, 122 bits do not. */
+/** The same UUID in every spelling gets the same token, spelled alike; version and variant stay, 122 bits do not. */
 export function uuidToken(prf: Prf, value: string): string {
   if (!UUID.test(value)) return patternToken(prf, value)
   const hex = value.replace(/[{}-]/g, '').toLowerCase()
@@ -93,5 +96,6 @@ export function uuidToken(prf: Prf, value: string): string {
   const drawn = Buffer.from(prf(hex).slice(0, 16), 'latin1').toString('hex')
   const variant = (Number.parseInt(hex[16]!, 16) & 0b1100) | (Number.parseInt(drawn[16]!, 16) & 0b0011)
   const token = drawn.slice(0, 12) + hex[12] + drawn.slice(13, 16) + variant.toString(16) + drawn.slice(17)
-  return token.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+  let next = 0
+  return value.replace(/[0-9a-f]/gi, () => token[next++]!)
 }

@@ -17,24 +17,35 @@ const COMPACT = /^(\d{4})(\d{2})(\d{2})$/
 /** These name no date of anybody. */
 const SPECIAL = /^\s*(-?infinity|epoch|now|today|tomorrow|yesterday|allballs)\s*$/i
 
+/** May be a date in a style we do not read; the server does. Anything else is none for it either, and stays none. */
+const PERHAPS = /^[\s\d/.,:+-]*([A-Za-z]{3,9}[\s\d/.,:+-]*){0,2}$/
+const MONTH = /jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec/i
+
 /** What a date that cannot be read becomes: a valid one that says nothing. */
 const UNREADABLE = '2000-01-01'
 
-export function dateToken(days: number, value: string): string {
+/** `other` says what becomes of a text that is no date. */
+export function dateToken(days: number, value: string, other: (value: string) => string): string {
   if (SPECIAL.test(value)) return value
   const iso = ISO.exec(value)
   if (iso !== null) {
     const [, before = '', year = '', month = '', day = '', time = '', era = ''] = iso
-    if (/\p{L}{3,}/u.test(time) && !/^[T ][\d:.]+ [A-Z][\w/+-]*$/.test(time)) return UNREADABLE
+    if (/\p{L}{3,}/u.test(time) && !/^[T ][\d:.]+ [A-Z][\w/+-]*$/.test(time)) return unread(value, other)
     const shown = shifted(era === '' ? Number(year) : 1 - Number(year), Number(month), Number(day), days)
-    return shown === null ? UNREADABLE : `${before}${shown.text}${time}${shown.bc ? ' BC' : ''}`
+    return shown === null ? unread(value, other) : `${before}${shown.text}${time}${shown.bc ? ' BC' : ''}`
   }
   const compact = COMPACT.exec(value)
   if (compact !== null) {
     const shown = shifted(Number(compact[1]), Number(compact[2]), Number(compact[3]), days)
     if (shown !== null && !shown.bc) return shown.text.replaceAll('-', '')
   }
-  return UNREADABLE
+  return unread(value, other)
+}
+
+function unread(value: string, other: (value: string) => string): string {
+  return PERHAPS.test(value) && /\d/.test(value) && (MONTH.test(value) || !/[A-Za-z]/.test(value))
+    ? UNREADABLE
+    : other(value)
 }
 
 function shifted(year: number, month: number, day: number, days: number): { text: string; bc: boolean } | null {

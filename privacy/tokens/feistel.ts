@@ -5,7 +5,7 @@
  * to keyed functions of each other, modulo their own sizes (the construction of NIST's FF1). Modular addition keeps each half in its
  * range, so no domain needs cycle-walking, except where one position is alone and has no other half.
  */
-import { number48, type Prf } from './prf.js'
+import type { Prf } from './prf.js'
 
 const ROUNDS = 8
 /** Below this product a half is exact as a double, with room for the addition. */
@@ -25,8 +25,8 @@ export function permute(prf: Prf, tweak: string, digits: number[], radices: read
     let a = compose(digits, radices, 0, half)
     let b = compose(digits, radices, half, digits.length)
     for (let round = 0; round < ROUNDS; round++) {
-      if (round % 2 === 0) a = (a + (number48(prf(`${round} ${b} ${tweak}`), 0) % sizeA)) % sizeA
-      else b = (b + (number48(prf(`${round} ${a} ${tweak}`), 0) % sizeB)) % sizeB
+      if (round % 2 === 0) a = (a + (prf.round(`${round} ${b} ${tweak}`) % sizeA)) % sizeA
+      else b = (b + (prf.round(`${round} ${a} ${tweak}`) % sizeB)) % sizeB
     }
     decompose(a, digits, radices, 0, half)
     decompose(b, digits, radices, half, digits.length)
@@ -42,8 +42,8 @@ export function permuteIndex(prf: Prf, tweak: string, index: number, size: numbe
     let a = Math.floor(at / side)
     let b = at % side
     for (let round = 0; round < ROUNDS; round++) {
-      if (round % 2 === 0) a = (a + number48(prf(`${round} ${b} ${tweak}`), 0)) % side
-      else b = (b + number48(prf(`${round} ${a} ${tweak}`), 0)) % side
+      if (round % 2 === 0) a = (a + prf.round(`${round} ${b} ${tweak}`)) % side
+      else b = (b + prf.round(`${round} ${a} ${tweak}`)) % side
     }
     at = a * side + b
   } while (at >= size)

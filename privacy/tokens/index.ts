@@ -76,7 +76,7 @@ function tokenizer(key: Uint8Array, words: Dictionary, kind: TokenKind, fit: Fit
       return (value) => patternToken(prf, value)
     case 'date_shift': {
       const days = shiftDays(prf)
-      return (value) => dateToken(days, value)
+      return (value) => dateToken(days, value, (text) => patternToken(prf, text))
     }
     case 'redact':
       return () => '[redacted]'.slice(0, limit)

@@ -10,6 +10,7 @@ import type { Prf } from './prf.js'
  * stay, so `007`, `7` and `7.0` stay as different or equal as they were. `max` is the largest the column can hold.
  */
 export function digitsToken(prf: Prf, max: bigint | null, value: string): string {
+  if (/^[+-]?0+$/.test(value)) return value // none
   const parts = /^(\s*[+-]?0*)([1-9]\d*)(\D.*)?$/s.exec(value)
   if (parts === null) return /\p{L}/u.test(value) ? patternToken(prf, value) : permuteRuns(prf, value)
   const [, before = '', whole = '', after = ''] = parts
@@ -35,6 +36,7 @@ function permuteRuns(prf: Prf, value: string): string {
 }
 
 function permutedDigits(prf: Prf, tweak: string, text: string): string {
+  if (text === '') return text
   const digits = Array.from(text, Number)
   permute(prf, tweak, digits, Array<number>(digits.length).fill(10))
   return digits.join('')

@@ -13,6 +13,8 @@ const DOMAINS = ['example.com', 'example.net', 'example.org'] as const
 /** Case-folded in, lower-case out, so that `lower(email)` of a token is the token of `lower(email)`. */
 export function emailToken(prf: Prf, words: Dictionary, limit: number, value: string): string {
   const address = value.toLowerCase()
+  // What is no address stays none: a CHECK that refused the value refuses the token.
+  if (!address.includes('@')) return patternToken(prf, address)
   const digest = prf(address)
   // Domains reserved for documentation: whatever goes wrong, nobody receives mail.
   const rest = `${suffix(digest)}@${pick(DOMAINS, digest, WORDS_AT)}`

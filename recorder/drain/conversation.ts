@@ -44,16 +44,24 @@ export type ConversationLimits = {
   readonly copyBytesMax: number
   /** Named statements and portals remembered per session. */
   readonly namesMax: number
+  /** Bytes a client may have sent that the server has not answered; whoever pipelines more is not followed. */
+  readonly pendingBytesMax: number
 }
+
+const MESSAGE_BYTES = 200
+const DESCRIPTION_BYTES_MAX = 4096
+const DESCRIPTIONS_MAX = 500
 
 export class Conversation<Sink extends RowSink> {
   readonly #host: ConversationHost<Sink>
   readonly #limits: ConversationLimits
   readonly #prepared = new Map<string, Prepared>()
+  readonly #descriptions = new Map<string, readonly backend.DescribedColumn[]>()
   readonly #portals = new Map<string, Portal>()
   #queue: Exchange<Sink>[] = []
   /** The server ignores everything up to the next Sync. */
   #skipping = false
+  #pendingBytes = 0
   #lost = false
   #atUs = 0
   /** Statements have passed that nobody saw: an unknown name is no surprise. */
@@ -78,8 +86,16 @@ export class Conversation<Sink extends RowSink> {
   dropPending(): readonly Exchange<Sink>[] {
     const dropped = this.#queue
     this.#queue = []
+    this.#pendingBytes = 0
     this.#skipping = false
     return dropped
+  }
+
+  /** From here on nothing of the session is followed. */
+  lose(): void {
+    this.#lost = true
+    this.#prepared.clear()
+    this.#portals.clear()
   }
 
   client(type: number, buffer: Buffer, start: number, end: number, atUs: number): void {
@@ -87,8 +103,15 @@ export class Conversation<Sink extends RowSink> {
     this.#count(message)
     if (this.#lost) return
     this.#atUs = atUs
-    const ok = this.#frontend(message, buffer, start, end, atUs)
-    if (!ok) this.#lose(`the client's message ${message} cannot be decoded`)
+    if (!this.#frontend(message, buffer, start, end, atUs)) {
+      this.#lose(`the client's message ${message} cannot be decoded`)
+      return
+    }
+    const tail = this.#tail()
+    // A message costs memory even when it is empty.
+    if (tail) tail.bytes += end - start + MESSAGE_BYTES
+    this.#pendingBytes += end - start + MESSAGE_BYTES
+    if (this.#pendingBytes > this.#limits.pendingBytesMax) this.#lose('too much was sent and not answered')
     else this.#advance()
   }
 
@@ -105,6 +128,8 @@ export class Conversation<Sink extends RowSink> {
       const exchange = this.#place(message, atUs)
       exchange.frames.push(message === 'P' ? ['P', '', []] : ['B', '', ''])
       exchange.trouble = trouble
+      exchange.opaque = true
+      this.missedSome = true
     } else this.#lose(`the client's message ${message} is too large`)
   }
 
@@ -204,7 +229,7 @@ export class Conversation<Sink extends RowSink> {
     exchange.portal = portal
     exchange.hasBind = true
     exchange.sql = prepared?.sql ?? ''
-    if (!prepared) exchange.trouble = 'its statement was prepared while nothing was recorded'
+    if (!prepared) exchange.trouble ??= 'its statement was prepared while nothing was recorded'
     return true
   }
 
@@ -215,13 +240,13 @@ export class Conversation<Sink extends RowSink> {
     const tail = this.#tail()
     const other = tail !== undefined && (tail.portal ?? portal) !== portal
     const parsedOther = tail?.parsed != null && tail.parsed !== portal?.prepared
-    const exchange = this.#place('E', atUs, other || parsedOther)
+    const exchange = this.#place('E', atUs, (other || parsedOther) && tail?.opaque !== true)
     exchange.frames.push(['E', execute.portal, execute.rowLimit])
     if (!exchange.portal) {
       exchange.portal = portal
       exchange.prepared = portal?.prepared ?? null
-      exchange.sql = portal?.prepared?.sql ?? ''
-      if (!portal && this.missedSome) exchange.trouble = 'its portal was opened while nothing was recorded'
+      exchange.sql = portal?.prepared?.sql ?? exchange.sql
+      if (!portal && this.missedSome) exchange.trouble ??= 'its portal was opened while nothing was recorded'
     }
     return true
   }
@@ -298,6 +323,8 @@ export class Conversation<Sink extends RowSink> {
       hasBind: false,
       copy: [],
       copyBytes: 0,
+      bytes: 0,
+      opaque: false,
       answers: [],
       status: null,
       skipped: false,
@@ -360,7 +387,7 @@ export class Conversation<Sink extends RowSink> {
       case 'n':
         return this.#described(front, null)
       case 'T': {
-        const columns = backend.decodeRowDescription(buffer, start, end)
+        const columns = this.#columnsOf(buffer, start, end)
         return columns !== null && this.#described(front, columns)
       }
       case 't': {
@@ -381,6 +408,18 @@ export class Conversation<Sink extends RowSink> {
       default:
         return false
     }
+  }
+
+  /** Descriptions repeat: decoded once, they are also the same object each time, by which others recognise them. */
+  #columnsOf(buffer: Buffer, start: number, end: number): readonly backend.DescribedColumn[] | null {
+    if (end - start > DESCRIPTION_BYTES_MAX) return backend.decodeRowDescription(buffer, start, end)
+    const key = buffer.toString('latin1', start, end)
+    const known = this.#descriptions.get(key)
+    if (known) return known
+    const columns = backend.decodeRowDescription(buffer, start, end)
+    if (this.#descriptions.size >= DESCRIPTIONS_MAX) this.#descriptions.clear()
+    if (columns) this.#descriptions.set(key, columns)
+    return columns
   }
 
   #expected(front: Exchange<Sink>, message: string): boolean {
@@ -483,6 +522,7 @@ export class Conversation<Sink extends RowSink> {
     while (front && front.expects.length === 0 && front.stage === CLOSED) {
       front.doneUs = this.#atUs
       this.#queue.shift()
+      this.#pendingBytes = this.#queue.length === 0 ? 0 : this.#pendingBytes - front.bytes
       this.#host.finished(front)
       front = this.#queue[0]
     }
@@ -495,7 +535,7 @@ export class Conversation<Sink extends RowSink> {
   }
 
   #lose(why: string): void {
-    this.#lost = true
+    this.lose()
     this.#host.lost(why)
   }
 }

@@ -26,6 +26,7 @@ export const DRAIN_LIMITS: DrainLimits = {
   messageBytesMax: 16 * 1024 * 1024,
   copyBytesMax: 64 * 1024 * 1024,
   namesMax: 10_000,
+  pendingBytesMax: 128 * 1024 * 1024,
   transactionStatementsMax: 2000,
   batchStatementsMax: 500,
 }
@@ -73,8 +74,19 @@ export class Drain implements SessionStore {
     this.#limits = limits
   }
 
+  /** A bug in decoding or masking costs its session, never the recording. */
   take(record: RingRecord): void {
     this.#atUs = record.atUs
+    try {
+      this.#take(record)
+    } catch (error) {
+      this.#tell({ kind: 'session lost', detail: codeOf(error) })
+      this.#sessions.get(record.session)?.lost('it could not be decoded')
+    }
+    if (this.#batchStatements >= this.#limits.batchStatementsMax) this.flush()
+  }
+
+  #take(record: RingRecord): void {
     const session = this.#sessions.get(record.session)
     switch (record.kind) {
       case RECORD.open:
@@ -99,7 +111,6 @@ export class Drain implements SessionStore {
       case RECORD.cancel:
         this.#cancelled(record.aux)
     }
-    if (this.#batchStatements >= this.#limits.batchStatementsMax) this.flush()
   }
 
   /** Writes what has gathered. Call it whenever the ring is empty. */
@@ -249,5 +260,5 @@ export class Drain implements SessionStore {
 /** Never a message: SQLite and the file system may quote what they were given. */
 function codeOf(error: unknown): string {
   const code = (error as { code?: unknown }).code
-  return typeof code === 'string' ? code : 'unknown error'
+  return typeof code === 'string' ? code : error instanceof Error ? error.name : 'unknown error'
 }

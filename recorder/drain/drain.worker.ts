@@ -2,6 +2,7 @@
  * The drain's thread: makes the recording, then reads the ring until it is closed and empty. No socket lives here, so it may
  * block while it waits. What the main thread has to say comes through a port that is read between batches.
  */
+import { platform, setPriority } from 'node:os'
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { HarnessError } from '../../base/errors.js'
 import { createMasker, type Masker, type MaskerSettings } from '../../privacy/masker.js'
@@ -33,12 +34,16 @@ export type DrainMessage =
 
 export type ErrorParts = Pick<HarnessError, 'code' | 'message' | 'detail' | 'hint' | 'exit'>
 
+const NICENESS = 5
 const SLEEP_MS = 20
 /** Between two looks at the port and two writes, while the ring is never empty. */
 const RECORDS_PER_TURN = 4096
 
 const settings = workerData as DrainSettings
 const say = (message: DrainMessage) => parentPort!.postMessage(message)
+
+// Where both want the last core, traffic gets it. On Linux this concerns this thread only; elsewhere the whole process.
+if (platform() === 'linux') setPriority(NICENESS)
 
 try {
   run(await createMasker(settings.masking))

@@ -68,6 +68,10 @@ export type Exchange<Sink> = {
   hasBind: boolean
   copy: Buffer[]
   copyBytes: number
+  /** What it costs to remember it, roughly. */
+  bytes: number
+  /** One of its messages was too large to be looked at: which statement and portal it meant is not known. */
+  opaque: boolean
   answers: Answer<Sink>[]
   status: TransactionStatus | null
   /** Refused together with an earlier error of its pipeline: the server never looked at it. */

@@ -21,6 +21,8 @@ const SHAPES_PER_STATEMENT_MAX = 16
 export class ResultShapes {
   readonly #masker: Masker
   readonly #known = new WeakMap<SqlFacts, Map<string, ResultShape>>()
+  /** The last shape of a description: a prepared statement is described once and executed a million times. */
+  readonly #last = new WeakMap<readonly DescribedColumn[], { facts: SqlFacts; statement: number; shape: ResultShape }>()
 
   constructor(masker: Masker) {
     this.#masker = masker
@@ -28,6 +30,14 @@ export class ResultShapes {
 
   /** `statement` is the position in a text of several. */
   of(facts: SqlFacts, statement: number, described: readonly DescribedColumn[]): ResultShape {
+    const last = this.#last.get(described)
+    if (last !== undefined && last.facts === facts && last.statement === statement) return last.shape
+    const shape = this.#find(facts, statement, described)
+    this.#last.set(described, { facts, statement, shape })
+    return shape
+  }
+
+  #find(facts: SqlFacts, statement: number, described: readonly DescribedColumn[]): ResultShape {
     let shapes = this.#known.get(facts)
     if (shapes === undefined) {
       shapes = new Map()

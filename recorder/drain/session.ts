@@ -11,13 +11,14 @@ import { Conversation, type ConversationHost } from './conversation.js'
 import type { Exchange } from './exchange.js'
 import { Result, type ResultLimits } from './result.js'
 import type { ResultShapes } from './result-shapes.js'
-import { statementsOf, type Unplaced } from './statements.js'
+import { type Draft, statementsOf, writes } from './statements.js'
 
 export type SessionLimits = ResultLimits & {
   /** Largest message that is looked at whole. */
   readonly messageBytesMax: number
   readonly copyBytesMax: number
   readonly namesMax: number
+  readonly pendingBytesMax: number
   /** A longer transaction is written in pieces. */
   readonly transactionStatementsMax: number
 }
@@ -33,6 +34,7 @@ export interface SessionStore {
   lost(reason: string, statements: number): void
 }
 
+const READABLE: ReadonlySet<string> = new Set(['UTF8', 'SQL_ASCII'])
 const NOT_FOLLOWED = 'session could not be followed'
 
 export class DrainSession implements ConversationHost<Result> {
@@ -50,6 +52,7 @@ export class DrainSession implements ConversationHost<Result> {
   #ordinal = 0
   #atUs = 0
   #encoding = 'UTF8'
+  #readable = true
   backendPid = 0
 
   constructor(id: number, store: SessionStore, masker: Masker, shapes: ResultShapes, limits: SessionLimits) {
@@ -174,8 +177,8 @@ export class DrainSession implements ConversationHost<Result> {
   }
 
   finished(exchange: Exchange<Result>): void {
-    const statements = statementsOf(exchange, this.id, this.#masker)
-    for (const statement of statements) this.#gather(this.#checked(statement))
+    if (!this.#writes) this.#writes = writes(exchange, this.#masker)
+    for (const draft of statementsOf(exchange, this.id, this.#masker)) this.#gather(draft)
     if (exchange.status === 'I') this.#flush()
   }
 
@@ -189,9 +192,11 @@ export class DrainSession implements ConversationHost<Result> {
 
   parameter(name: string, value: string): void {
     if (name === 'client_encoding') this.#encoding = value
+    this.#readable = READABLE.has(this.#encoding)
   }
 
   lost(why: string): void {
+    this.#conversation.lose()
     this.event('lost', { why })
     this.#drop(NOT_FOLLOWED)
   }
@@ -216,20 +221,14 @@ export class DrainSession implements ConversationHost<Result> {
     }).push(greeting)
   }
 
-  /** Text in another encoding was read as UTF-8: right only where it was ASCII, so it must not be replayed. */
-  #checked(statement: Unplaced): Unplaced {
-    if (this.#encoding === 'UTF8' || this.#encoding === 'SQL_ASCII') return statement
-    return {
-      ...statement,
-      unreplayable: statement.unreplayable ?? `client_encoding ${this.#encoding} is not supported`,
-    }
-  }
-
-  #gather({ writes, ...statement }: Unplaced): void {
+  #gather(draft: Draft): void {
     if (this.#transaction === 0) this.#transaction = this.#store.nextTransaction()
     this.#ordinal += 1
-    this.#gathered.push({ ...statement, ordinal: this.#ordinal, transaction: this.#transaction })
-    this.#writes ||= writes
+    draft.ordinal = this.#ordinal
+    draft.transaction = this.#transaction
+    // Text in another encoding was read as UTF-8: right only where it was ASCII, so it must not be replayed.
+    if (!this.#readable) draft.unreplayable ??= `client_encoding ${this.#encoding} is not supported`
+    this.#gathered.push(draft)
     if (this.#gathered.length >= this.#limits.transactionStatementsMax) this.#hand()
   }
 

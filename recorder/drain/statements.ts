@@ -13,57 +13,57 @@ import { maskedBind, readBind } from './bind-values.js'
 import type { Answer, Exchange } from './exchange.js'
 import type { Result } from './result.js'
 
-/** What the transaction it belongs to adds. */
-export type Unplaced = Omit<Statement, 'ordinal' | 'transaction'> & { readonly writes: boolean }
+/** A statement before its session has given it a place: ordinal and transaction are still to be set. */
+export type Draft = { -readonly [Name in keyof Statement]: Statement[Name] }
+
+/** Whether what was executed may have written. */
+export function writes({ frames, sql }: Exchange<Result>, masker: Masker): boolean {
+  return executes(frames) && masker.sql(sql).facts.writes
+}
 
 export const NO_ANSWER = 'the connection ended before its answer'
 
-export function statementsOf(exchange: Exchange<Result>, session: number, masker: Masker): Unplaced[] {
+export function statementsOf(exchange: Exchange<Result>, session: number, masker: Masker): Draft[] {
   const text = masker.sql(exchange.sql)
-  if (exchange.frames[0]?.[0] === 'Q') return simpleStatements(exchange, session, text, masker)
-  return [
-    {
-      ...base(exchange, session, text),
-      ...parametersOf(exchange, text, masker),
-      ...copyOf(exchange, text, masker),
-      outcome: outcomeOf(exchange, exchange.answers[0], true, masker),
-    },
-  ]
+  const draft = draftOf(exchange, session, text)
+  if (exchange.copy.length > 0) copyInto(draft, exchange, text, masker)
+  if (exchange.frames[0]?.[0] === 'Q') return simpleStatements(draft, exchange, text, masker)
+  parametersInto(draft, exchange, text, masker)
+  draft.outcome = outcomeOf(exchange, exchange.answers[0], true, masker)
+  return [draft]
 }
 
-function simpleStatements(exchange: Exchange<Result>, session: number, text: MaskedSql, masker: Masker): Unplaced[] {
+function simpleStatements(first: Draft, exchange: Exchange<Result>, text: MaskedSql, masker: Masker): Draft[] {
   const answers = exchange.answers.slice(0, exchange.statements)
-  const first: Unplaced = {
-    ...base(exchange, session, text),
-    ...copyOf(exchange, text, masker),
-    doneUs: answers.length > 1 ? answers[0]!.doneUs : exchange.doneUs,
-    outcome: outcomeOf(exchange, answers[0], answers.length <= 1, masker),
-  }
-  const rest = answers.slice(1).map((answer, i): Unplaced => {
+  first.outcome = outcomeOf(exchange, answers[0], answers.length <= 1, masker)
+  if (answers.length <= 1) return [first]
+  first.doneUs = answers[0]!.doneUs
+  const rest = answers.slice(1).map((answer, i): Draft => {
     const part = i + 1
     const last = part === answers.length - 1
-    return {
-      ...base(exchange, session, text),
-      seq: exchange.seq + part,
-      part,
-      frames: [],
-      sql: text.statements[part] ?? EMPTY_SQL,
-      fingerprint: text.facts.statements[part]?.fingerprint ?? '',
-      sentUs: answers[i]!.doneUs,
-      doneUs: last ? exchange.doneUs : answer.doneUs,
-      outcome: outcomeOf(exchange, answer, last, masker),
-    }
+    const draft = draftOf(exchange, first.session, text)
+    draft.seq += part
+    draft.part = part
+    draft.frames = []
+    draft.sql = text.statements[part] ?? EMPTY_SQL
+    draft.fingerprint = text.facts.statements[part]?.fingerprint ?? ''
+    draft.sentUs = answers[i]!.doneUs
+    if (!last) draft.doneUs = answer.doneUs
+    draft.outcome = outcomeOf(exchange, answer, last, masker)
+    return draft
   })
   return [first, ...rest]
 }
 
 const EMPTY_SQL = '' as SafeSql
 
-function base(exchange: Exchange<Result>, session: number, text: MaskedSql): Unplaced {
+function draftOf(exchange: Exchange<Result>, session: number, text: MaskedSql): Draft {
   const answered = exchange.expects.length === 0
   return {
     seq: exchange.seq,
     session,
+    ordinal: 0,
+    transaction: 0,
     part: 0,
     sentUs: exchange.sentUs,
     doneUs: exchange.doneUs,
@@ -71,41 +71,34 @@ function base(exchange: Exchange<Result>, session: number, text: MaskedSql): Unp
     sql: text.sql,
     fingerprint: text.fingerprint,
     parameters: [],
-    parameterTypes: [],
+    parameterTypes: exchange.prepared?.parameterTypes ?? [],
     bind: null,
     copy: null,
     unreplayable: exchange.trouble ?? (answered ? null : NO_ANSWER),
-    writes: executes(exchange.frames) && text.facts.writes,
     outcome: NOTHING_CAME,
   }
 }
 
-type Parameters = Pick<Statement, 'parameters' | 'parameterTypes' | 'bind'> & Partial<Pick<Statement, 'unreplayable'>>
-
-function parametersOf(exchange: Exchange<Result>, text: MaskedSql, masker: Masker): Parameters {
-  const { portal, prepared } = exchange
-  const parameterTypes = prepared?.parameterTypes ?? []
-  if (!portal) return { parameters: [], parameterTypes, bind: null }
-  const bind = readBind(portal.bind, parameterTypes)
-  if (!bind) return { parameters: [], parameterTypes, bind: null, unreplayable: 'its parameters cannot be decoded' }
-  const parameters = masker.parameters(text.facts, bind.texts, parameterTypes)
+function parametersInto(draft: Draft, exchange: Exchange<Result>, text: MaskedSql, masker: Masker): void {
+  if (!exchange.portal) return
+  const { parameterTypes } = draft
+  const bind = readBind(exchange.portal.bind, parameterTypes)
+  if (!bind) {
+    draft.unreplayable = 'its parameters cannot be decoded'
+    return
+  }
+  draft.parameters = masker.parameters(text.facts, bind.texts, parameterTypes)
   if (bind.unreadable.length > 0) {
     const types = [...new Set(bind.unreadable)].join(', ')
-    return { parameters, parameterTypes, bind: null, unreplayable: `cannot tokenize binary values of type ${types}` }
-  }
-  return { parameters, parameterTypes, bind: exchange.hasBind ? maskedBind(bind, parameters, parameterTypes) : null }
+    draft.unreplayable = `cannot tokenize binary values of type ${types}`
+  } else if (exchange.hasBind) draft.bind = maskedBind(bind, draft.parameters, parameterTypes)
 }
 
-function copyOf(
-  exchange: Exchange<Result>,
-  text: MaskedSql,
-  masker: Masker,
-): Partial<Pick<Statement, 'copy' | 'unreplayable'>> {
-  if (exchange.copy.length === 0) return {}
+function copyInto(draft: Draft, exchange: Exchange<Result>, text: MaskedSql, masker: Masker): void {
   const statement = text.facts.statements.findIndex(({ copy }) => copy?.direction === 'in')
   const mask = statement < 0 ? null : masker.copy(text.facts, statement)
-  if (mask === null) return { unreplayable: 'cannot tokenize its COPY data' }
-  return { copy: Buffer.concat([mask.push(Buffer.concat(exchange.copy)), mask.end()]) }
+  if (mask === null) draft.unreplayable = 'cannot tokenize its COPY data'
+  else draft.copy = Buffer.concat([mask.push(Buffer.concat(exchange.copy)), mask.end()])
 }
 
 const NOTHING_CAME: Outcome = {

@@ -5,36 +5,25 @@
  * kinds of statement and the causes only. With a noise run there are two passes: one learns what differs by itself, one judges.
  */
 import { randomUUID } from 'node:crypto'
-import { DIFF_FORMAT_VERSION, type DiffFacts, type Discrepancy, type RunSummary } from '../../segment/diff.js'
-import type { DiffWriter } from '../../segment/diff-file.js'
-import { resultSha256 } from '../../segment/result-sha.js'
-import type { RunFacts, RunRow } from '../../segment/run.js'
+import { DIFF_FORMAT_VERSION, type DiffFacts, type RunSummary } from '../../segment/diff.js'
+import type { RunRow } from '../../segment/run.js'
+import type { RunSource } from '../../segment/run-source.js'
 import type { RecordedStatement } from '../../segment/segment-reader.js'
-import { explain } from './causes/explain.js'
+import { type Compared, type DiffTarget, DiscrepancyLog, serviceUs } from './discrepancy-log.js'
 import { type Excuse, mostTelling } from './excuses.js'
-import { Findings } from './findings.js'
-import type { Judged } from './judge-pair.js'
-import type { Difference } from './judgement.js'
+import type { Judged, PairJudge } from './judge-pair.js'
 import { type JudgeOptions, judgeFor, learnNoise, refuseStrangers } from './judges.js'
-import { Latencies, type LatencyVerdict } from './latency.js'
-import { latencyCause } from './latency-cause.js'
+import { Latencies } from './latency.js'
 import { joinBySeq } from './merge-runs.js'
-import { aspectsOf, type Noise } from './noise.js'
+import { aspectsOf } from './noise.js'
 import { TimelineBuilder } from './timeline.js'
 import { invalidReasons } from './validity.js'
 
 export type CompareOptions = JudgeOptions & {
-  readonly out: Pick<DiffWriter, 'discrepancy' | 'finding' | 'latency' | 'close'>
+  readonly out: DiffTarget
   readonly madeBy: string
   readonly nowMs?: () => number
   readonly onProgress?: (done: number, total: number) => void
-}
-
-type Timelines = {
-  readonly before: TimelineBuilder
-  readonly after: TimelineBuilder
-  errorsBefore: number
-  errorsAfter: number
 }
 
 const PROGRESS_EVERY = 2_000
@@ -47,9 +36,13 @@ export function compareRuns(options: CompareOptions): DiffFacts {
 class Comparison {
   readonly #options: CompareOptions
   readonly #id = randomUUID()
-  #noise: Noise | null = null
-  readonly #findings = new Findings()
+  readonly #candidate: PairJudge
+  readonly #itself: PairJudge | null
+  readonly #log: DiscrepancyLog
   readonly #latencies = new Latencies()
+  readonly #before = new RunTally()
+  readonly #after = new RunTally()
+  readonly #again = new RunTally()
   readonly #excused: Partial<Record<Excuse, number>> = {}
   readonly #uncompared: Record<string, number> = {}
   #compared = 0
@@ -58,126 +51,70 @@ class Comparison {
 
   constructor(options: CompareOptions) {
     this.#options = options
-  }
-
-  run(): DiffFacts {
-    this.#noise = learnNoise(this.#options, () => this.#progress())
-    const timelines = this.#judgeAll()
-    const latencies = this.#latencies.list()
-    this.#writeSlow(latencies)
-    for (const finding of this.#findings.list(this.#compared)) this.#options.out.finding(finding)
-    for (const { row } of latencies) this.#options.out.latency(row)
-    const facts = this.#facts(timelines)
-    this.#options.out.close(facts)
-    return facts
-  }
-
-  #judgeAll(): Timelines {
-    const { before, after, noise, recording } = this.#options
-    const candidate = judgeFor(this.#options, after, this.#noise)
-    const again = noise === undefined ? null : judgeFor(this.#options, noise, null)
-    const timelines = { before: new TimelineBuilder(), after: new TimelineBuilder(), errorsBefore: 0, errorsAfter: 0 }
-    for (const { a, b, c, d } of joinBySeq(before.rows(), after.rows(), noise?.rows() ?? [], recording.statements())) {
-      this.#progress()
-      if (a !== undefined) timelines.before.add(a)
-      if (b !== undefined) timelines.after.add(b)
-      if (a !== undefined && a.outcome.error !== null) timelines.errorsBefore += 1
-      if (b !== undefined && b.outcome.error !== null) timelines.errorsAfter += 1
-      if (a === undefined || b === undefined || d === undefined) {
-        if (a !== undefined || b !== undefined)
-          this.#leftOut(
-            d === undefined
-              ? 'not in the recording'
-              : a === undefined
-                ? 'not in the first run'
-                : 'not in the second run',
-          )
-        continue
-      }
-      const judged = candidate.judge(d, a, b)
-      const differsItself = c === undefined || again === null ? [] : aspectsOf(again.judge(d, a, c).judgement)
-      this.#take(d, a, b, judged, differsItself)
-      this.#time(d, a, b, c)
-    }
-    return timelines
-  }
-
-  #take(
-    statement: RecordedStatement,
-    before: RunRow,
-    after: RunRow,
-    judged: Judged,
-    differsItself: readonly string[],
-  ): void {
-    this.#compared += 1
-    const { judgement } = judged
-    if (judgement.verdict === 'equal') return
-    if (judgement.verdict === 'excused') return this.#excuse(mostTelling(judgement.excuses))
-    // At this very statement the baseline runs disagree about the same: no rate is needed to see noise.
-    if (differsItself.length > 0 && aspectsOf(judgement).every((aspect) => differsItself.includes(aspect)))
-      return this.#excuse('noise')
-    this.#discrepancies += 1
-    let part = 0
-    for (const difference of judgement.differences)
-      for (const cause of explain(difference, {
-        before: before.outcome,
-        after: after.outcome,
-        natures: judged.knowledge?.columns ?? [],
-        clocks: judged.clocks,
-      })) {
-        part += 1
-        const alertId = part === 1 ? `${this.#id}-${statement.seq}` : `${this.#id}-${statement.seq}-${part}`
-        const natures = cause.columns.map((at) => judged.knowledge?.columns[at]?.label ?? '')
-        const { findingId, sentence } = this.#findings.add({
-          mismatch: difference.mismatch,
-          subKind: difference.subKind,
-          cause,
-          columns: natures,
-          fingerprint: statement.fingerprint,
-          atMs: this.#sentAtMs(statement),
-          alertId,
-        })
-        this.#write(statement, before, after, difference, {
-          alertId,
-          findingId,
-          cause: sentence,
-          columns: cause.columns.map((at) => before.outcome.columns?.[at]?.name ?? ''),
-          rows: difference.subKind.startsWith('error') ? null : judgement.rows,
-        })
-      }
-  }
-
-  #excuse(reason: Excuse | undefined): void {
-    if (reason !== undefined) this.#excused[reason] = (this.#excused[reason] ?? 0) + 1
-  }
-
-  #write(
-    statement: RecordedStatement,
-    before: RunRow,
-    after: RunRow,
-    { mismatch, subKind }: Pick<Difference, 'mismatch' | 'subKind'>,
-    rest: Pick<Discrepancy, 'alertId' | 'findingId' | 'cause' | 'columns' | 'rows'>,
-  ): void {
-    this.#options.out.discrepancy({
-      ...rest,
-      seq: statement.seq,
-      traceId: this.#options.recording.traceId(statement.seq),
-      fingerprint: statement.fingerprint,
-      sql: statement.sql,
-      parameters: statement.parameters,
-      mismatch,
-      subKind,
-      atMs: this.#sentAtMs(statement),
-      digestBefore: resultSha256(before.outcome),
-      digestAfter: resultSha256(after.outcome),
-      latencyMsBefore: serviceUs(before) / 1000,
-      latencyMsAfter: serviceUs(after) / 1000,
-      errorBefore: briefError(before),
-      errorAfter: briefError(after),
+    const { after, noise, recording, out } = options
+    this.#candidate = judgeFor(
+      options,
+      after,
+      learnNoise(options, () => this.#progress()),
+    )
+    this.#itself = noise === undefined ? null : judgeFor(options, noise, null)
+    this.#log = new DiscrepancyLog({
+      id: this.#id,
+      out,
+      traceId: (seq) => recording.traceId(seq),
+      recordedAtMs: recording.manifest.startedAtMs,
+      written: (sql) => this.#candidate.written(sql),
     })
   }
 
-  #time(statement: RecordedStatement, before: RunRow, after: RunRow, noise: RunRow | undefined): void {
+  run(): DiffFacts {
+    const { before, after, noise, recording } = this.#options
+    for (const { a, b, c, d } of joinBySeq(before.rows(), after.rows(), noise?.rows() ?? [], recording.statements())) {
+      this.#progress()
+      this.#before.add(a)
+      this.#after.add(b)
+      this.#again.add(c)
+      if (a !== undefined && b !== undefined && d !== undefined) this.#compare({ statement: d, before: a, after: b }, c)
+      else if (a !== undefined || b !== undefined) this.#leaveOut(a, b, d)
+    }
+    const latencies = this.#latencies.list()
+    for (const verdict of latencies)
+      if (verdict.row.verdict === 'slower' && verdict.row.fingerprint !== '')
+        this.#log.slower(verdict, (seq) => this.#read(seq))
+    const facts = this.#facts()
+    this.#log.close(latencies, facts)
+    return facts
+  }
+
+  #compare(compared: Compared, again: RunRow | undefined): void {
+    const { statement, before, after } = compared
+    this.#compared += 1
+    this.#log.sent(statement)
+    const judged = this.#candidate.judge(statement, before, after)
+    const itself = again === undefined ? undefined : this.#itself?.judge(statement, before, again)
+    this.#take(compared, judged, itself)
+    this.#time(compared, again)
+  }
+
+  #take(compared: Compared, judged: Judged, itself: Judged | undefined): void {
+    const { judgement } = judged
+    if (judgement.verdict === 'equal') return
+    if (judgement.verdict === 'excused') {
+      if (judgement.excuses.includes('follows')) this.#log.follows(compared.statement)
+      this.#excuse(mostTelling(judgement.excuses))
+      return
+    }
+    // At this very statement the baseline runs disagree about the same: no rate is needed to see noise.
+    const differsItself = itself === undefined ? [] : aspectsOf(itself.judgement)
+    if (differsItself.length > 0 && aspectsOf(judgement).every((aspect) => differsItself.includes(aspect))) {
+      this.#excuse('noise')
+      return
+    }
+    this.#discrepancies += 1
+    this.#log.discrepancy(compared, judged)
+  }
+
+  #time({ statement, before, after }: Compared, again: RunRow | undefined): void {
     if (before.outcome.error !== null || after.outcome.error !== null) return
     this.#latencies.add({
       fingerprint: statement.fingerprint,
@@ -185,45 +122,27 @@ class Comparison {
       seq: statement.seq,
       beforeUs: serviceUs(before),
       afterUs: serviceUs(after),
-      noiseUs: noise === undefined || noise.outcome.error !== null ? null : serviceUs(noise),
+      noiseUs: again === undefined || again.outcome.error !== null ? null : serviceUs(again),
       progress: this.#compared / Math.max(1, this.#options.before.count),
     })
   }
 
-  /** What is slower: one finding per kind of statement, its slowest executions as examples. */
-  #writeSlow(latencies: readonly LatencyVerdict[]): void {
-    for (const { row, slowest } of latencies) {
-      if (row.verdict !== 'slower' || row.fingerprint === '') continue
-      for (const [at, { seq }] of slowest.entries()) this.#writeSlowExample(row, seq, at === 0 ? row.count : 0)
-    }
+  #read(seq: number): Compared | null {
+    const [statement] = this.#options.recording.statements(seq)
+    const before = this.#options.before.row(seq)
+    const after = this.#options.after.row(seq)
+    if (statement?.seq !== seq || before === undefined || after === undefined) return null
+    return { statement, before, after }
   }
 
-  #writeSlowExample(row: LatencyVerdict['row'], seq: number, count: number): void {
-    const { before, after, recording } = this.#options
-    const [statement] = recording.statements(seq)
-    const a = before.row(seq)
-    const b = after.row(seq)
-    if (statement?.seq !== seq || a === undefined || b === undefined) return
-    const alertId = `${this.#id}-${seq}-latency`
-    const kind = { mismatch: 'LATENCY_SPIKE', subKind: 'latency' } as const
-    const cause = latencyCause(row)
-    const { findingId, sentence } = this.#findings.add({
-      ...kind,
-      cause,
-      columns: [],
-      fingerprint: row.fingerprint,
-      atMs: this.#sentAtMs(statement),
-      alertId,
-      count,
-    })
-    this.#write(statement, a, b, kind, { alertId, findingId, cause: sentence, columns: [], rows: null })
+  #excuse(reason: Excuse | undefined): void {
+    if (reason !== undefined) this.#excused[reason] = (this.#excused[reason] ?? 0) + 1
   }
 
-  #sentAtMs({ sentUs }: RecordedStatement): number {
-    return this.#options.recording.manifest.startedAtMs + Math.round(sentUs / 1000)
-  }
-
-  #leftOut(reason: string): void {
+  #leaveOut(before: RunRow | undefined, after: RunRow | undefined, statement: RecordedStatement | undefined): void {
+    const answered =
+      before === undefined ? 'no answer in the first run' : after === undefined ? 'no answer in the second run' : ''
+    const reason = statement === undefined ? 'not in the recording' : answered
     this.#uncompared[reason] = (this.#uncompared[reason] ?? 0) + 1
   }
 
@@ -234,7 +153,7 @@ class Comparison {
     this.#options.onProgress?.(this.#done, this.#options.before.count * passes)
   }
 
-  #facts(timelines: Timelines): DiffFacts {
+  #facts(): DiffFacts {
     const { before, after, noise, recording, madeBy, nowMs = Date.now } = this.#options
     return {
       format: 'pgrehearse diff',
@@ -245,29 +164,32 @@ class Comparison {
       recordingId: recording.manifest.id,
       recordingPath: recording.path,
       recordedAtMs: recording.manifest.startedAtMs,
-      before: summary(before, timelines.errorsBefore),
-      after: summary(after, timelines.errorsAfter),
-      noise: noise === undefined ? null : summary(noise, 0),
+      before: summary(before, this.#before),
+      after: summary(after, this.#after),
+      noise: noise === undefined ? null : summary(noise, this.#again),
       compared: this.#compared,
       discrepancies: this.#discrepancies,
       excused: this.#excused as Record<string, number>,
       uncompared: this.#uncompared,
-      timelineBefore: timelines.before.points(),
-      timelineAfter: timelines.after.points(),
+      timelineBefore: this.#before.timeline.points(),
+      timelineAfter: this.#after.timeline.points(),
       invalid: invalidReasons(before.facts, after.facts, this.#compared),
     }
   }
 }
 
-function serviceUs({ timing }: RunRow): number {
-  return timing.doneUs - timing.sentUs
+class RunTally {
+  readonly timeline = new TimelineBuilder()
+  errors = 0
+
+  add(row: RunRow | undefined): void {
+    if (row === undefined) return
+    this.timeline.add(row)
+    if (row.outcome.error !== null) this.errors += 1
+  }
 }
 
-function briefError({ outcome }: RunRow): Discrepancy['errorBefore'] {
-  return outcome.error === null ? null : { sqlstate: outcome.error.sqlstate, message: outcome.error.message }
-}
-
-function summary({ facts, count }: { readonly facts: RunFacts; readonly count: number }, errors: number): RunSummary {
+function summary({ facts, count }: RunSource, { errors }: RunTally): RunSummary {
   return {
     id: facts.id,
     role: facts.role,

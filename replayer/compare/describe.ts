@@ -2,23 +2,12 @@
  * From a recorded statement and the catalog to what judging needs to know. Only statements whose outcomes differ come here, so
  * parsing them costs nothing that counts; texts are cached all the same.
  */
-import type { Catalog, Relation } from '../../segment/catalog.js'
+import type { Catalog } from '../../segment/catalog.js'
 import type { Column } from '../../segment/outcome.js'
 import type { Statement } from '../../segment/statement.js'
-import {
-  alignOutputs,
-  type Chance,
-  chanceInText,
-  DETERMINISTIC,
-  type Nondeterminism,
-  nondeterminism,
-  type OutputItem,
-  wilder,
-} from '../../sql/nondeterminism.js'
-import { type Ordering, ordering, UNORDERED } from '../../sql/order-by.js'
-import { parse } from '../../sql/parse.js'
-import { CatalogIndex } from '../../sql/relations.js'
-import { walk } from '../../sql/tree-walk.js'
+import { type ColumnResolver, createColumnResolver } from '../../sql/columns.js'
+import { alignOutputs, type Chance, type OutputItem, wilder } from '../../sql/nondeterminism.js'
+import type { Ordering } from '../../sql/order-by.js'
 import type { Excuse } from './excuses.js'
 import type { IgnoreList } from './ignore.js'
 import type { Knowledge } from './knowledge.js'
@@ -26,15 +15,7 @@ import type { ColumnNature } from './nature.js'
 import type { Noise } from './noise.js'
 import { type Origin, Origins } from './origins.js'
 import { sortKnowledge } from './sort-knowledge.js'
-
-const TEXTS_MAX = 5_000
-
-type Traits = {
-  readonly ordering: Ordering
-  readonly chance: Nondeterminism
-  readonly relations: readonly Relation[]
-  readonly inserts: boolean
-}
+import { TraitReader, type Traits } from './traits.js'
 
 export type DescribeOptions = {
   readonly ignore: IgnoreList
@@ -45,19 +26,21 @@ export type DescribeOptions = {
 }
 
 export class Describer {
-  readonly #index: CatalogIndex
+  readonly #resolver: ColumnResolver
   readonly #origins: Origins
-  readonly #functions: ReadonlyMap<string, Chance>
+  readonly #texts: TraitReader
   readonly #options: DescribeOptions
-  readonly #texts = new Map<string, Traits>()
 
   constructor(catalog: Catalog, options: DescribeOptions) {
-    this.#index = new CatalogIndex(catalog)
-    this.#origins = new Origins(this.#index)
-    this.#functions = new Map(
-      catalog.functions.map(({ name, source }) => [name, source === null ? 'none' : chanceInText(source)]),
-    )
+    this.#resolver = createColumnResolver(catalog)
+    this.#origins = new Origins(this.#resolver)
+    this.#texts = new TraitReader(this.#resolver)
     this.#options = options
+  }
+
+  /** Tables that a text writes, by name. */
+  written(sql: string): readonly string[] {
+    return this.#texts.of(sql).written.map((relation) => this.#origins.tableName(relation))
   }
 
   /** `columns` are those of the outcome that is judged; the recorded statement says which tables they come from. */
@@ -65,7 +48,7 @@ export class Describer {
     statement: Pick<Statement, 'sql' | 'fingerprint' | 'parameters' | 'outcome'>,
     columns: readonly Column[],
   ): Knowledge {
-    const traits = this.#traits(statement.sql)
+    const traits = this.#texts.of(statement.sql)
     const { noise } = this.#options
     const { fingerprint } = statement
     const noisy = (aspect: string) => noise?.isNoise(fingerprint, aspect) ?? false
@@ -74,41 +57,13 @@ export class Describer {
       sort: sortKnowledge(traits.ordering, columns, statement.parameters, (names) =>
         this.#isUnique(traits.ordering, names),
       ),
+      tables: traits.relations.map((relation) => this.#origins.tableName(relation)),
+      written: traits.written.map((relation) => this.#origins.tableName(relation)),
+      columnNames: traits.columnNames,
       chancyRows: traits.chance.filter !== 'none' && (noise?.allowsChance(fingerprint) ?? true),
       aboutServer: traits.chance.aboutServer,
       noisy: { error: noisy('error'), rows: noisy('rows'), order: noisy('order') },
     }
-  }
-
-  #traits(sql: string): Traits {
-    let traits = this.#texts.get(sql)
-    if (traits === undefined) {
-      traits = this.#read(sql)
-      if (this.#texts.size >= TEXTS_MAX) this.#texts.delete(this.#texts.keys().next().value ?? '')
-      this.#texts.set(sql, traits)
-    }
-    return traits
-  }
-
-  #read(sql: string): Traits {
-    const tree = parse(sql)?.[0]?.stmt
-    if (tree === undefined) return { ordering: UNORDERED, chance: DETERMINISTIC, relations: [], inserts: false }
-    const relations = new Set<Relation>()
-    let inserts = false
-    const note = (body: Readonly<Record<string, unknown>>) => {
-      const found = this.#index.byName(body.schemaname as string | undefined, String(body.relname ?? ''))
-      if (found !== undefined) relations.add(found)
-    }
-    walk(tree, ({ kind, body }) => {
-      if (kind === 'RangeVar') note(body)
-      if (kind === 'InsertStmt') inserts = true
-      // The table that a statement writes stands bare in its tree.
-      if (typeof body.relation === 'object' && body.relation !== null)
-        note(body.relation as Readonly<Record<string, unknown>>)
-      return undefined
-    })
-    const chance = nondeterminism(tree, (name) => this.#functions.get(name) ?? 'none')
-    return { ordering: ordering(tree), chance, relations: [...relations], inserts }
   }
 
   #natures(
@@ -118,15 +73,24 @@ export class Describer {
   ): readonly ColumnNature[] {
     const recorded = statement.outcome.columns
     const items = alignOutputs(traits.chance.items, columns.length)
-    const origins = columns.map(({ name }, at) => {
+    const results = traits.results?.length === columns.length ? traits.results : null
+    const origins = columns.map((_, at) => {
       const known = recorded?.length === columns.length ? recorded[at] : undefined
       if (known !== undefined) return known.tableOid === 0 ? null : this.#origins.of(known.tableOid, known.attnum)
-      return items[at] === null || items[at]?.columns.length === 1 ? this.#origins.named(traits.relations, name) : null
+      const [only, ...more] = results?.[at]?.via === 'exact' ? results[at].columns : []
+      return only === undefined || more.length > 0 ? null : this.#origins.of(only.tableOid, only.attnum)
+    })
+    const subjects = columns.map(({ name }, at) => {
+      const [only, ...more] = results?.[at]?.sources ?? []
+      const source =
+        origins[at] ?? (only === undefined || more.length > 0 ? null : this.#origins.of(only.tableOid, only.attnum))
+      return source === null || source === undefined ? name : `${source.table}.${source.column.name}`
     })
     const keys = fullKeys(origins)
-    return columns.map(({ name }, at) =>
-      this.#nature(name, at, items[at] ?? null, origins[at] ?? null, keys, traits, statement),
-    )
+    return columns.map(({ name }, at) => ({
+      ...this.#nature(name, at, items[at] ?? null, origins[at] ?? null, keys, traits, statement),
+      subject: subjects[at] ?? name,
+    }))
   }
 
   #nature(
@@ -137,7 +101,7 @@ export class Describer {
     keys: ReadonlySet<Origin>,
     traits: Traits,
     { fingerprint }: Pick<Statement, 'fingerprint'>,
-  ): ColumnNature {
+  ): Omit<ColumnNature, 'subject'> {
     const { ignore, noise, sequencesDiffer } = this.#options
     const expressed = item?.chance ?? traits.chance.names.get(name) ?? 'none'
     const table = origin?.table ?? ''
@@ -171,7 +135,8 @@ export class Describer {
   }
 
   #isUnique({ relation }: Ordering, names: readonly string[]): boolean {
-    const found = relation === null ? undefined : this.#index.byName(relation.schema || undefined, relation.name)
+    const found =
+      relation === null ? undefined : this.#resolver.index.byName(relation.schema || undefined, relation.name)
     return (
       found?.uniques.some(({ columns, predicate }) => {
         const keyNames = columns.map((attnum) => found.columns.find((column) => column.attnum === attnum)?.name)

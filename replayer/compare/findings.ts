@@ -7,10 +7,12 @@
 import { hash } from 'node:crypto'
 import type { Finding, MismatchType, SubKind } from '../../segment/diff.js'
 import { type Cause, mergeDetails } from './causes/cause.js'
+import { consequences, type Suspect } from './consequences.js'
 
 const EXAMPLES = 3
 const FINDINGS_MAX = 2_000
 const FINGERPRINTS_MAX = 1_000
+const NAMES_MAX = 1_000
 
 export type FindingInput = {
   readonly mismatch: MismatchType
@@ -21,6 +23,11 @@ export type FindingInput = {
   readonly fingerprint: string
   readonly atMs: number
   readonly alertId: string
+  readonly seq: number
+  readonly tables: readonly string[]
+  readonly columnNames: ReadonlySet<string>
+  /** Tables that its transaction wrote or meant to write. */
+  readonly written: readonly string[]
   /** Statements it stands for; one unless said. */
   readonly count?: number
 }
@@ -32,6 +39,10 @@ type Group = {
   readonly cause: Cause
   readonly columns: ReadonlySet<string>
   readonly fingerprints: Set<string>
+  readonly tables: Set<string>
+  readonly columnNames: Set<string>
+  readonly reach: Set<string>
+  readonly firstSeq: number
   /** `fresh`: the first of its kind of statement. */
   readonly examples: { readonly alertId: string; readonly fresh: boolean }[]
   detail: string | null
@@ -43,6 +54,7 @@ type Group = {
 
 export class Findings {
   readonly #groups = new Map<string, Group>()
+  readonly #byId = new Map<string, Group>()
 
   /** The finding's id, and the sentence as far as it is known by now. */
   add(input: FindingInput): { readonly findingId: string; readonly sentence: string } {
@@ -51,6 +63,9 @@ export class Findings {
     group.detail = mergeDetails(group.cause, group.detail, input.cause.detail)
     group.firstAtMs = Math.min(group.firstAtMs, input.atMs)
     group.lastAtMs = Math.max(group.lastAtMs, input.atMs)
+    for (const table of input.tables) group.tables.add(table)
+    for (const table of input.written) group.reach.add(table)
+    if (group.columnNames.size < NAMES_MAX) for (const name of input.columnNames) group.columnNames.add(name)
     // Examples of different statements tell more than three of the same.
     const fresh = !group.fingerprints.has(input.fingerprint)
     if (group.fingerprints.size < FINGERPRINTS_MAX) group.fingerprints.add(input.fingerprint)
@@ -59,31 +74,39 @@ export class Findings {
     return { findingId: group.id, sentence: group.cause.sentence(group.detail) }
   }
 
+  /** A statement of the transaction that the finding broke: what it meant to write is missing as well. */
+  reaches(findingId: string, written: readonly string[]): void {
+    const group = this.#byId.get(findingId)
+    for (const table of written) group?.reach.add(table)
+  }
+
+  /** Which findings follow from another one: from id to id. */
+  consequences(): ReadonlyMap<string, string> {
+    return consequences([...this.#groups.values()].map(suspect))
+  }
+
   /** Worst first: what was refused, then wrong answers, then latency; by count within each. */
   list(compared: number): readonly Finding[] {
+    const roots = this.consequences()
+    const followers = new Map<string, Group[]>()
+    for (const [id, root] of roots) followers.set(root, [...(followers.get(root) ?? []), this.#byId.get(id)!])
     return [...this.#groups.values()]
-      .sort((a, b) => severity(a) - severity(b) || b.count - a.count || a.order - b.order)
-      .map((group) => ({
-        findingId: group.id,
-        mismatch: group.mismatch,
-        subKind: group.subKind,
-        cause: group.cause.sentence(group.detail),
-        explainer: group.cause.explainer,
-        fingerprints: [...group.fingerprints],
-        columns: [...group.columns],
-        count: group.count,
-        trafficShare: compared === 0 ? 0 : group.count / compared,
-        firstAtMs: group.firstAtMs,
-        lastAtMs: group.lastAtMs,
-        exampleAlertIds: group.examples.map(({ alertId }) => alertId),
-      }))
+      .filter(({ id }) => !roots.has(id))
+      .map((group) => ({ group, finding: finding(group, followers.get(group.id) ?? [], compared) }))
+      .sort(
+        (a, b) =>
+          severity(a.group) - severity(b.group) || b.finding.count - a.finding.count || a.group.order - b.group.order,
+      )
+      .map((one) => one.finding)
   }
 
   #group(input: FindingInput): Group {
     const { mismatch, subKind, cause, fingerprint } = input
     const what = [mismatch, subKind, cause.explainer, cause.subject, ...[...input.columns].sort()]
-    // Nobody knows whether what is not explained has one cause, so kinds of statement stay apart.
-    const key = [...what, cause.explainer === 'unexplained' ? fingerprint : ''].join('\0')
+    // Nobody knows whether what is not explained has one cause: but for a table's own column, kinds of statement stay apart.
+    const key = [...what, cause.explainer === 'unexplained' && !cause.subject.includes('.') ? fingerprint : ''].join(
+      '\0',
+    )
     const found = this.#groups.get(key)
     if (found !== undefined) return found
     if (this.#groups.size >= FINDINGS_MAX)
@@ -91,7 +114,7 @@ export class Findings {
     return this.#open(key, input)
   }
 
-  #open(key: string, { mismatch, subKind, cause, columns, atMs }: FindingInput): Group {
+  #open(key: string, { mismatch, subKind, cause, columns, atMs, seq }: FindingInput): Group {
     const found = this.#groups.get(key)
     if (found !== undefined) return found
     const group: Group = {
@@ -101,6 +124,10 @@ export class Findings {
       cause,
       columns: new Set(columns),
       fingerprints: new Set(),
+      tables: new Set(),
+      columnNames: new Set(),
+      reach: new Set(),
+      firstSeq: seq,
       examples: [],
       detail: cause.detail,
       count: 0,
@@ -109,7 +136,39 @@ export class Findings {
       order: this.#groups.size,
     }
     this.#groups.set(key, group)
+    this.#byId.set(group.id, group)
     return group
+  }
+}
+
+function finding(group: Group, followers: readonly Group[], compared: number): Finding {
+  const all = [group, ...followers]
+  const more = followers.reduce((sum, { count }) => sum + count, 0)
+  const count = group.count + more
+  return {
+    findingId: group.id,
+    mismatch: group.mismatch,
+    subKind: group.subKind,
+    cause: group.cause.sentence(group.detail),
+    explainer: group.cause.explainer,
+    fingerprints: [...new Set(all.flatMap(({ fingerprints }) => [...fingerprints]))],
+    columns: [...group.columns],
+    count,
+    ...(more === 0 ? {} : { follows: more }),
+    trafficShare: compared === 0 ? 0 : Math.min(1, count / compared),
+    firstAtMs: Math.min(...all.map(({ firstAtMs }) => firstAtMs)),
+    lastAtMs: Math.max(...all.map(({ lastAtMs }) => lastAtMs)),
+    exampleAlertIds: group.examples.map(({ alertId }) => alertId),
+  }
+}
+
+function suspect(group: Group): Suspect {
+  const { cause, detail, columns } = group
+  return {
+    ...group,
+    explainer: cause.explainer,
+    columns: [...columns],
+    telling: cause.sentence(detail) !== cause.sentence(null),
   }
 }
 

@@ -34,6 +34,11 @@ export class PairJudge {
     this.#pairing = pairing
   }
 
+  /** Tables that a text writes. */
+  written(sql: string): readonly string[] {
+    return this.#pairing.describer.written(sql)
+  }
+
   judge(statement: RecordedStatement, before: RunRow, after: RunRow): Judged {
     const clocks = this.#clocks(before, after)
     const { judgement, knowledge } = this.#judgeOutcomes(statement, before, after, clocks)

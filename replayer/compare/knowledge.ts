@@ -11,6 +11,12 @@ export type Knowledge = {
   /** Chance decides which rows qualify: another number of rows means little. */
   readonly chancyRows: boolean
   readonly aboutServer: boolean
+  /** Tables and views that take part, by name. */
+  readonly tables: readonly string[]
+  /** Tables that it writes, itself or by triggers and cascades. */
+  readonly written: readonly string[]
+  /** Names of the columns that its text, or a view it reads, speaks of. */
+  readonly columnNames: ReadonlySet<string>
   /** What the two baseline runs disagree about for this kind of statement; columns stand in their nature. */
   readonly noisy: { readonly error: boolean; readonly rows: boolean; readonly order: boolean }
 }

@@ -11,6 +11,8 @@ export type Tolerance =
 export type ColumnNature = {
   /** `users.email` where the origin is known, else the name in the result. */
   readonly label: string
+  /** What a cause speaks of: the one column that the value is made of, else the label. */
+  readonly subject: string
   /** Table it comes from; empty for a computed value. */
   readonly table: string
   /** Not looked at, and why. */
@@ -35,6 +37,7 @@ export type ColumnNature = {
 export function plainColumn(label: string): ColumnNature {
   return {
     label,
+    subject: label,
     table: '',
     free: null,
     chance: 'none',

@@ -3,6 +3,7 @@
  * columns hold the same generated values.
  */
 import type { CatalogColumn, Relation } from '../../segment/catalog.js'
+import type { ColumnResolver } from '../../sql/columns.js'
 import { columnName, type Domains, domainsOf } from '../../sql/domains.js'
 import { type Chance, chanceInText } from '../../sql/nondeterminism.js'
 import type { CatalogIndex } from '../../sql/relations.js'
@@ -22,12 +23,14 @@ export type Origin = {
 
 export class Origins {
   readonly #index: CatalogIndex
+  readonly #resolver: ColumnResolver
   readonly #domains: Domains
   readonly #known = new Map<string, Origin | null>()
 
-  constructor(index: CatalogIndex) {
-    this.#index = index
-    this.#domains = domainsOf(index.catalog)
+  constructor(resolver: ColumnResolver) {
+    this.#resolver = resolver
+    this.#index = resolver.index
+    this.#domains = domainsOf(resolver.index.catalog)
   }
 
   of(relationOid: number, attnum: number): Origin | null {
@@ -56,6 +59,9 @@ export class Origins {
     const relation = this.#index.byOid(relationOid)
     const column = relation?.columns.find((one) => one.attnum === attnum)
     if (relation === undefined || column === undefined) return null
+    // A view's column is the table's, where it is handed through as it is.
+    const below = relation.viewSql === null ? null : this.#resolver.below(relationOid, attnum)
+    if (below?.length === 1) return this.of(below[0]!.tableOid, below[0]!.attnum)
     const domain = this.#domains.get(columnName(relationOid, attnum))?.name ?? null
     const pointsAt = relation.foreignKeys.find(({ columns }) => columns.includes(attnum))
     const referenced = pointsAt === undefined ? undefined : this.#index.byOid(pointsAt.referencedOid)

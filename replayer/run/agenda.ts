@@ -7,10 +7,11 @@
  * A lane (one session's jobs) that cannot go on is in exactly one place: nowhere (its session is busy, closed, or has nothing to
  * send; whoever changes that calls here), in the heap of times, or parked on another session's progress.
  */
-import type { Plan } from './plan-shape.js'
+
 import { DueHeap } from './due-heap.js'
 import { isPipelined, type Job } from './job.js'
 import { dueUs, type Speed } from './pace.js'
+import type { Plan } from './plan-shape.js'
 import type { Progress, WaitKind } from './progress.js'
 
 export type Lane = {
@@ -179,15 +180,22 @@ export class Agenda {
         job.freeUs = now
         job.dueUs = dueUs(job.offsetUs, this.#options.speed)
       }
-      if (job.dueUs > now) return this.#sleep(lane, job.dueUs)
+      if (job.dueUs > now) {
+        this.#sleep(lane, job.dueUs)
+        return
+      }
       const wait = this.#firstWait(lane, job)
-      if (wait !== null) return this.#park(lane, job, wait)
+      if (wait !== null) {
+        this.#park(lane, job, wait)
+        return
+      }
       if (job.orderUs < 0) {
         job.orderUs = now
         const turn = this.#options.takeTurn?.(now) ?? 0
         if (turn > now) {
           job.dueUs = turn
-          return this.#sleep(lane, turn)
+          this.#sleep(lane, turn)
+          return
         }
       }
       this.#send(lane, job)
@@ -277,6 +285,9 @@ export class Agenda {
   #mayGoOn(lane: Lane): boolean {
     const { progress } = this.#options
     const { session, ordinal, kind } = lane.parked!
-    return progress.reached(session, ordinal, kind) || progress.isReleased(lane.session, lane.queue[lane.queueAt]!.indexes[0]!)
+    return (
+      progress.reached(session, ordinal, kind) ||
+      progress.isReleased(lane.session, lane.queue[lane.queueAt]!.indexes[0]!)
+    )
   }
 }

@@ -6,17 +6,10 @@
  * skipped has, as in a recording, neither a tag nor an error.
  */
 import type { Column, Outcome, ServerError, TransactionStatus } from '../../segment/outcome.js'
-import {
-  BACKEND,
-  type DescribedColumn,
-  decodeFields,
-  decodeRowDescription,
-  decodeStatus,
-  decodeTag,
-  tagRowCount,
-} from '../../wire/backend.js'
+import { BACKEND, decodeFields, decodeStatus, decodeTag, tagRowCount } from '../../wire/backend.js'
 import { bindParameters, type Format } from '../../wire/bind.js'
 import type { MessageSink } from '../../wire/framer.js'
+import { type Described, describe } from './descriptions.js'
 import type { Job } from './job.js'
 import { type Replies, repliesTo } from './replies.js'
 import { ResultSet } from './result-set.js'
@@ -50,8 +43,6 @@ type Portal = {
   /** Of the portal itself, with its real formats. */
   described: Described | null | undefined
 }
-
-type Described = { readonly columns: readonly Column[]; readonly formats: readonly Format[] }
 
 export class AnswerReader implements MessageSink {
   readonly #events: AnswerEvents
@@ -96,35 +87,42 @@ export class AnswerReader implements MessageSink {
     switch (type) {
       case BACKEND.dataRow:
         this.#resultOf(head)?.row(buffer, start, end)
-        return
+        break
       case BACKEND.commandComplete:
         head.tag = decodeTag(buffer, start, end) ?? ''
-        return this.#executed(head)
+        this.#executed(head)
+        break
       case BACKEND.emptyQueryResponse:
-        return this.#executed(head)
+        this.#executed(head)
+        break
       case BACKEND.portalSuspended:
         head.suspended = true
-        return this.#executed(head)
+        this.#executed(head)
+        break
       case BACKEND.readyForQuery:
-        return this.#ready(head, decodeStatus(buffer, start, end) ?? 'I')
+        this.#ready(head, decodeStatus(buffer, start, end) ?? 'I')
+        break
       case BACKEND.rowDescription:
-        return this.#described(head, describe(buffer, start, end))
+        this.#described(head, describe(buffer, start, end))
+        break
       case BACKEND.noData:
-        return this.#described(head, null)
+        this.#described(head, null)
+        break
       case BACKEND.bindComplete:
-        return this.#bound(head)
+        this.#bound(head)
+        break
       case BACKEND.parseComplete:
-        return this.#parsed(head)
+        this.#parsed(head)
+        break
       case BACKEND.closeComplete:
-        return this.#closed(head)
+        this.#closed(head)
+        break
       case BACKEND.error:
-        return this.#errored(head, serverError(decodeFields(buffer, start, end)))
+        this.#errored(head, serverError(decodeFields(buffer, start, end)))
+        break
       case BACKEND.copyIn:
         if (head.shape.simple || !head.shape.hasCopy) this.#events.copyIn(head.job)
-        return
-      case BACKEND.functionCallResponse:
-        head.at += 1
-        return
+        break
     }
   }
 
@@ -186,18 +184,20 @@ export class AnswerReader implements MessageSink {
 
   /** An Execute, or one statement of a simple query, is over. */
   #executed(head: Expected): void {
-    if (!head.shape.simple) {
+    if (head.shape.simple) this.#endPart(head, null)
+    else {
       this.#resultOf(head)
-        return this.#step(head)
+      this.#step(head)
     }
-    this.#endPart(head, null)
   }
 
   #errored(head: Expected, error: ServerError): void {
     head.error = error
-    if (head.shape.simple) return this.#endPart(head, null)
-    this.#failed = true
-    this.#settle()
+    if (head.shape.simple) this.#endPart(head, null)
+    else {
+      this.#failed = true
+      this.#settle()
+    }
   }
 
   #step(head: Expected): void {
@@ -279,27 +279,6 @@ const NO_RESULT = { columns: null, digest: null, rows: null, rowsCut: false }
 
 function resultFormats(bind: Uint8Array | null): readonly Format[] {
   return bind === null ? [] : (bindParameters(bind)?.resultFormats ?? [])
-}
-
-/** Descriptions repeat; equal bytes give the same arrays, which also lets the run's codec write them once. */
-const DESCRIPTIONS_MAX = 5000
-const descriptions = new Map<string, Described>()
-
-function describe(buffer: Buffer, start: number, end: number): Described | null {
-  const key = buffer.toString('latin1', start, end)
-  let described = descriptions.get(key)
-  if (described === undefined) {
-    const columns = decodeRowDescription(buffer, start, end)
-    if (columns === null) return null
-    described = { columns: columns.map(columnOf), formats: columns.map(({ format }) => format) }
-    if (descriptions.size >= DESCRIPTIONS_MAX) descriptions.clear()
-    descriptions.set(key, described)
-  }
-  return described
-}
-
-function columnOf({ name, typeOid, typmod, tableOid, attnum }: DescribedColumn): Column {
-  return { name, typeOid, typmod, tableOid, attnum }
 }
 
 /** Letters as in the protocol's "Error and Notice Message Fields". */

@@ -4,8 +4,8 @@
  */
 import { Socket } from 'node:net'
 import pg from 'pg'
-import { buildTerminate } from '../../wire/frontend.js'
 import { Framer, LENGTH_MAX, type MessageSink } from '../../wire/framer.js'
+import { buildTerminate } from '../../wire/frontend.js'
 
 export type RawConnection = {
   readonly backendPid: number

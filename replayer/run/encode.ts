@@ -103,7 +103,9 @@ export const COPY_FAILED = 'the recorded client gave up'
 
 /** Of a simple query: the answer to its CopyInResponse. */
 function copyPart(statement: Sendable): Buffer | null {
-  const rest = statement.frames.filter((frame, i) => i > 0 && !(frame[0] === 'd' && statement.frames[i - 1]![0] === 'd'))
+  const rest = statement.frames.filter(
+    (frame, i) => i > 0 && !(frame[0] === 'd' && statement.frames[i - 1]![0] === 'd'),
+  )
   return rest.length === 0 ? null : Buffer.concat(rest.map((frame) => message(frame, statement)))
 }
 

@@ -4,8 +4,9 @@
  * One pass over the recording in the order of sending. What is read ahead is bounded, so memory does not grow with the recording; a
  * statement may wait only for statements that were sent before it was answered, so what everybody waits for is never far ahead.
  */
-import type { Plan } from './plan-shape.js'
+
 import { createJob, type Job, type Script } from './job.js'
+import type { Plan } from './plan-shape.js'
 
 export type FeedSource = Iterator<Script>
 

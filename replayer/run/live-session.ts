@@ -83,7 +83,10 @@ export class LiveSession {
   send(job: Job): void {
     const [script] = job.rows
     const fate = this.#fateOf(script)
-    if (fate !== null) return this.#skip(job, fate)
+    if (fate !== null) {
+      this.#skip(job, fate)
+      return
+    }
     const sendable = this.#host.remap.before(script)
     this.#state.sent(script)
     this.#write(encode(sendable, job.flushAfterBind).bytes)
@@ -132,7 +135,10 @@ export class LiveSession {
   #answered(job: Job, outcomes: readonly Outcome[], doneUs: readonly number[]): void {
     if (job === this.#rebuilding) return
     const skipped = syncOf.get(job)
-    if (skipped !== undefined) return this.#host.agenda.answered(this.lane, skipped)
+    if (skipped !== undefined) {
+      this.#host.agenda.answered(this.lane, skipped)
+      return
+    }
     for (let i = 0; i < job.rows.length; i++) {
       const row = job.rows[i]!
       if (this.#host.remap.wantsRows(row.sql)) this.#host.remap.after(row, outcomes[i]!)
@@ -145,7 +151,10 @@ export class LiveSession {
   #copyIn(job: Job): void {
     const [script] = job.rows
     const { copy } = encode(this.#host.remap.before(script) as Sendable)
-    if (copy !== null) return this.#write(copy)
+    if (copy !== null) {
+      this.#write(copy)
+      return
+    }
     this.#write(buildCopyFail(COPY_FAILED))
     // A Sync that was sent along has been ignored in favour of the data.
     if (script.frames[0]?.[0] !== 'Q' && script.frames.at(-1)?.[0] === 'S') this.#write(SYNC)
@@ -168,17 +177,24 @@ export class LiveSession {
           afterChunk: this.#host.afterChunk,
           closed: () => this.#closed(),
         })
-        return this.#opened(connection)
+        this.#opened(connection)
+        return
       } catch (error) {
         if (this.#closing) return
-        if (!isPassing(error) || performance.now() + pauseMs > untilMs) return this.#giveUp(reasonOf(error))
+        if (!isPassing(error) || performance.now() + pauseMs > untilMs) {
+          this.#giveUp(reasonOf(error))
+          return
+        }
         await new Promise((resolve) => setTimeout(resolve, pauseMs))
       }
     }
   }
 
   #opened(connection: RawConnection): void {
-    if (this.#closing) return connection.destroy()
+    if (this.#closing) {
+      connection.destroy()
+      return
+    }
     this.#connection = connection
     this.#rebuild()
     this.lane.open = true
@@ -191,7 +207,9 @@ export class LiveSession {
   #rebuild(): void {
     const { prepared } = this.#state
     if (prepared.size === 0) return
-    const parses = [...prepared.values()].map(({ frame, sql }) => encode({ ...NOTHING_TO_SEND, frames: [frame], sql }).bytes)
+    const parses = [...prepared.values()].map(
+      ({ frame, sql }) => encode({ ...NOTHING_TO_SEND, frames: [frame], sql }).bytes,
+    )
     const frames = [...[...prepared.values()].map(({ frame }) => frame), ['S'] as const]
     this.#rebuilding = createJob([{ frames } as unknown as Script], [], 0)
     this.#write(Buffer.concat([...parses, SYNC]))
@@ -203,7 +221,8 @@ export class LiveSession {
     this.lane.open = false
     if (this.#closing) {
       this.#host.agenda.done(this.lane)
-      return this.#host.afterChunk()
+      this.#host.afterChunk()
+      return
     }
     const { lastSent } = this.lane
     if (lastSent !== null) this.#lostTransaction = lastSent.rows[0].transaction

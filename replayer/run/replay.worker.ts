@@ -185,7 +185,10 @@ class ReplayWorker {
     this.#agenda.paused = this.#outbox.isFull
     this.#agenda.run()
     this.#openDue()
-    if (this.#agenda.isDone) return this.#end()
+    if (this.#agenda.isDone) {
+      this.#end()
+      return
+    }
     if (!this.#reading && !this.#feed.hasEnded && this.#wantsMore()) {
       this.#reading = true
       setImmediate(() => this.#read())

@@ -35,7 +35,8 @@ export class ResultSet {
 
   row(buffer: Buffer, start: number, end: number): void {
     this.rowCount += 1
-    const columns = (this.#columns ??= this.#guess(buffer.readUInt16BE(start)))
+    this.#columns ??= this.#guess(buffer.readUInt16BE(start))
+    const columns = this.#columns
     this.#digest!.row(buffer, start, end)
     if (this.#rowsCut) return
     const cells: (string | null)[] = []

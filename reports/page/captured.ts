@@ -31,7 +31,7 @@ const KEYWORDS = new Set(
 )
 
 /** Highlighting only: every character of the text is kept, in its order. */
-export function sql(text: string): Child[] {
+function sql(text: string): Child[] {
   const found: Child[] = []
   let run = ''
   const flush = () => {

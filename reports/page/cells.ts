@@ -55,6 +55,18 @@ function pairRows(pair: RowPair, width: number): Element[] {
       h('th', { scope: 'row' }, h('span', { class: `tag ${cls}` }, label)),
       h('td', { colspan: Math.max(1, width) }, 'no such row'),
     )
+  if (pair.kind === 'moved') {
+    const place = (label: string, cls: string, at: number) =>
+      h('div', null, h('span', { class: `tag ${cls}` }, label), h('span', { class: 'place' }, ` row ${count(at)}`))
+    return [
+      h(
+        'tr',
+        null,
+        h('th', { scope: 'row' }, place('V1', 'before', pair.from), place('V2', 'after', pair.to)),
+        pair.row.map((cell) => h('td', null, cellView(cell))),
+      ),
+    ]
+  }
   if (pair.kind === 'changed') {
     return [side('V1', 'before', pair.before), side('V2', 'after', pair.after)]
   }

@@ -18,7 +18,7 @@ const BYTES_MAX = 40_000_000
 /** Details are read when looked for; a cell beyond this many rows is not. */
 const ROWS_IN_DETAIL = { rowsMax: 20, pairsMax: 4 }
 
-export type Chunk = { readonly id: string; readonly base64: string }
+type Chunk = { readonly id: string; readonly base64: string }
 
 export type Carried = {
   readonly chunks: readonly Chunk[]

@@ -43,7 +43,7 @@ export function exampleFacts(example: Example): Child {
   ]
 }
 
-export function reproduceCommand(diffPath: string, alertId: string): string {
+function reproduceCommand(diffPath: string, alertId: string): string {
   return `pgrehearse reproduce ${shellQuoted(diffPath)} ${shellQuoted(alertId)}`
 }
 

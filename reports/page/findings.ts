@@ -19,11 +19,11 @@ export function findingsSection(model: ReportModel, carried: Carried): Element {
     { id: 'findings', 'aria-labelledby': 'findings-title' },
     h('h2', { id: 'findings-title' }, 'Findings'),
     model.findings.length === 0
-      ? h('p', { class: 'lead' }, 'None. Whatever differed had a reason that is not V2’s; Trust lists each.')
+      ? h('p', { class: 'lead' }, 'None. What differed without being a finding is listed by reason under Trust.')
       : h(
           'p',
           { class: 'lead' },
-          `${counted(model.findings.length, 'cause')} behind ${counted(model.discrepancies, 'discrepancy', 'discrepancies')}, worst first.`,
+          `${counted(model.findings.length, 'cause')} behind ${counted(model.discrepancies, 'differing statement')}, worst first.`,
         ),
     model.findings.map((finding, i) => findingCard(finding, i === 0, model, carried(finding.findingId))),
   )

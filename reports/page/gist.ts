@@ -3,7 +3,7 @@
  */
 import { clock, milliseconds } from '../format.js'
 import type { Example } from '../model.js'
-import { captured, value } from './captured.js'
+import { captured, sqlLine, value } from './captured.js'
 import { cellView } from './cells.js'
 import { type Child, type Element, h } from './html.js'
 
@@ -13,7 +13,11 @@ export function exampleLine(example: Example): Element {
     { class: 'item' },
     h('span', { class: 'item-at' }, clock(example.offsetMs)),
     h('span', { class: 'item-what' }, gist(example)),
-    h('span', { class: 'item-with' }, parameterLine(example)),
+    h(
+      'span',
+      { class: 'item-with' },
+      example.parameters.length > 0 ? parameterLine(example) : sqlLine(example.sql, 80),
+    ),
   )
 }
 
@@ -26,6 +30,7 @@ function gist(example: Example): Child {
   if (!rows || !pair) return `${milliseconds(example.latencyMsBefore)} → ${milliseconds(example.latencyMsAfter)}`
   if (pair.kind === 'removed') return 'row missing in V2'
   if (pair.kind === 'added') return 'row only in V2'
+  if (pair.kind === 'moved') return `row ${pair.from} of V1 is row ${pair.to} of V2`
   const at = rows.changed[0] ?? 0
   return [
     h('code', null, captured(rows.columns[at] ?? '')),

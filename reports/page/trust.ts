@@ -5,6 +5,7 @@ import type { Ledger, Reasons } from '../../segment/ledger.js'
 import { imbalance, sum } from '../../segment/ledger.js'
 import { count, counted, percent } from '../format.js'
 import type { ReportModel, Side } from '../model.js'
+import { excuseTitle } from '../words.js'
 import { captured } from './captured.js'
 import { type Child, type Element, h } from './html.js'
 
@@ -39,14 +40,16 @@ export function trustSection(model: ReportModel): Element {
         uncompared,
         model.compared + uncompared,
         'Every statement that ran was compared.',
+        (reason) => reason,
       ),
       reasonsBlock(
         'Compared, different, excused',
-        'Differences with a reason that is not V2’s. Each is counted; none is a finding.',
+        'Differences that are no finding of their own, by reason. Each is counted.',
         model.excused,
         excused,
         model.compared,
         'Nothing was excused.',
+        excuseTitle,
       ),
     ),
     h('h3', null, 'Ledger'),
@@ -77,6 +80,7 @@ function reasonsBlock(
   all: number,
   of: number,
   none: string,
+  titled: (reason: string) => string,
 ): Element {
   const rows = Object.entries(reasons)
     .filter(([, value]) => value > 0)
@@ -109,7 +113,7 @@ function reasonsBlock(
                 h(
                   'tr',
                   null,
-                  h('th', { scope: 'row' }, captured(reason)),
+                  h('th', { scope: 'row' }, captured(titled(reason))),
                   h('td', { class: 'number' }, count(value)),
                   h('td', { class: 'number quiet' }, of > 0 ? percent(value / of) : ''),
                 ),

@@ -4,7 +4,7 @@
 import { count, duration, instant, milliseconds, percent, ratio } from '../format.js'
 import type { GateLine } from '../gate.js'
 import type { ReportModel, Side } from '../model.js'
-import { quantity } from '../quantity.js'
+import { needsExplaining, quantity } from '../quantity.js'
 import { captured } from './captured.js'
 import { anchor, type Child, type Element, h } from './html.js'
 
@@ -35,9 +35,12 @@ export function verdictSection(model: ReportModel): Element {
 }
 
 function figures(model: ReportModel): Element {
-  const differ = model.findings
-    .filter((finding) => finding.mismatch !== 'LATENCY_SPIKE')
-    .reduce((sum, finding) => sum + finding.count, 0)
+  const found = model.findings.filter((finding) => finding.mismatch !== 'LATENCY_SPIKE')
+  // A statement that differs in two ways is in two findings.
+  const differ = Math.min(
+    model.discrepancies,
+    found.reduce((sum, finding) => sum + finding.count, 0),
+  )
   const uncompared = total(model.uncompared)
   const p95 = model.latency.overall?.p95
   const figure = (label: string, value: string, note: string) =>
@@ -157,7 +160,7 @@ function groupBody(title: string, lines: readonly GateLine[]): Child {
 function gateRow(line: GateLine): Element {
   const spoken = line.outcome === 'fail' ? 'Fail' : line.outcome === 'pass' ? 'Pass' : 'Not judged'
   // Counts explain themselves; a ratio or a failing measurement does not.
-  const explained = line.outcome !== 'pass' && line.unit !== 'count' && line.group !== 'differences'
+  const explained = needsExplaining(line) && line.unit !== 'count' && line.group !== 'differences'
   const vouching = line.outcome === 'fail' && line.group === 'trust'
   return h(
     'tr',

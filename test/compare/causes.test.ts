@@ -45,7 +45,8 @@ describe('why a text differs', () => {
     { before: 'pending', after: null, says: 'x is NULL where it had a value' },
     { before: null, after: '', says: 'x is empty where it was NULL' },
     { before: null, after: 'pending', says: 'x is pending where it was NULL' },
-    { before: 'abc', after: 'xyz', says: 'x differs' },
+    { before: 'shipped', after: 'dispatched', says: 'x is dispatched where it was shipped' },
+    { before: 'a1', after: 'b2', says: 'x differs' },
   ])('$before → $after: $says', ({ before, after, says }) => expect(why(before, after)).toBe(says))
 })
 

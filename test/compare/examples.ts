@@ -71,6 +71,9 @@ export function knowledge(columns: readonly Column[], more: Partial<Knowledge> =
     sort: ANY_ORDER,
     chancyRows: false,
     aboutServer: false,
+    tables: [],
+    written: [],
+    columnNames: new Set(),
     noisy: { error: false, rows: false, order: false },
     ...more,
   }

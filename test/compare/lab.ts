@@ -221,6 +221,7 @@ export function collect(options: Omit<CompareOptions, 'out' | 'madeBy'>): Collec
   const latency: LatencyRow[] = []
   const out: CompareOptions['out'] = {
     discrepancy: (one) => discrepancies.push(one),
+    moveDiscrepancies() {},
     finding: (one) => findings.push(one),
     latency: (row) => latency.push(row),
     close() {},

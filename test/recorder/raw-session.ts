@@ -60,6 +60,11 @@ export class RawSession {
     return Buffer.concat(this.#pieces)
   }
 
+  /** Reads nothing any more. */
+  pause(): void {
+    this.#socket.pause()
+  }
+
   /** Without a farewell. */
   drop(): void {
     this.#socket.destroy()

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { judge } from '../../reports/gate.js'
 import { DEFAULT_GATE, type GateConfig, parseGateConfig } from '../../reports/gate-config.js'
@@ -6,7 +7,8 @@ import type { DiffFacts, Finding } from '../../segment/diff.js'
 import { NOW_MS } from './build.js'
 import { sample } from './sample.js'
 
-const clean = sample({ kind: 'PASS' }).facts
+// Findings are given to each case; the facts allow for as many differing statements as they need.
+const clean = { ...sample({ kind: 'PASS' }).facts, discrepancies: 1_000 }
 const FP = '00000000000000aa'
 const OTHER = '00000000000000bb'
 
@@ -172,7 +174,10 @@ describe('the verdict', () => {
     },
     {
       name: 'the harness was the bottleneck',
-      given: { facts: run({ eventLoopUtilisationMax: 0.99 }) },
+      given: {
+        facts: run({ eventLoopUtilisationMax: 0.99 }),
+        config: { trust: { ...DEFAULT_GATE.trust, eventLoopUtilisation: 0.98 } },
+      },
       verdict: 'INVALID',
       failing: ['trust.load'],
     },
@@ -203,6 +208,12 @@ describe('the verdict', () => {
   test('a candidate that is late because it is slow fails; it does not make the rehearsal invalid', () => {
     expect(verdict({ facts: { timelineAfter: late }, overall: latency(3) }).verdict).toBe('FAIL')
     expect(verdict({ facts: { timelineAfter: late } }).verdict).toBe('INVALID')
+  })
+
+  test('a statement in two findings differs once', () => {
+    const twice = [finding({ count: 900 }), finding({ findingId: 'f2', columns: ['name'], count: 900 })]
+    const line = verdict({ findings: twice }).lines.find((one) => one.id === 'mismatch_rate')
+    expect(line?.actual).toBeCloseTo(1_000 / clean.compared)
   })
 
   test('every line says its limit, its value and why', () => {
@@ -282,6 +293,15 @@ describe('gate.yaml', () => {
     expect(config.mismatchRate).toBeCloseTo(0.001)
     expect(config.latency.overall).toEqual({ p50: 1.25, p95: 1.1, p99: 1.5 })
     expect(config.latency.weighted).toBe(1.05)
+  })
+
+  test('the documented file is the default, with an override', () => {
+    const documented = readFileSync(new URL('../../docs/gate.md', import.meta.url), 'utf8').match(
+      /```yaml\n([\s\S]+?)```/,
+    )?.[1]
+    const config = parseGateConfig(documented ?? '', 'docs/gate.md')
+    expect({ ...config, overrides: [] }).toEqual(DEFAULT_GATE)
+    expect(config.overrides).toHaveLength(1)
   })
 
   test('overrides read as written', () => {

@@ -354,7 +354,7 @@ describe('a page with 100,000 discrepancies', () => {
       // A second on a machine of one's own; four here, where tests share two cores.
       expect(await page.evaluate(openedMs)).toBeLessThan(4_000)
       expect(await page.locator('#findings .lead').innerText()).toMatch(
-        /8 causes behind (99,99\d|100,00\d) discrepancies/,
+        /8 causes behind (99,99\d|100,00\d) differing statements/,
       )
       expect(await page.locator('#queries tbody tr').count()).toBe(100)
       await page.getByLabel('Search').fill('archive_599')

@@ -220,7 +220,11 @@ describe('order', () => {
 })
 
 describe('pipelines', () => {
-  const open: Script['frames'] = [['P', '', []], ['B', '', ''], ['E', '', 0]]
+  const open: Script['frames'] = [
+    ['P', '', []],
+    ['B', '', ''],
+    ['E', '', 0],
+  ]
   const closed: Script['frames'] = [...open, ['S']]
 
   test('exchanges without a Sync go out together', () => {

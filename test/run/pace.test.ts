@@ -9,7 +9,13 @@ test.each([
   { name: 'ten times as fast', offset: 1000, elapsed: 0, speed: 10, step: { kind: 'wait', waitUs: 100 } },
   { name: 'one and a half', offset: 3000, elapsed: 500, speed: 1.5, step: { kind: 'wait', waitUs: 1500 } },
   { name: 'due exactly now', offset: 1000, elapsed: 1000, speed: 1, step: { kind: 'send', lateUs: 0 } },
-  { name: 'late: sends at once, says how late', offset: 1000, elapsed: 1500, speed: 1, step: { kind: 'send', lateUs: 500 } },
+  {
+    name: 'late: sends at once, says how late',
+    offset: 1000,
+    elapsed: 1500,
+    speed: 1,
+    step: { kind: 'send', lateUs: 500 },
+  },
   { name: 'max knows no time', offset: 1e9, elapsed: 0, speed: 'max' as const, step: { kind: 'send', lateUs: 0 } },
 ])('$name', ({ offset, elapsed, speed, step }) => expect(pace(offset, elapsed, speed)).toEqual(step))
 

@@ -22,7 +22,12 @@ afterAll(() => database.drop())
 
 /** An exchange of a pipeline: no Sync at its end. */
 function piped(sql: string, values: (string | null)[] = []): Sent {
-  const frames: Frame[] = [['P', '', []], ['B', '', ''], ['D', 'P', ''], ['E', '', 0]]
+  const frames: Frame[] = [
+    ['P', '', []],
+    ['B', '', ''],
+    ['D', 'P', ''],
+    ['E', '', 0],
+  ]
   return { frames, sql: sql as SafeSql, bind: buildBindRest(values) }
 }
 
@@ -49,7 +54,14 @@ describe('statements go out as they were recorded', () => {
         .send(2, execute('by_id', byId, ['9'])),
     )
     expect(outcomes.map(short)).toEqual([
-      ['SELECT 2', [['1', 'item 1'], ['2', 'item 2']], 'I'],
+      [
+        'SELECT 2',
+        [
+          ['1', 'item 1'],
+          ['2', 'item 2'],
+        ],
+        'I',
+      ],
       ['SELECT 1', [['item 7']], 'I'],
       ['', null, 'I'],
       ['SELECT 1', [['item 8']], 'I'],
@@ -85,7 +97,11 @@ describe('statements go out as they were recorded', () => {
     const outcomes = await outcomesOf(
       new Tape()
         .send(1, simple('BEGIN'))
-        .send(1, { frames: [['P', '', []], ['B', 'c', ''], ['D', 'P', 'c'], ['E', 'c', 2], ['H']], sql, bind: buildBindRest([]) })
+        .send(1, {
+          frames: [['P', '', []], ['B', 'c', ''], ['D', 'P', 'c'], ['E', 'c', 2], ['H']],
+          sql,
+          bind: buildBindRest([]),
+        })
         .send(1, { frames: [['E', 'c', 3], ['S']], sql })
         .send(1, { frames: [['C', 'P', 'c'], ['S']] })
         .send(1, simple('COMMIT')),
@@ -117,7 +133,15 @@ describe('statements go out as they were recorded', () => {
       ['57014', null, 'I'],
       ['57014', null, 'I'],
       ['COPY 3', null, 'I'],
-      ['SELECT 3', [['1', 'one'], ['2', 'two'], ['3', 'three']], 'I'],
+      [
+        'SELECT 3',
+        [
+          ['1', 'one'],
+          ['2', 'two'],
+          ['3', 'three'],
+        ],
+        'I',
+      ],
     ])
   })
 
@@ -144,7 +168,12 @@ describe('statements go out as they were recorded', () => {
   })
 
   test('nothing at all is something too', async () => {
-    const outcomes = await outcomesOf(new Tape().send(1, simple('')).send(1, { frames: [['S']] }).send(1, { frames: [['H']] }))
+    const outcomes = await outcomesOf(
+      new Tape()
+        .send(1, simple(''))
+        .send(1, { frames: [['S']] })
+        .send(1, { frames: [['H']] }),
+    )
     expect(outcomes.map(short)).toEqual([
       ['', null, 'I'],
       ['', null, 'I'],
@@ -167,7 +196,13 @@ describe('statements go out as they were recorded', () => {
 describe('several statements in one message', () => {
   const part = (tape: Tape, sql: string, number: number, statements: number): Tape => {
     const head = tape.statements.at(-number)!
-    return tape.send(head.session, { frames: [], sql: sql as SafeSql, part: number, transaction: head.transaction, sentUs: head.sentUs + number * statements })
+    return tape.send(head.session, {
+      frames: [],
+      sql: sql as SafeSql,
+      part: number,
+      transaction: head.transaction,
+      sentUs: head.sentUs + number * statements,
+    })
   }
 
   test('each has an outcome, the last one the state', async () => {
@@ -200,7 +235,11 @@ describe('several statements in one message', () => {
 describe('pipelines', () => {
   test('every exchange has its own outcome', async () => {
     const outcomes = await outcomesOf(
-      new Tape().send(1, piped('SELECT 1')).send(1, piped('SELECT 2')).send(1, { frames: [['S']] }).send(1, unnamed('SELECT 3')),
+      new Tape()
+        .send(1, piped('SELECT 1'))
+        .send(1, piped('SELECT 2'))
+        .send(1, { frames: [['S']] })
+        .send(1, unnamed('SELECT 3')),
     )
     expect(outcomes.map(short)).toEqual([
       ['SELECT 1', [['1']], null],
@@ -229,7 +268,9 @@ describe('pipelines', () => {
   })
 
   test('a large result in the middle, row for row', async () => {
-    const tape = new Tape().send(1, piped('SELECT 1')).send(1, piped("SELECT i, repeat('x', 100) FROM generate_series(1, 20000) i"))
+    const tape = new Tape()
+      .send(1, piped('SELECT 1'))
+      .send(1, piped("SELECT i, repeat('x', 100) FROM generate_series(1, 20000) i"))
     const outcomes = await outcomesOf(tape.send(1, { frames: [['S']] }))
     expect(outcomes[1]).toMatchObject({ tag: 'SELECT 20000', rowCount: 20000, rowsCut: true })
     expect(outcomes[1]!.rows).toHaveLength(100)
@@ -260,7 +301,8 @@ describe('order', () => {
   test('waits are kept across workers, on a real server', async () => {
     const tape = new Tape()
     const waits: { of: number; for: number }[] = []
-    for (let i = 0; i < 400; i++) tape.send(1 + (i % 8), unnamed('INSERT INTO log (who) VALUES ($1) RETURNING id', [`${i}`]))
+    for (let i = 0; i < 400; i++)
+      tape.send(1 + (i % 8), unnamed('INSERT INTO log (who) VALUES ($1) RETURNING id', [`${i}`]))
     for (let seq = 2; seq <= 400; seq++) waits.push({ of: seq, for: seq - 1 })
     const { rows, facts } = await replayTape(tape, database.url, { waits, workers: 4 })
     const ids = rows.map(({ outcome }) => Number(outcome.rows![0]![0]))
@@ -375,7 +417,10 @@ describe('what goes wrong', () => {
 
   test('a session that is not let in is lost; the others are not', async () => {
     const { rows, facts } = await replayTape(
-      new Tape().session(1, { parameters: { no_such_setting: '1' } }).send(1, simple('SELECT 1')).send(2, simple('SELECT 2')),
+      new Tape()
+        .session(1, { parameters: { no_such_setting: '1' } })
+        .send(1, simple('SELECT 1'))
+        .send(2, simple('SELECT 2')),
       database.url,
     )
     expect(rows.map(({ seq }) => seq)).toEqual([2])
@@ -395,7 +440,8 @@ describe('what goes wrong', () => {
 
   test('a replay that is stopped seals what it has, and says so', async () => {
     const tape = new Tape()
-    for (let i = 0; i < 100; i++) tape.send(1 + (i % 2), { ...simple('SELECT 1'), sentUs: i < 50 ? 1_000_000 + i : 600_000_000 })
+    for (let i = 0; i < 100; i++)
+      tape.send(1 + (i % 2), { ...simple('SELECT 1'), sentUs: i < 50 ? 1_000_000 + i : 600_000_000 })
     const stop = new AbortController()
     const { rows, facts } = await replayTape(tape, database.url, {
       speed: 1,
@@ -412,7 +458,9 @@ describe('what goes wrong', () => {
 
   test('a target that cannot be reached is an error for a person', async () => {
     const nowhere = Object.assign(new URL(database.url), { port: '1' }).toString()
-    const error: unknown = await replayTape(new Tape().send(1, simple('SELECT 1')), nowhere).catch((caught: unknown) => caught)
+    const error: unknown = await replayTape(new Tape().send(1, simple('SELECT 1')), nowhere).catch(
+      (caught: unknown) => caught,
+    )
     expect(error).toBeInstanceOf(HarnessError)
     expect(error).toMatchObject({ code: 'SERVER_UNREACHABLE' })
   })

@@ -121,6 +121,22 @@ describe('an interrupted recording', () => {
     expect(recoverRecording(path)).toMatchObject({ state: 'recovered', segments: ['000001.sqlite'] })
   })
 
+  test('with a segment that could not be sealed before the rest went on', () => {
+    const writer = createRecording(path, FACTS)
+    writer.seen({ statements: 2, transactions: 2 })
+    writer.write([{ scope: 'READ_ONLY', statements: [statement(1)] }])
+    writer.abandon()
+    writer.write([{ scope: 'READ_ONLY', statements: [statement(2)] }])
+    const { ledger } = writer.close(0)
+
+    const reader = openRecording(path)
+    expect([...reader.statements()].map(({ seq }) => seq)).toEqual([1, 2])
+    reader.close()
+    expect(recoverRecording(path)).toMatchObject({ state: 'recovered', statements: 1 })
+    expect(openRecording(path).manifest).toMatchObject({ ledger, segments: [{ seqFirst: 2 }, { seqFirst: 1 }] })
+    expect(recoverRecording(path).state).toBe('whole')
+  })
+
   test('an empty file where the next segment would have begun is no loss', () => {
     const writer = createRecording(path, FACTS)
     writer.write([{ scope: 'READ_ONLY', statements: [statement(1)] }])

@@ -39,7 +39,7 @@ describe('round trip', () => {
         for (const each of expected.slice(0, 3)) expect(reader.statement(each.seq)).toEqual(each)
         reader.close()
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     )
   })
 

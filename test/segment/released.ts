@@ -91,7 +91,7 @@ export const DISCREPANCIES: readonly Discrepancy[] = [
   { ...DISCREPANCY, alertId: 'alert-2', seq: 8, mismatch: 'SQL_ERROR', subKind: 'error_new', rows: null },
 ]
 
-export function writeAll(folder: string, version: string): void {
+function writeAll(folder: string, version: string): void {
   const recording = createRecording(join(folder, `recording-${version}`), FACTS)
   recording.session(SESSION)
   recording.seen({ statements: 4, transactions: 3 })

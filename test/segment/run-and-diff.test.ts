@@ -79,7 +79,7 @@ describe('a run', () => {
         expect(reader.row(10_001)).toBeUndefined()
         reader.close()
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     )
   })
 

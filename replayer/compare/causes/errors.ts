@@ -44,6 +44,10 @@ const NEW: Readonly<Record<string, Wording>> = {
   '40P01': { explainer: 'error.deadlock', says: () => 'transactions deadlock' },
   '55P03': { explainer: 'error.lock', says: () => 'a lock is not available in time' },
   '57014': { explainer: 'error.cancelled', says: () => 'the statement is cancelled (a time-out)' },
+  '55000': {
+    explainer: 'error.state',
+    says: () => 'an object is not in the state that the statement needs (a view that takes no rows?)',
+  },
   '25006': { explainer: 'error.read_only', says: () => 'the transaction is read-only' },
   '0A000': { explainer: 'error.unsupported', says: () => 'the statement is not supported on this schema' },
 }

@@ -33,19 +33,32 @@ const OTHER = [...MOMENT_EXPLAINERS, ...STRUCTURE_EXPLAINERS, ...TEXT_EXPLAINERS
 const OF_NUMBERS = [...NUMBER_EXPLAINERS, ...TEXT_EXPLAINERS].map(ofPairs)
 const WEAK = WEAK_NUMBER_EXPLAINERS.map(ofPairs)
 
+const OF_EXPRESSIONS = new Set([
+  'boolean.inverted',
+  'value.null',
+  'value.null_filled',
+  'value.emptied',
+  'value.replaced',
+  'number.off_by_one',
+  'number.multiplied',
+])
+
 export function explainColumn(column: ColumnCells, clocks: Clocks): Cause {
   const { nature, pairs } = column
   const explainers = [...always(nature, clocks), ...(isNumber(column.types) ? OF_NUMBERS : OTHER)]
-  const known = best([...explainers, ...contextual(nature), ...WEAK], column)
+  const found = best([...explainers, ...contextual(nature), ...WEAK], column)
   // Less than half explained is a coincidence.
-  if (known === null || known.count * 2 < pairs.length) return unexplained(column)
+  const known = found !== null && found.count * 2 >= pairs.length ? found : best([replaced], column)
+  if (known === null || known.count < pairs.length / 2) return unexplained(column)
   const { explainer } = known
+  // What a computed column shows is said of the column it is made of only where it can be said of that one.
+  const name = nature.table === '' && OF_EXPRESSIONS.has(explainer.name) ? nature.label : nature.subject
   return {
     explainer: explainer.name,
-    subject: nature.label,
+    subject: name,
     detail: known.detail,
     columns: [column.position],
-    sentence: (detail) => `${nature.label} ${explainer.says(detail)}`,
+    sentence: (detail) => `${name} ${explainer.says(detail)}`,
     merge: explainer.merge ?? sameOrNothing,
   }
 }
@@ -53,10 +66,10 @@ export function explainColumn(column: ColumnCells, clocks: Clocks): Cause {
 export function unexplained({ nature, position }: Pick<ColumnCells, 'nature' | 'position'>): Cause {
   return {
     explainer: 'unexplained',
-    subject: nature.label,
+    subject: nature.subject,
     detail: '',
     columns: [position],
-    sentence: () => `${nature.label} differs`,
+    sentence: () => `${nature.subject} differs`,
     merge: sameOrNothing,
   }
 }
@@ -115,6 +128,16 @@ function always({ hasDefault }: ColumnNature, clocks: Clocks): readonly PairExpl
       says: (shift) => (shift === null ? 'is off by whole hours (time zone)' : `is exactly ${shift} (time zone)`),
     },
   ]
+}
+
+const WORD = /^[a-z_][a-z _-]{1,24}$/i
+
+/** A word that became another, each time: a label of an enum, a state. */
+const replaced: PairExplainer = {
+  name: 'value.replaced',
+  match: (before, after) =>
+    before !== null && after !== null && before.length + after.length <= 40 ? `${after} where it was ${before}` : null,
+  says: (detail) => (detail === null ? 'differs' : `is ${detail}`),
 }
 
 function contextual({ references }: ColumnNature): readonly PairExplainer[] {

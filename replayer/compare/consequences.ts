@@ -1,0 +1,138 @@
+/**
+ * Which findings follow from another one?
+ *
+ * One fault shows in many ways: the refused INSERT is an error, and later the row is missing, the count is lower, the stock is
+ * another. A person wants the first, with the rest counted to it. A finding that names its cause by itself (a value cut to 12
+ * characters) never follows from another; one that cannot say more than "differs" does, if it fits:
+ *
+ *  1. it is about the same column as a finding that names its cause;
+ *  2. its statements filter, join, sort or compute by such a column;
+ *  3. it came after an error that only one side had, about tables that the failed transactions meant to write;
+ *  4. rows of the same tables are missing or extra, and it counts, sums or lists rows.
+ *
+ * It is a judgement, so they are counted apart (`follows`), and every statement stays in the diff with what it differs by.
+ */
+export type Suspect = {
+  readonly id: string
+  readonly mismatch: string
+  readonly subKind: string
+  readonly explainer: string
+  /** Its sentence says more than that something differs. */
+  readonly telling: boolean
+  /** `users.email`; a computed column has no table. */
+  readonly columns: readonly string[]
+  readonly tables: ReadonlySet<string>
+  readonly columnNames: ReadonlySet<string>
+  /** What the transactions in which it came up wrote or meant to write. */
+  readonly reach: ReadonlySet<string>
+  readonly firstSeq: number
+  readonly count: number
+}
+
+const VAGUE = new Set(['unexplained', 'number.off_by_one', 'number.multiplied', 'rows.other', 'rows.merged', 'tag'])
+/** One word in place of another may be anything; always the same one in place of the same other is a rule. */
+const REPLACED_MIN = 3
+/** On a computed column they say what the expression returned, not what happened to the data. */
+const VAGUE_IF_COMPUTED = new Set([
+  'boolean.inverted',
+  'value.null',
+  'value.null_filled',
+  'value.emptied',
+  'value.replaced',
+])
+/** Errors that a row which is missing or too much brings about. */
+const LATE_ERRORS = new Set(['error.foreign_key', 'error.unique', 'error.not_null', 'error.check', 'unexplained'])
+
+/** The id of the finding that each follows from; those that stand for themselves are left out. */
+export function consequences(findings: readonly Suspect[]): ReadonlyMap<string, string> {
+  const candidates = findings.filter(({ mismatch }) => mismatch !== 'LATENCY_SPIKE')
+  const named = candidates.filter(namesCause)
+  const rows = candidates
+    .filter(isAboutRows)
+    .sort((a, b) => Number(namesCause(b)) - Number(namesCause(a)) || b.count - a.count)
+  const roots = new Map<string, string>()
+  for (const one of candidates) {
+    const root = isError(one) ? rootOfError(one, named) : namesCause(one) ? undefined : rootOfVague(one, named, rows)
+    if (root !== undefined && root.id !== one.id) roots.set(one.id, root.id)
+  }
+  return followed(roots)
+}
+
+function namesCause(one: Suspect): boolean {
+  if (isError(one)) return true
+  if (VAGUE.has(one.explainer)) return false
+  if (one.explainer === 'value.replaced' && (!one.telling || one.count < REPLACED_MIN)) return false
+  if (one.explainer.startsWith('rows.')) return one.telling
+  return !(VAGUE_IF_COMPUTED.has(one.explainer) && one.columns.some((column) => !column.includes('.')))
+}
+
+function isError({ subKind }: Suspect): boolean {
+  return subKind.startsWith('error')
+}
+
+function isAboutRows({ explainer }: Suspect): boolean {
+  return explainer.startsWith('rows.') && explainer !== 'rows.other' && explainer !== 'rows.merged'
+}
+
+/** An error may only follow from an earlier one; the same complaint in place of another error is the same finding. */
+function rootOfError(one: Suspect, named: readonly Suspect[]): Suspect | undefined {
+  if (one.subKind === 'error_vanished') return undefined
+  const earlier = named.filter((root) => isError(root) && root.id !== one.id && root.firstSeq < one.firstSeq)
+  if (one.subKind === 'error_changed') {
+    const same = named.find(
+      (root) => root.subKind === 'error_new' && root.explainer === one.explainer && overlap(root.tables, one.tables),
+    )
+    if (same !== undefined) return same
+  }
+  return LATE_ERRORS.has(one.explainer) ? first(earlier.filter((root) => overlap(root.reach, one.tables))) : undefined
+}
+
+function rootOfVague(one: Suspect, named: readonly Suspect[], rows: readonly Suspect[]): Suspect | undefined {
+  const byColumn = named.filter((root) => !isError(root) && root.columns.some((column) => one.columns.includes(column)))
+  if (byColumn.length > 0) return most(byColumn)
+  const byUse = named.filter((root) => root.subKind === 'values' && root.columns.some((column) => uses(one, column)))
+  if (byUse.length > 0) return most(byUse)
+  const afterError = named.filter(
+    (root) =>
+      isError(root) &&
+      root.firstSeq < one.firstSeq &&
+      (overlap(root.reach, one.tables) || overlap(root.reach, one.reach)),
+  )
+  if (afterError.length > 0) return first(afterError)
+  return rows.find((root) => root.id !== one.id && overlap(root.tables, one.tables) && !followsInTurn(one, root, rows))
+}
+
+/** Two findings about rows: the one that comes first in the list is the cause of the other, never the other way round. */
+function followsInTurn(one: Suspect, root: Suspect, rows: readonly Suspect[]): boolean {
+  const own = rows.indexOf(one)
+  return own >= 0 && own < rows.indexOf(root)
+}
+
+function uses(one: Suspect, column: string): boolean {
+  const dot = column.lastIndexOf('.')
+  return dot > 0 && one.tables.has(column.slice(0, dot)) && one.columnNames.has(column.slice(dot + 1))
+}
+
+function overlap(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+  for (const one of a) if (b.has(one)) return true
+  return false
+}
+
+function first(findings: readonly Suspect[]): Suspect | undefined {
+  return findings.reduce<Suspect | undefined>((a, b) => (a === undefined || b.firstSeq < a.firstSeq ? b : a), undefined)
+}
+
+function most(findings: readonly Suspect[]): Suspect | undefined {
+  return findings.reduce<Suspect | undefined>((a, b) => (a === undefined || b.count > a.count ? b : a), undefined)
+}
+
+/** What follows from a consequence follows from its cause. */
+function followed(roots: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  const resolved = new Map<string, string>()
+  for (const id of roots.keys()) {
+    let root = id
+    for (let steps = 0; roots.has(root) && steps <= roots.size; steps += 1) root = roots.get(root)!
+    if (root !== id) resolved.set(id, root)
+  }
+  return resolved
+}

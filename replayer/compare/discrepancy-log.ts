@@ -1,0 +1,157 @@
+/**
+ * From judgements to the diff file: each difference gets its cause, each cause its finding, and both are written as they come.
+ */
+import type { DiffFacts, Discrepancy } from '../../segment/diff.js'
+import type { DiffWriter } from '../../segment/diff-file.js'
+import { resultSha256 } from '../../segment/result-sha.js'
+import type { RunRow } from '../../segment/run.js'
+import type { RecordedStatement } from '../../segment/segment-reader.js'
+import type { Cause } from './causes/cause.js'
+import { explain } from './causes/explain.js'
+import { Findings } from './findings.js'
+import type { Judged } from './judge-pair.js'
+import type { Difference } from './judgement.js'
+import type { LatencyVerdict } from './latency.js'
+import { latencyCause } from './latency-cause.js'
+import { OpenTransactions } from './open-transactions.js'
+
+export type DiffTarget = Pick<DiffWriter, 'discrepancy' | 'moveDiscrepancies' | 'finding' | 'latency' | 'close'>
+
+export type Compared = { readonly statement: RecordedStatement; readonly before: RunRow; readonly after: RunRow }
+
+export type LogOptions = {
+  readonly id: string
+  readonly out: DiffTarget
+  readonly traceId: (seq: number) => string
+  readonly recordedAtMs: number
+  /** Tables that a text writes. */
+  readonly written: (sql: string) => readonly string[]
+}
+
+const NO_NAMES: ReadonlySet<string> = new Set()
+
+export class DiscrepancyLog {
+  readonly #options: LogOptions
+  readonly #findings = new Findings()
+  readonly #transactions = new OpenTransactions()
+
+  constructor(options: LogOptions) {
+    this.#options = options
+  }
+
+  /** For every statement, in the order of the recording. */
+  sent(statement: RecordedStatement): void {
+    this.#transactions.sent(statement)
+  }
+
+  /** Differs only because its transaction was broken before: what it meant to write is missing as well. */
+  follows({ session, sql }: RecordedStatement): void {
+    const findingId = this.#transactions.brokenBy(session)
+    if (findingId !== null) this.#findings.reaches(findingId, this.#options.written(sql))
+  }
+
+  discrepancy(compared: Compared, judged: Judged): void {
+    if (judged.judgement.verdict !== 'discrepancy') return
+    const { knowledge, clocks } = judged
+    const natures = knowledge?.columns ?? []
+    const outcomes = { before: compared.before.outcome, after: compared.after.outcome }
+    let part = 0
+    for (const difference of judged.judgement.differences)
+      for (const cause of explain(difference, { ...outcomes, natures, clocks })) {
+        part += 1
+        const findingId = this.#write(compared, difference, cause, {
+          suffix: part === 1 ? '' : `-${part}`,
+          rows: difference.subKind.startsWith('error') ? null : judged.judgement.rows,
+          labels: cause.columns.map((at) => natures[at]?.subject ?? ''),
+          knowledge,
+        })
+        if (difference.subKind.startsWith('error')) this.#breaks(compared.statement, findingId)
+      }
+  }
+
+  /** One finding per kind of statement that is slower, its slowest executions as examples; `read` finds them again. */
+  slower({ row, slowest }: LatencyVerdict, read: (seq: number) => Compared | null): void {
+    for (const [at, { seq }] of slowest.entries()) {
+      const compared = read(seq)
+      if (compared === null) continue
+      const kind = { mismatch: 'LATENCY_SPIKE', subKind: 'latency' } as const
+      const one = { suffix: '-latency', rows: null, labels: [], knowledge: null, count: at === 0 ? row.count : 0 }
+      this.#write(compared, kind, latencyCause(row), one)
+    }
+  }
+
+  close(latencies: readonly LatencyVerdict[], facts: DiffFacts): void {
+    const { out } = this.#options
+    out.moveDiscrepancies(this.#findings.consequences())
+    for (const finding of this.#findings.list(facts.compared)) out.finding(finding)
+    for (const { row } of latencies) out.latency(row)
+    out.close(facts)
+  }
+
+  #breaks(statement: RecordedStatement, findingId: string): void {
+    const { written } = this.#options
+    for (const sql of this.#transactions.broken(statement.session, findingId))
+      this.#findings.reaches(findingId, written(sql))
+  }
+
+  #write(
+    { statement, before, after }: Compared,
+    { mismatch, subKind }: Pick<Difference, 'mismatch' | 'subKind'>,
+    cause: Cause,
+    one: {
+      readonly suffix: string
+      readonly rows: Discrepancy['rows']
+      readonly labels: readonly string[]
+      readonly knowledge: Judged['knowledge']
+      readonly count?: number
+    },
+  ): string {
+    const alertId = `${this.#options.id}-${statement.seq}${one.suffix}`
+    const atMs = this.#options.recordedAtMs + Math.round(statement.sentUs / 1000)
+    const { fingerprint, seq, sql, parameters } = statement
+    const { findingId, sentence } = this.#findings.add({
+      mismatch,
+      subKind,
+      cause,
+      columns: one.labels,
+      fingerprint,
+      seq,
+      atMs,
+      alertId,
+      tables: one.knowledge?.tables ?? [],
+      columnNames: one.knowledge?.columnNames ?? NO_NAMES,
+      written: one.knowledge?.written ?? [],
+      ...(one.count === undefined ? {} : { count: one.count }),
+    })
+    this.#options.out.discrepancy({
+      alertId,
+      findingId,
+      seq,
+      traceId: this.#options.traceId(seq),
+      fingerprint,
+      sql,
+      parameters,
+      mismatch,
+      subKind,
+      columns: cause.columns.map((at) => before.outcome.columns?.[at]?.name ?? ''),
+      cause: sentence,
+      atMs,
+      digestBefore: resultSha256(before.outcome),
+      digestAfter: resultSha256(after.outcome),
+      latencyMsBefore: serviceUs(before) / 1000,
+      latencyMsAfter: serviceUs(after) / 1000,
+      errorBefore: briefError(before),
+      errorAfter: briefError(after),
+      rows: one.rows,
+    })
+    return findingId
+  }
+}
+
+export function serviceUs({ timing }: RunRow): number {
+  return timing.doneUs - timing.sentUs
+}
+
+function briefError({ outcome }: RunRow): Discrepancy['errorBefore'] {
+  return outcome.error === null ? null : { sqlstate: outcome.error.sqlstate, message: outcome.error.message }
+}

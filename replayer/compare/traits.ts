@@ -1,0 +1,137 @@
+/**
+ * What a text says about its results: their order, what in them is chance, where their columns come from, which tables take part.
+ * Once per text; only statements whose outcomes differ come here.
+ */
+import type { Relation } from '../../segment/catalog.js'
+import type { ColumnResolver, ResultColumn } from '../../sql/columns.js'
+import {
+  type Chance,
+  chanceInText,
+  DETERMINISTIC,
+  type Nondeterminism,
+  nondeterminism,
+} from '../../sql/nondeterminism.js'
+import { columnName, type Ordering, ordering, UNORDERED } from '../../sql/order-by.js'
+import { parse } from '../../sql/parse.js'
+import { type TreeNode, walk } from '../../sql/tree-walk.js'
+
+export type Traits = {
+  readonly ordering: Ordering
+  readonly chance: Nondeterminism
+  /** null: nobody knows which columns it returns. */
+  readonly results: readonly ResultColumn[] | null
+  /** Named in the text, and through views. */
+  readonly relations: readonly Relation[]
+  /** Written by the text itself, and by triggers and cascades on what it writes. */
+  readonly written: readonly Relation[]
+  /** Names of columns anywhere in the text, or in a view it reads. */
+  readonly columnNames: ReadonlySet<string>
+  readonly inserts: boolean
+}
+
+const NOTHING: Traits = {
+  ordering: UNORDERED,
+  chance: DETERMINISTIC,
+  results: null,
+  relations: [],
+  written: [],
+  columnNames: new Set(),
+  inserts: false,
+}
+
+const TEXTS_MAX = 5_000
+const WRITES = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt', 'CopyStmt'])
+
+export class TraitReader {
+  readonly #resolver: ColumnResolver
+  readonly #functions: ReadonlyMap<string, Chance>
+  readonly #texts = new Map<string, Traits>()
+
+  constructor(resolver: ColumnResolver) {
+    this.#resolver = resolver
+    const { functions } = resolver.index.catalog
+    this.#functions = new Map(
+      functions.map(({ name, source }) => [name, source === null ? 'none' : chanceInText(source)]),
+    )
+  }
+
+  of(sql: string): Traits {
+    let traits = this.#texts.get(sql)
+    if (traits === undefined) {
+      traits = this.#read(sql)
+      if (this.#texts.size >= TEXTS_MAX) this.#texts.delete(this.#texts.keys().next().value ?? '')
+      this.#texts.set(sql, traits)
+    }
+    return traits
+  }
+
+  #read(sql: string): Traits {
+    const statements = parse(sql)
+    const tree = statements?.[0]?.stmt
+    if (statements === null || tree === undefined) return NOTHING
+    const found = new Found(this.#resolver)
+    found.look(tree)
+    return {
+      ordering: ordering(tree),
+      chance: nondeterminism(tree, (name) => this.#functions.get(name) ?? 'none'),
+      results: this.#resolver.resolve(statements).statements[0]?.results ?? null,
+      relations: [...found.relations],
+      written: [...found.written],
+      columnNames: found.columnNames,
+      inserts: found.inserts,
+    }
+  }
+}
+
+class Found {
+  readonly relations = new Set<Relation>()
+  readonly written = new Set<Relation>()
+  readonly columnNames = new Set<string>()
+  inserts = false
+  readonly #resolver: ColumnResolver
+
+  constructor(resolver: ColumnResolver) {
+    this.#resolver = resolver
+  }
+
+  look(tree: unknown): void {
+    walk(tree, (node) => {
+      const { kind, body } = node
+      if (kind === 'RangeVar') this.#note(body)
+      if (kind === 'ColumnRef') this.columnNames.add(columnName({ ColumnRef: body }))
+      if (kind === 'InsertStmt') this.inserts = true
+      if (WRITES.has(kind)) this.#noteWrite(node)
+      return undefined
+    })
+  }
+
+  /** The table that a statement writes stands bare in its tree. */
+  #noteWrite({ body }: TreeNode): void {
+    const target = body.relation
+    if (typeof target !== 'object' || target === null) return
+    const relation = this.#note(target as TreeNode['body'])
+    if (relation !== undefined) this.#writes(relation)
+  }
+
+  #note(body: TreeNode['body']): Relation | undefined {
+    const relation = this.#resolver.index.byName(body.schemaname as string | undefined, String(body.relname ?? ''))
+    if (relation === undefined || this.relations.has(relation)) return relation
+    this.relations.add(relation)
+    if (relation.viewSql !== null) for (const statement of parse(relation.viewSql) ?? []) this.look(statement.stmt)
+    return relation
+  }
+
+  #writes(relation: Relation): void {
+    if (this.written.has(relation)) return
+    this.written.add(relation)
+    const { index } = this.#resolver
+    for (const { functionOid, enabled } of relation.triggers) {
+      const source = enabled ? (index.functionByOid(functionOid)?.source ?? '') : ''
+      for (const [word] of source.toLowerCase().matchAll(/[a-z_][a-z0-9_$]*/g)) {
+        const named = index.byName(undefined, word)
+        if (named !== undefined) this.#writes(named)
+      }
+    }
+    for (const { from, key } of index.referencesTo(relation.oid)) if (key.onDelete === 'cascade') this.#writes(from)
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * From rows of two sides to what is missing, extra and changed, and why.
+ */
+import type { RowDiff } from '../../segment/diff.js'
+import type { Row } from '../../segment/outcome.js'
+import { align, pairRest } from './align.js'
+import { mergeDetails } from './causes/cause.js'
+import { explainColumn } from './causes/values.js'
+import type { Clocks } from './clock.js'
+import type { CellPair } from './judgement.js'
+import { plainColumn } from './nature.js'
+import type { SourceColumn } from './verify-sql.js'
+
+export type ChangedColumn = { readonly column: string; readonly rows: number; readonly cause: string }
+
+export type RowChanges = {
+  readonly missing: number
+  readonly extra: number
+  readonly changed: number
+  readonly columns: readonly ChangedColumn[]
+  readonly examples: RowDiff
+}
+
+const EXAMPLES = 10
+/** What the replay made is not looked at, so its clocks do not matter. */
+const NO_CLOCKS: Clocks = { beforeStartMs: 0, afterStartMs: 0, beforeElapsedMs: 0, afterElapsedMs: 0, driftMs: 0 }
+
+/** `key` holds positions; `hasKey` is false where all columns had to serve as one. */
+export function rowChanges(
+  table: string,
+  columns: { readonly before: readonly SourceColumn[]; readonly after: readonly SourceColumn[] },
+  key: readonly number[],
+  hasKey: boolean,
+  before: readonly Row[],
+  after: readonly Row[],
+): RowChanges {
+  const all = columns.before.map((_, at) => at)
+  const found = align(before, after, { steady: all, key: hasKey ? key : [], alike: !hasKey })
+  const { pairs, onlyBefore, onlyAfter } = hasKey ? found : pairRest(found)
+  const cells: CellPair[] = pairs.flatMap((pair) =>
+    all.flatMap((column): CellPair[] => {
+      const [rowBefore, rowAfter] = [before[pair.before]!, after[pair.after]!]
+      const [a, b] = [rowBefore[column] ?? null, rowAfter[column] ?? null]
+      return a === b ? [] : [{ column, before: a, after: b, rowBefore, rowAfter }]
+    }),
+  )
+  const changed = pairs.filter((pair) => before[pair.before]!.some((cell, at) => cell !== after[pair.after]![at]))
+  const shown = changed.slice(0, EXAMPLES)
+  return {
+    missing: onlyBefore.length,
+    extra: onlyAfter.length,
+    changed: changed.length,
+    columns: changedColumns(table, columns, cells),
+    examples: {
+      columns: columns.before.map(({ name }) => name),
+      before: [...shown.map((pair) => before[pair.before]!), ...onlyBefore.map((at) => before[at]!)].slice(0, EXAMPLES),
+      after: [...shown.map((pair) => after[pair.after]!), ...onlyAfter.map((at) => after[at]!)].slice(0, EXAMPLES),
+    },
+  }
+}
+
+function changedColumns(
+  table: string,
+  columns: { readonly before: readonly SourceColumn[]; readonly after: readonly SourceColumn[] },
+  cells: readonly CellPair[],
+): readonly ChangedColumn[] {
+  const positions = [...new Set(cells.map(({ column }) => column))].sort((a, b) => a - b)
+  return positions.map((position) => {
+    const { name, typeOid } = columns.before[position]!
+    const pairs = cells.filter(({ column }) => column === position)
+    const nature = { ...plainColumn(`${table}.${name}`), table }
+    const types = { before: typeOid, after: columns.after[position]!.typeOid }
+    const cause = explainColumn({ position, nature, types, pairs }, NO_CLOCKS)
+    return { column: name, rows: pairs.length, cause: cause.sentence(mergeDetails(cause, cause.detail, cause.detail)) }
+  })
+}
