@@ -48,7 +48,7 @@ try {
   await measure(stage)
 } finally {
   if (flags.keep) say(`kept: ${stage.folder}`)
-  else await stage.close()
+  await stage.close({ keep: flags.keep })
 }
 
 async function measure(stage: Stage): Promise<void> {

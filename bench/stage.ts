@@ -33,7 +33,7 @@ export type Stage = {
   /** A fresh shadow of V1. */
   shadow(name: string): Promise<string>
   drop(name: string): Promise<void>
-  close(): Promise<void>
+  close(options?: { readonly keep?: boolean }): Promise<void>
 }
 
 const MADE_BY = 'pgrehearse bench'
@@ -43,7 +43,9 @@ export async function setStage(workload: Workload, say: (line: string) => void):
   const [production, shadows] = await Promise.all([startServer(), startServer()])
   const key = readKey(randomBytes(32).toString('hex'))
   const policy: Policy =
-    workload.policyPath === null ? EMPTY_POLICY : parsePolicy(readFileSync(workload.policyPath, 'utf8'), workload.policyPath)
+    workload.policyPath === null
+      ? EMPTY_POLICY
+      : parsePolicy(readFileSync(workload.policyPath, 'utf8'), workload.policyPath)
   const admin = new pg.Client(production.url())
   await admin.connect()
   await admin.query('CREATE DATABASE production')
@@ -85,9 +87,9 @@ export async function setStage(workload: Workload, say: (line: string) => void):
     shadows,
     shadow: (name) => cloneShadow(shadows.url(), 'golden_v1', name),
     drop: (name) => dropShadow(withDatabase(shadows.url(), name), name),
-    async close() {
+    async close({ keep = false } = {}) {
       await Promise.all([production.stop(), shadows.stop()])
-      rmSync(folder, { recursive: true, force: true })
+      if (!keep) rmSync(folder, { recursive: true, force: true })
     },
   }
 }

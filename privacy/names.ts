@@ -3,7 +3,7 @@
  */
 import type { RawStmt } from 'libpg-query'
 import type { CatalogIndex } from '../sql/relations.js'
-import { list, strings, unwrap, walk } from '../sql/tree-walk.js'
+import { list, strings, unwrap } from '../sql/tree-walk.js'
 import { detect } from './detect.js'
 import type { Vocabulary } from './vocabulary.js'
 
@@ -24,27 +24,22 @@ export function unknownNames(
   let sure = true
   for (const statement of parsed) {
     if (!DML.has(unwrap(statement.stmt)?.kind ?? '')) continue
-    walk(statement.stmt, ({ kind, body }) => {
+    everyObject(statement.stmt, (node) => {
       for (const field of ['name', 'aliasname', 'ctename', 'colname']) {
-        const word = body[field]
+        const word = node[field]
         if (typeof word === 'string') declared.add(word)
       }
-      for (const field of ['alias', 'relation']) {
-        const inner = body[field] as Readonly<Record<string, unknown>> | undefined
-        if (typeof inner?.aliasname === 'string') declared.add(inner.aliasname)
-        for (const word of strings(list(inner ?? {}, 'colnames'))) declared.add(word)
-      }
-      for (const word of strings(list(body, 'aliascolnames'))) declared.add(word)
-      if (kind === 'CommonTableExpr' && typeof body.ctename === 'string') ctes.add(body.ctename)
-      if (kind === 'ColumnRef') for (const word of strings(list(body, 'fields'))) used.add(word)
-      return true
+      for (const field of ['colnames', 'aliascolnames'])
+        for (const word of strings(list(node, field))) declared.add(word)
+      if (typeof node.ctename === 'string') ctes.add(node.ctename)
+      const fields = unwrap(node)?.kind === 'ColumnRef' ? list(unwrap(node)!.body, 'fields') : []
+      for (const word of strings(fields)) used.add(word)
     })
-    walk(statement.stmt, ({ kind, body }) => {
-      if (kind !== 'RangeVar') return true
-      const name = String(body.relname)
-      const schema = typeof body.schemaname === 'string' ? body.schemaname : undefined
-      if (index.byName(schema, name) === undefined && !(schema === undefined && ctes.has(name))) sure = false
-      return true
+    everyObject(statement.stmt, (node) => {
+      if (typeof node.relname !== 'string') return
+      const schema = typeof node.schemaname === 'string' ? node.schemaname : undefined
+      if (index.byName(schema, node.relname) === undefined && !(schema === undefined && ctes.has(node.relname)))
+        sure = false
     })
   }
   const unknown = new Set<string>()
@@ -52,6 +47,13 @@ export function unknownNames(
   if (!sure) return unknown
   for (const word of used) if (!declared.has(word) && !vocabulary.knows(word) && !SYSTEM.has(word)) unknown.add(word)
   return unknown
+}
+
+/** Some nodes stand bare in the tree, without the name of their kind: a target table and its alias. */
+function everyObject(value: unknown, visit: (node: Readonly<Record<string, unknown>>) => void): void {
+  if (typeof value !== 'object' || value === null) return
+  if (!Array.isArray(value)) visit(value as Record<string, unknown>)
+  for (const child of Object.values(value)) everyObject(child, visit)
 }
 
 /** Columns every table has, and what set-returning functions call theirs. */

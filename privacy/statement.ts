@@ -344,6 +344,7 @@ function cautionsOf(
     if (rule === null || rule.kind === 'keep') continue
     const own = resolver.index.byOid(column.tableOid)?.columns.find((one) => one.attnum === column.attnum)
     if (use === 'fold' && (FOLDS_CASE.has(rule.kind) || own?.type === 'citext')) continue
+    if (use === 'json_text' && masks.namesPath(column)) continue
     if (use === 'order' && KEEPS_ORDER.has(rule.kind)) continue
     const name = [describe(column), ...(column.path ?? [])].join('.')
     found.set(`${name} ${use}`, { column, name, kind: rule.kind, use })

@@ -62,6 +62,8 @@ export type ProxyStatus = {
   readonly transactionsKept: number
   readonly transactionsLost: number
   readonly recordingBytes: number
+  /** How far the drain is behind the traffic. */
+  readonly drainLagMs: number
   readonly ring: { readonly usedBytes: number; readonly usedBytesMax: number; readonly sizeBytes: number }
 }
 
@@ -196,6 +198,7 @@ export class ProxyRecording {
       transactionsKept: tally.read(CELL.transactionsKept),
       transactionsLost: tally.read(CELL.transactionsLost),
       recordingBytes: tally.read(CELL.recordingBytes),
+      drainLagMs: ring.usedBytes === 0 ? 0 : Math.max(0, Math.round((nowUs() - tally.read(CELL.drainedUs)) / 1000)),
       ring: { usedBytes: ring.usedBytes, usedBytesMax: ring.usedBytesMax, sizeBytes: ring.sizeBytes },
     }
   }

@@ -251,12 +251,12 @@ function otherOperator(walk: Walk, name: string, left: Value, right: Value, body
     case '->':
     case '->>': {
       walk.slots.harmless(right, 'key')
-      return inside(left, constantText(body.rexpr) ?? '[*]')
+      return taken(walk, inside(left, constantText(body.rexpr) ?? '[*]'), name === '->>')
     }
     case '#>':
     case '#>>': {
       walk.slots.harmless(right, 'key')
-      return jsonPlace(left, constantText(body.rexpr))
+      return taken(walk, jsonPlace(left, constantText(body.rexpr)), name === '#>>')
     }
     case '?':
     case '?|':
@@ -273,6 +273,11 @@ function otherOperator(walk: Walk, name: string, left: Value, right: Value, body
       caution(walk, [...left.columns, ...right.columns], 'derive')
       return derived([left, right])
   }
+}
+
+function taken(walk: Walk, value: Value, asText: boolean): Value {
+  if (asText) caution(walk, value.columns, 'json_text')
+  return value
 }
 
 /** `{contact,email}`: a path written as an array. */

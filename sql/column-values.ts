@@ -13,8 +13,11 @@ export type ColumnRef = {
 /** Stands for any column of the system catalog. */
 export const SYSTEM_COLUMN: ColumnRef = { tableOid: 1, attnum: 0 }
 
-/** How a value meets a column. Under the first two a token does what the value did; the others deserve a caution. */
-export type Use = 'equal' | 'store' | 'fold' | 'order' | 'pattern' | 'derive'
+/**
+ * How a value meets a column. Under the first two a token does what the value did; the others deserve a caution. `json_text`: what `->>`
+ * takes out may have been a number or a string, and only the document knows.
+ */
+export type Use = 'equal' | 'store' | 'fold' | 'order' | 'pattern' | 'derive' | 'json_text'
 
 /** A literal by its byte offset, or a parameter by its number. */
 export type Slot = { readonly kind: 'literal' | 'parameter'; readonly at: number }

@@ -39,6 +39,11 @@ export function isTimeLike(value: string): boolean {
   return DATE.test(text) || TIME.test(text) || MOMENT.test(text) || INTERVAL.test(text) || ISO_INTERVAL.test(text)
 }
 
+/** A number with a fraction is an amount; without one it may be anybody's. */
+export function isAmount(value: string): boolean {
+  return /^[+-]?\d{1,6}\.\d{1,6}$/.test(value)
+}
+
 /** Types whose text form holds no word of anybody: a value cast to one of them may stay when it looks like one. */
 const LOOKS: Readonly<Record<string, (value: string) => boolean>> = {
   ...forAll(

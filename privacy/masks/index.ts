@@ -12,7 +12,7 @@ import type { Tokens } from '../tokens/index.js'
 import { maskJson } from '../tokens/json.js'
 import type { TypeFacts } from '../types.js'
 import type { Vocabulary } from '../vocabulary.js'
-import { isHarmless, isNumberLike, looksLike } from './harmless.js'
+import { isAmount, isHarmless, isNumberLike, looksLike } from './harmless.js'
 import { kindAtPath } from './json-paths.js'
 import { patternMask } from './like.js'
 import { arrayMask, bytesMask, lexemesMask, type Mask, rowMask, xmlMask } from './structures.js'
@@ -36,6 +36,8 @@ export type Masks = {
   readonly text: Mask
   kindOf(column: ColumnRef): Kind
   ruleOf(column: ColumnRef): ColumnRule | null
+  /** The policy says what is at this place inside JSON. */
+  namesPath(column: ColumnRef): boolean
 }
 
 const NO_LIMIT = Number.POSITIVE_INFINITY
@@ -47,13 +49,15 @@ export function createMasks(policy: ResolvedPolicy, tokens: Tokens, vocabulary: 
   const xml = xmlMask(text)
   const lexemes = lexemesMask(text)
 
+  /** An amount stays, as a string and as a number: `->>` does not tell which it was. */
+  const jsonText: Mask = (value) => (isAmount(value) ? value : text(value))
   const jsonOf = (rules: readonly JsonRule[], otherwise: Kind, under: readonly string[] = []): Mask => {
     const kindAt = kindAtPath(rules)
     return (value) => {
       const maskAt = (path: readonly string[], number: boolean): Mask | null => {
         const kind = kindAt(path) ?? otherwise
         if (kind === 'keep') return number ? null : detected
-        if (!number) return tokens.of(kind as TokenKind)
+        if (!number) return kind === 'text' ? jsonText : tokens.of(kind as TokenKind)
         return kind === 'digits' ? tokens.of('digits') : null
       }
       // What `->>` takes out of a string may look like a number: it is masked like the string it was.
@@ -64,7 +68,7 @@ export function createMasks(policy: ResolvedPolicy, tokens: Tokens, vocabulary: 
   }
   /** What `->>` takes out of JSON: the bare string. */
   const scalarInJson = (value: string, kind: Kind): Mask extends (value: string) => infer Out ? Out : never =>
-    kind === 'keep' ? detected(value) : tokens.of(kind === 'json' ? 'text' : (kind as TokenKind))(value)
+    kind === 'keep' ? detected(value) : kind === 'text' || kind === 'json' ? jsonText(value) : tokens.of(kind)(value)
   const json = jsonOf([], 'text')
 
   /** The mask of one value of a type, by kind. null keeps. */
@@ -207,6 +211,7 @@ export function createMasks(policy: ResolvedPolicy, tokens: Tokens, vocabulary: 
     text,
     kindOf: (column) => resolved(column)?.rule.kind ?? 'text',
     ruleOf: (column) => resolved(column)?.rule ?? null,
+    namesPath: (column) => kindAtPath(resolved(column)?.rule.json ?? [])(column.path ?? []) !== null,
   }
 }
 

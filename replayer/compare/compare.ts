@@ -98,9 +98,12 @@ class Comparison {
 
   #take(compared: Compared, judged: Judged, itself: Judged | undefined): void {
     const { judgement } = judged
-    if (judgement.verdict === 'equal') return
+    if (judgement.verdict === 'equal') {
+      this.#log.refused(compared)
+      return
+    }
     if (judgement.verdict === 'excused') {
-      if (judgement.excuses.includes('follows')) this.#log.follows(compared.statement)
+      if (judgement.excuses.includes('follows')) this.#log.follows(compared, judged)
       this.#excuse(mostTelling(judgement.excuses))
       return
     }

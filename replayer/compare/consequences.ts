@@ -19,6 +19,10 @@ export type Suspect = {
   readonly explainer: string
   /** Its sentence says more than that something differs. */
   readonly telling: boolean
+  /** An error that vanished here is still raised elsewhere. */
+  readonly refused: boolean
+  /** How often its rows are rows that a broken transaction meant to write. */
+  readonly tainted: number
   /** `users.email`; a computed column has no table. */
   readonly columns: readonly string[]
   readonly tables: ReadonlySet<string>
@@ -52,14 +56,20 @@ export function consequences(findings: readonly Suspect[]): ReadonlyMap<string, 
     .sort((a, b) => Number(namesCause(b)) - Number(namesCause(a)) || b.count - a.count)
   const roots = new Map<string, string>()
   for (const one of candidates) {
-    const root = isError(one) ? rootOfError(one, named) : namesCause(one) ? undefined : rootOfVague(one, named, rows)
+    const root = isError(one)
+      ? rootOfError(one, named)
+      : isTainted(one)
+        ? first(errorsBefore(one, named))
+        : namesCause(one)
+          ? undefined
+          : rootOfVague(one, named, rows)
     if (root !== undefined && root.id !== one.id) roots.set(one.id, root.id)
   }
   return followed(roots)
 }
 
 function namesCause(one: Suspect): boolean {
-  if (isError(one)) return true
+  if (isError(one)) return !one.refused
   if (VAGUE.has(one.explainer)) return false
   if (one.explainer === 'value.replaced' && (!one.telling || one.count < REPLACED_MIN)) return false
   if (one.explainer.startsWith('rows.')) return one.telling
@@ -76,7 +86,8 @@ function isAboutRows({ explainer }: Suspect): boolean {
 
 /** An error may only follow from an earlier one; the same complaint in place of another error is the same finding. */
 function rootOfError(one: Suspect, named: readonly Suspect[]): Suspect | undefined {
-  if (one.subKind === 'error_vanished') return undefined
+  // A constraint that is gone refuses nothing any more; one that still refuses had nothing to refuse.
+  if (one.subKind === 'error_vanished' && !one.refused) return undefined
   const earlier = named.filter((root) => isError(root) && root.id !== one.id && root.firstSeq < one.firstSeq)
   if (one.subKind === 'error_changed') {
     const same = named.find(
@@ -84,7 +95,9 @@ function rootOfError(one: Suspect, named: readonly Suspect[]): Suspect | undefin
     )
     if (same !== undefined) return same
   }
-  return LATE_ERRORS.has(one.explainer) ? first(earlier.filter((root) => overlap(root.reach, one.tables))) : undefined
+  return one.refused || LATE_ERRORS.has(one.explainer)
+    ? first(earlier.filter((root) => overlap(root.reach, one.tables)))
+    : undefined
 }
 
 function rootOfVague(one: Suspect, named: readonly Suspect[], rows: readonly Suspect[]): Suspect | undefined {
@@ -92,14 +105,22 @@ function rootOfVague(one: Suspect, named: readonly Suspect[], rows: readonly Sus
   if (byColumn.length > 0) return most(byColumn)
   const byUse = named.filter((root) => root.subKind === 'values' && root.columns.some((column) => uses(one, column)))
   if (byUse.length > 0) return most(byUse)
-  const afterError = named.filter(
+  const afterError = errorsBefore(one, named)
+  if (afterError.length > 0) return first(afterError)
+  return rows.find((root) => root.id !== one.id && overlap(root.tables, one.tables) && !followsInTurn(one, root, rows))
+}
+
+function errorsBefore(one: Suspect, named: readonly Suspect[]): readonly Suspect[] {
+  return named.filter(
     (root) =>
       isError(root) &&
       root.firstSeq < one.firstSeq &&
       (overlap(root.reach, one.tables) || overlap(root.reach, one.reach)),
   )
-  if (afterError.length > 0) return first(afterError)
-  return rows.find((root) => root.id !== one.id && overlap(root.tables, one.tables) && !followsInTurn(one, root, rows))
+}
+
+function isTainted(one: Suspect): boolean {
+  return one.explainer.startsWith('rows.') && one.tainted * 2 >= one.count
 }
 
 /** Two findings about rows: the one that comes first in the list is the cause of the other, never the other way round. */

@@ -6,6 +6,7 @@ import type { DiffWriter } from '../../segment/diff-file.js'
 import { resultSha256 } from '../../segment/result-sha.js'
 import type { RunRow } from '../../segment/run.js'
 import type { RecordedStatement } from '../../segment/segment-reader.js'
+import { BrokenRows } from './broken-rows.js'
 import type { Cause } from './causes/cause.js'
 import { explain } from './causes/explain.js'
 import { Findings } from './findings.js'
@@ -13,6 +14,7 @@ import type { Judged } from './judge-pair.js'
 import type { Difference } from './judgement.js'
 import type { LatencyVerdict } from './latency.js'
 import { latencyCause } from './latency-cause.js'
+import type { ColumnNature } from './nature.js'
 import { OpenTransactions } from './open-transactions.js'
 
 export type DiffTarget = Pick<DiffWriter, 'discrepancy' | 'moveDiscrepancies' | 'finding' | 'latency' | 'close'>
@@ -34,6 +36,7 @@ export class DiscrepancyLog {
   readonly #options: LogOptions
   readonly #findings = new Findings()
   readonly #transactions = new OpenTransactions()
+  readonly #broken = new BrokenRows()
 
   constructor(options: LogOptions) {
     this.#options = options
@@ -45,9 +48,15 @@ export class DiscrepancyLog {
   }
 
   /** Differs only because its transaction was broken before: what it meant to write is missing as well. */
-  follows({ session, sql }: RecordedStatement): void {
-    const findingId = this.#transactions.brokenBy(session)
-    if (findingId !== null) this.#findings.reaches(findingId, this.#options.written(sql))
+  follows({ statement, before, after }: Compared, { knowledge }: Judged): void {
+    const findingId = this.#transactions.brokenBy(statement.session)
+    if (findingId !== null) this.#findings.reaches(findingId, this.#options.written(statement.sql))
+    this.#broken.add([before.outcome, after.outcome], knowledge?.columns ?? [])
+  }
+
+  /** Both runs refuse it alike. */
+  refused({ after }: Compared): void {
+    if (after.outcome.error !== null) this.#findings.refused(after.outcome.error)
   }
 
   discrepancy(compared: Compared, judged: Judged): void {
@@ -64,8 +73,9 @@ export class DiscrepancyLog {
           rows: difference.subKind.startsWith('error') ? null : judged.judgement.rows,
           labels: cause.columns.map((at) => natures[at]?.subject ?? ''),
           knowledge,
+          tainted: this.#broken.explain([...difference.missing, ...difference.extra], natures),
         })
-        if (difference.subKind.startsWith('error')) this.#breaks(compared.statement, findingId)
+        if (difference.subKind.startsWith('error')) this.#breaks(compared, natures, findingId)
       }
   }
 
@@ -75,7 +85,14 @@ export class DiscrepancyLog {
       const compared = read(seq)
       if (compared === null) continue
       const kind = { mismatch: 'LATENCY_SPIKE', subKind: 'latency' } as const
-      const one = { suffix: '-latency', rows: null, labels: [], knowledge: null, count: at === 0 ? row.count : 0 }
+      const one = {
+        suffix: '-latency',
+        rows: null,
+        labels: [],
+        knowledge: null,
+        tainted: false,
+        count: at === 0 ? row.count : 0,
+      }
       this.#write(compared, kind, latencyCause(row), one)
     }
   }
@@ -88,10 +105,12 @@ export class DiscrepancyLog {
     out.close(facts)
   }
 
-  #breaks(statement: RecordedStatement, findingId: string): void {
+  #breaks({ statement, before, after }: Compared, natures: readonly ColumnNature[], findingId: string): void {
     const { written } = this.#options
     for (const sql of this.#transactions.broken(statement.session, findingId))
       this.#findings.reaches(findingId, written(sql))
+    this.#broken.add([before.outcome, after.outcome], natures)
+    if (after.outcome.error !== null) this.#findings.refused(after.outcome.error)
   }
 
   #write(
@@ -103,6 +122,7 @@ export class DiscrepancyLog {
       readonly rows: Discrepancy['rows']
       readonly labels: readonly string[]
       readonly knowledge: Judged['knowledge']
+      readonly tainted: boolean
       readonly count?: number
     },
   ): string {
@@ -121,6 +141,7 @@ export class DiscrepancyLog {
       tables: one.knowledge?.tables ?? [],
       columnNames: one.knowledge?.columnNames ?? NO_NAMES,
       written: one.knowledge?.written ?? [],
+      tainted: one.tainted,
       ...(one.count === undefined ? {} : { count: one.count }),
     })
     this.#options.out.discrepancy({

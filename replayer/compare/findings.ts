@@ -6,13 +6,18 @@
  */
 import { hash } from 'node:crypto'
 import type { Finding, MismatchType, SubKind } from '../../segment/diff.js'
-import { type Cause, mergeDetails } from './causes/cause.js'
+import type { ServerError } from '../../segment/outcome.js'
+import { type Cause, mergeDetails, sameOrNothing } from './causes/cause.js'
+import { errorSubject } from './causes/errors.js'
 import { consequences, type Suspect } from './consequences.js'
 
 const EXAMPLES = 3
 const FINDINGS_MAX = 2_000
 const FINGERPRINTS_MAX = 1_000
 const NAMES_MAX = 1_000
+const REFUSALS_MAX = 10_000
+const DETAILS_MAX = 100
+const DETAIL_SHARE = 0.8
 
 export type FindingInput = {
   readonly mismatch: MismatchType
@@ -28,6 +33,8 @@ export type FindingInput = {
   readonly columnNames: ReadonlySet<string>
   /** Tables that its transaction wrote or meant to write. */
   readonly written: readonly string[]
+  /** The rows that differ are rows that a broken transaction meant to write. */
+  readonly tainted: boolean
   /** Statements it stands for; one unless said. */
   readonly count?: number
 }
@@ -45,8 +52,12 @@ type Group = {
   readonly firstSeq: number
   /** `fresh`: the first of its kind of statement. */
   readonly examples: { readonly alertId: string; readonly fresh: boolean }[]
+  /** For causes that know how to merge what differs. */
   detail: string | null
+  /** For the others: how often each was seen. */
+  readonly details: Map<string | null, number>
   count: number
+  tainted: number
   firstAtMs: number
   lastAtMs: number
   order: number
@@ -55,12 +66,14 @@ type Group = {
 export class Findings {
   readonly #groups = new Map<string, Group>()
   readonly #byId = new Map<string, Group>()
+  readonly #refusals = new Set<string>()
 
   /** The finding's id, and the sentence as far as it is known by now. */
   add(input: FindingInput): { readonly findingId: string; readonly sentence: string } {
     const group = this.#group(input)
     group.count += input.count ?? 1
-    group.detail = mergeDetails(group.cause, group.detail, input.cause.detail)
+    if (input.tainted) group.tainted += 1
+    noteDetail(group, input.cause)
     group.firstAtMs = Math.min(group.firstAtMs, input.atMs)
     group.lastAtMs = Math.max(group.lastAtMs, input.atMs)
     for (const table of input.tables) group.tables.add(table)
@@ -71,7 +84,7 @@ export class Findings {
     if (group.fingerprints.size < FINGERPRINTS_MAX) group.fingerprints.add(input.fingerprint)
     if (group.examples.length < EXAMPLES) group.examples.push({ alertId: input.alertId, fresh })
     else if (fresh) replaceRepeat(group.examples, input.alertId)
-    return { findingId: group.id, sentence: group.cause.sentence(group.detail) }
+    return { findingId: group.id, sentence: group.cause.sentence(detailOf(group)) }
   }
 
   /** A statement of the transaction that the finding broke: what it meant to write is missing as well. */
@@ -80,9 +93,16 @@ export class Findings {
     for (const table of written) group?.reach.add(table)
   }
 
+  /** The second run refuses by this constraint: it is there, whatever it let through besides. */
+  refused(error: ServerError): void {
+    if (this.#refusals.size < REFUSALS_MAX) this.#refusals.add(errorSubject(error))
+  }
+
   /** Which findings follow from another one: from id to id. */
   consequences(): ReadonlyMap<string, string> {
-    return consequences([...this.#groups.values()].map(suspect))
+    return consequences(
+      [...this.#groups.values()].map((group) => suspect(group, group.subKind === 'error_vanished' && this.#refusals.has(group.cause.subject))),
+    )
   }
 
   /** Worst first: what was refused, then wrong answers, then latency; by count within each. */
@@ -130,7 +150,9 @@ export class Findings {
       firstSeq: seq,
       examples: [],
       detail: cause.detail,
+      details: new Map(),
       count: 0,
+      tainted: 0,
       firstAtMs: atMs,
       lastAtMs: atMs,
       order: this.#groups.size,
@@ -149,7 +171,7 @@ function finding(group: Group, followers: readonly Group[], compared: number): F
     findingId: group.id,
     mismatch: group.mismatch,
     subKind: group.subKind,
-    cause: group.cause.sentence(group.detail),
+    cause: group.cause.sentence(detailOf(group)),
     explainer: group.cause.explainer,
     fingerprints: [...new Set(all.flatMap(({ fingerprints }) => [...fingerprints]))],
     columns: [...group.columns],
@@ -162,13 +184,28 @@ function finding(group: Group, followers: readonly Group[], compared: number): F
   }
 }
 
-function suspect(group: Group): Suspect {
-  const { cause, detail, columns } = group
+function noteDetail(group: Group, { detail }: Cause): void {
+  if (group.cause.merge !== sameOrNothing) group.detail = mergeDetails(group.cause, group.detail, detail)
+  else if (group.details.size < DETAILS_MAX || group.details.has(detail))
+    group.details.set(detail, (group.details.get(detail) ?? 0) + 1)
+}
+
+/** A detail that nearly all agree on is the truth about the cause; what is computed from it may look otherwise. */
+function detailOf(group: Group): string | null {
+  if (group.cause.merge !== sameOrNothing) return group.detail
+  const seen = [...group.details.values()].reduce((sum, count) => sum + count, 0)
+  for (const [detail, count] of group.details) if (count >= seen * DETAIL_SHARE) return detail
+  return null
+}
+
+function suspect(group: Group, refused: boolean): Suspect {
+  const { cause, columns } = group
   return {
     ...group,
     explainer: cause.explainer,
+    refused,
     columns: [...columns],
-    telling: cause.sentence(detail) !== cause.sentence(null),
+    telling: cause.sentence(detailOf(group)) !== cause.sentence(null),
   }
 }
 

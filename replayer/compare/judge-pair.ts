@@ -53,7 +53,7 @@ export class PairJudge {
     const { bijection, canonical, describer } = this.#pairing
     const cheap = sameWithoutLooking(before, after)
     if (cheap !== null) return { judgement: cheap, knowledge: null }
-    const knowledge = describer.knowledge(statement, before.outcome.columns ?? [])
+    const knowledge = describer.knowledge(statement, before.outcome.columns ?? after.outcome.columns ?? [])
     return { judgement: judge(before.outcome, after.outcome, knowledge, { clocks, bijection, canonical }), knowledge }
   }
 

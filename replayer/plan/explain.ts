@@ -68,7 +68,7 @@ export function parallelism(full: PlanInFull, catalog: Catalog, hottestMax = 8):
     averageWidth: criticalUs === 0 ? 1 : totalUs / criticalUs,
     criticalPathMs: criticalUs / 1000,
     totalMs: totalUs / 1000,
-    ambiguous: waits.ambiguous.reduce((sum, one) => sum + one, 0),
+    ambiguous: waits.ambiguous.reduce((sum, one) => sum + (one === 1 ? 1 : 0), 0),
     contradictions: points.contradictions,
     barriers: [...g.why].slice(0, hottestMax).map(([statement, why]) => ({ statement, why })),
     hottest: hottest(full, catalog, hottestMax),

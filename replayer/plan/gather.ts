@@ -10,7 +10,7 @@ import { asIsolation } from '../../sql/control.js'
 import { CatalogIndex } from '../../sql/relations.js'
 import { type Access, type Isolation, identityOf, isWrite, TOUCHES_NOTHING, type Touch } from '../../sql/touch.js'
 import { TouchReader } from '../../sql/touch-statement.js'
-import type { Draw, Gathered, Pick, Step, TransactionEnds } from './gathered.js'
+import { type Draw, type Gathered, type Pick, REFUSAL, type Step, type TransactionEnds } from './gathered.js'
 import { Keys, textsOf } from './keys.js'
 import { IntList, Names, OP, type Op, WHOLE_SET } from './operations.js'
 
@@ -73,6 +73,7 @@ class Gatherer {
   readonly #transaction: Int32Array
   readonly #barrier: Uint8Array
   readonly #snapshotAtBind: Uint8Array
+  readonly #refusal: Uint8Array
   readonly #opStatement = new IntList()
   readonly #opKind = new IntList()
   readonly #opSet = new IntList()
@@ -96,6 +97,7 @@ class Gatherer {
     this.#transaction = new Int32Array(n)
     this.#barrier = new Uint8Array(n)
     this.#snapshotAtBind = new Uint8Array(n)
+    this.#refusal = new Uint8Array(n)
     const standard = asIsolation(input.settings.default_transaction_isolation ?? '') ?? 'read committed'
     input.sessions.forEach((session, index) => {
       const own =
@@ -145,6 +147,8 @@ class Gatherer {
     const transaction = this.#inTransaction(i, statement, session)
     this.#control(touch, transaction, session, statement)
     if (failed) transaction.failed = true
+    if (failed?.sqlstate === '40001') this.#refusal[this.#at] = REFUSAL.outrun
+    if (failed?.sqlstate === '55P03') this.#refusal[this.#at] = REFUSAL.locked
     if (failed?.sqlstate === '25P02') return // Refused because the transaction had failed before: it touched nothing.
     const execute = touch.control?.kind === 'execute' ? session.prepared.get(touch.control.name) : undefined
     this.#touches(execute ? withoutKeys(execute) : touch, statement, session, transaction)
@@ -460,14 +464,15 @@ class Gatherer {
       opMember,
       barrier: this.#barrier,
       snapshotAtBind: this.#snapshotAtBind,
+      refusal: this.#refusal,
     }
   }
 
   #ends(): TransactionEnds[] {
-    return this.#transactions.map(({ first, last, begun, ended, failed }) => {
+    return this.#transactions.map(({ first, last, begun, ended, failed, isolation, snapshot }) => {
       const explicit = begun || ended !== null
       const committed = explicit ? ended === 'commit' : !failed
-      return { first, last, explicit, committed }
+      return { first, last, explicit, committed, snapshot: isolation === 'read committed' ? -1 : snapshot }
     })
   }
 

@@ -27,11 +27,21 @@ export type Gathered = {
   readonly barrier: Uint8Array
   /** A plain read whose snapshot is known to be taken at Bind. */
   readonly snapshotAtBind: Uint8Array
+  /** Why the server refused it, where that says something about who came first (`REFUSAL`). */
+  readonly refusal: Uint8Array
   readonly transactions: readonly TransactionEnds[]
   readonly evidence: Evidence
   /** Texts of barriers, by statement: why it touches everything. */
   readonly why: ReadonlyMap<number, string>
 }
+
+export const REFUSAL = {
+  none: 0,
+  /** Another transaction had changed the row since the snapshot (40001). */
+  outrun: 1,
+  /** Another transaction held the lock at that moment (55P03). */
+  locked: 2,
+} as const
 
 export type TransactionEnds = {
   readonly first: number
@@ -39,6 +49,8 @@ export type TransactionEnds = {
   /** It has a COMMIT or ROLLBACK of its own. */
   readonly explicit: boolean
   readonly committed: boolean
+  /** Statement whose snapshot all its reads share (REPEATABLE READ and above); -1: each has its own. */
+  readonly snapshot: number
 }
 
 export type Evidence = {

@@ -11,7 +11,7 @@
  * - a counter that went from 4 to 5 was raised before it went from 5 to 6;
  * - a lock that was granted had been released: whoever held it had ended.
  */
-import type { Draw, Gathered, Step } from './gathered.js'
+import { type Draw, type Gathered, REFUSAL, type Step } from './gathered.js'
 import { OP, WHOLE_SET } from './operations.js'
 
 /** Points in microseconds; ends by transaction. For a transaction without a COMMIT of its own, both are one event. */
@@ -247,9 +247,40 @@ function grantedLocks(g: Gathered, solver: Solver): void {
   for (const statements of lockers.values()) {
     if (statements.length < 2) continue
     statements.sort((a, b) => solver.point[a]! - solver.point[b]!)
-    for (let k = 1; k < statements.length; k += 1) {
-      const [holder, next] = [statements[k - 1]!, statements[k]!]
-      if (g.transaction[holder] !== g.transaction[next]) solver.before(solver.endOf(holder), next)
+    for (const refused of statements) if (g.refusal[refused] === REFUSAL.locked) heldAt(g, solver, statements, refused)
+    const got = statements.filter((statement) => g.refusal[statement] !== REFUSAL.locked)
+    for (let k = 1; k < got.length; k += 1) {
+      const [holder, next] = [got[k - 1]!, got[k]!]
+      if (g.transaction[holder] !== g.transaction[next]) granted(g, solver, holder, next)
     }
   }
+}
+
+/**
+ * `next` got a row that `holder` had locked. With a snapshot of its own that is all we know; a transaction that keeps one snapshot
+ * is refused when the row has changed since, so whether it was refused says on which side of the snapshot the change lies.
+ */
+function granted(g: Gathered, solver: Solver, holder: number, next: number): void {
+  const end = solver.endOf(holder)
+  const { snapshot } = g.transactions[g.transaction[next]!]!
+  const changed = g.transactions[g.transaction[holder]!]!.committed
+  if (snapshot >= 0 && snapshot !== next && changed) {
+    if (g.refusal[next] === REFUSAL.outrun) solver.before(snapshot, end)
+    else solver.before(end, snapshot)
+  }
+  solver.before(end, next)
+}
+
+/** `refused` found the row locked: it looked between somebody's lock and the end of that transaction. */
+function heldAt(g: Gathered, solver: Solver, lockers: readonly number[], refused: number): void {
+  const holders = lockers.filter((statement) => {
+    const transaction = g.transactions[g.transaction[statement]!]!
+    const other = g.transaction[statement] !== g.transaction[refused] && g.refusal[statement] === REFUSAL.none
+    return other && g.sentUs[statement]! < g.doneUs[refused]! && g.doneUs[transaction.last]! > g.sentUs[refused]!
+  })
+  // With several candidates the outcome does not say which; the first one that locked is as good as any.
+  const [holder] = holders
+  if (holder === undefined) return
+  solver.before(holder, refused)
+  solver.before(refused, solver.endOf(holder))
 }

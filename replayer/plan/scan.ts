@@ -19,7 +19,10 @@ export type Waits = {
   readonly on: Int32Array
   /** 0: its completion; 1: its snapshot. */
   readonly kind: Uint8Array
-  /** Statements whose place in a race production left open: what they saw may differ from the recording. */
+  /**
+   * What a statement saw may differ from the recording: 1, production ran a race here and the recording does not say who won;
+   * 2, it saw what such a statement left. Between two replays neither differs.
+   */
   readonly ambiguous: Uint8Array
 }
 
@@ -85,6 +88,11 @@ class Scan {
   readonly #waiter = new IntList()
   readonly #on = new IntList()
   readonly #kind = new IntList()
+  /** What transactions left that had seen something ambiguous: members, sets with such a member, sets with unknown ones. */
+  readonly #taintedMembers: Uint8Array
+  readonly #taintedSets: Uint8Array
+  readonly #taintedWide: Uint8Array
+  readonly #taintedTransactions = new Set<number>()
   #barrier = -1
   #barrierTransactions = new Set<number>()
 
@@ -97,6 +105,9 @@ class Scan {
     this.#snapshot = new Array(g.sessionCount)
     this.#lastOf = new Int32Array(g.sessionCount).fill(-1)
     this.#ambiguous = new Uint8Array(g.count)
+    this.#taintedMembers = new Uint8Array(g.names.memberCount)
+    this.#taintedSets = new Uint8Array(g.names.setCount)
+    this.#taintedWide = new Uint8Array(g.names.setCount)
     for (let op = 0; op < g.opKind.length; op += 1) if (g.opKind[op] === OP.observe) this.#observed[g.opSet[op]!] = 1
   }
 
@@ -116,10 +127,22 @@ class Scan {
     // Look first, then leave traces: a statement does not meet itself.
     for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) this.#look(i, session, op)
     for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) this.#leave(i, session, op)
+    this.#taint(i)
     this.#lastOf[session] = i
     const t = g.transaction[i]!
     const transaction = g.transactions[t]!
     if (!transaction.explicit && transaction.last === i) this.#end(t)
+  }
+
+  #taint(i: number): void {
+    const g = this.#g
+    for (let op = g.opStart[i]!; op < g.opStart[i + 1]! && !this.#ambiguous[i]; op += 1) {
+      const [set, member] = [g.opSet[op]!, g.opMember[op]!]
+      const tainted =
+        member === WHOLE_SET ? this.#taintedSets[set] : this.#taintedMembers[member] || this.#taintedWide[set]
+      if (tainted) this.#ambiguous[i] = 2
+    }
+    if (this.#ambiguous[i]) this.#taintedTransactions.add(g.transaction[i]!)
   }
 
   #look(i: number, session: number, op: number): void {
@@ -159,6 +182,8 @@ class Scan {
         break
       case OP.turn:
         wait(set.turn)
+        // Two transactions that began side by side: whose clock reads earlier is not recorded.
+        if (this.#isClock(op) && this.#overlap(i, set.turn)) this.#taintedTransactions.add(g.transaction[i]!)
         break
       default: // OP.insert looks at nothing.
     }
@@ -211,6 +236,7 @@ class Scan {
     const operations = this.#pending.get(t) ?? []
     this.#pending.delete(t)
     for (const op of operations) this.#release(end, session, op, transaction.committed)
+    this.#taintedTransactions.delete(t)
     if (this.#barrierTransactions.delete(t) && transaction.explicit) this.#everything(end)
     this.#lastOf[session] = end
   }
@@ -223,6 +249,11 @@ class Scan {
       set.lockChanges.set(session, end)
     }
     if (!committed || kind === OP.lock) return
+    if (this.#taintedTransactions.has(g.transaction[end]!)) {
+      this.#taintedSets[g.opSet[op]!] = 1
+      if (member) this.#taintedMembers[g.opMember[op]!] = 1
+      else this.#taintedWide[g.opSet[op]!] = 1
+    }
     const anti = (reader: number) => this.#waitSnapshot(end, reader)
     const keys = kind !== OP.write
     if (member) {
@@ -306,6 +337,15 @@ class Scan {
     const at = readers.findIndex((reader) => this.#g.session[reader] === session)
     if (at >= 0) readers[at] = i
     else readers.push(i)
+  }
+
+  #isClock(op: number): boolean {
+    return this.#g.names.labels[this.#g.opSet[op]!]!.startsWith('start ')
+  }
+
+  #overlap(i: number, other: number): boolean {
+    const g = this.#g
+    return other >= 0 && this.#isOther(i, other) && g.doneUs[other]! > g.sentUs[i]! && g.sentUs[other]! < g.doneUs[i]!
   }
 
   #isOther(a: number, b: number): boolean {

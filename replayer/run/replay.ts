@@ -41,6 +41,8 @@ export type ReplayOptions = {
   readonly readOnly?: boolean
   readonly snapshotId?: string | null
   readonly madeBy?: string
+  /** How long a target that is away may take to come back; then sessions are lost, and the replay with them. */
+  readonly patienceMs?: number
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: ReplayProgress) => void
 }
@@ -59,11 +61,13 @@ export type ReplayProgress = {
 }
 
 const INCIDENTS_MAX = 1000
+/** A restart takes seconds. */
+const PATIENCE_MS = 30_000
 /** Between "go" and moment zero, so that every worker starts from the same one. */
 const START_MS = 5
 
 export async function replay(options: ReplayOptions): Promise<RunFacts> {
-  const target = await Target.connect(options.target)
+  const target = await Target.connect(options.target, options.patienceMs ?? PATIENCE_MS)
   const recording = openRecording(options.recording)
   try {
     return await new Replay(options, recording, target).run()
@@ -82,12 +86,17 @@ class Replay {
   readonly #incidents: { atUs: number; kind: string; detail: string }[] = []
   readonly #ports: MessagePort[] = []
   #writer!: RunWriter
+  #workers = 0
+  /** Of each session, by its dense index. */
+  #workerOf: readonly number[] = []
   #utilisationMax = 0
   #done = 0
   #skipped = 0
   #errors = 0
   #relaxed = 0
   #offsetUs = 0
+  /** From the first statement to the last answer, as recorded. */
+  #spanUs = 0
   #startedMs = 0
   #startedAtMs = 0
   #failure: { readonly error: unknown } | null = null
@@ -135,15 +144,17 @@ class Replay {
     const stop = (): void => this.#say({ kind: 'stop' })
     let guard: Guard | null = null
     try {
-      const ready = tasks.map((task) => this.#employ(pool, task))
-      const working = Promise.all(ready.map(({ finished }) => finished))
-      // Whoever fails ends the replay, also while others are still getting ready.
-      await Promise.race([Promise.all(ready.map((worker) => worker.ready)), working])
+      const crew = tasks.map((task) => this.#employ(pool, task))
       signal?.addEventListener('abort', stop, { once: true })
       if (signal?.aborted) stop()
+      const working = Promise.all(crew.map(({ finished }) => finished))
+      // Whoever fails or is stopped ends the replay, also while others are still getting ready.
+      await Promise.race([Promise.all(crew.map(({ ready }) => ready)), working])
       this.#begin()
       guard = this.#guard(tasks, stop)
       await working
+      // When the target has gone, every session was lost: that is no run.
+      if (!signal?.aborted) await this.#target.stillThere()
     } finally {
       guard?.stop()
       signal?.removeEventListener('abort', stop)
@@ -159,12 +170,14 @@ class Replay {
     const statements = sessions.map((_, dense) => positions.start[dense + 1]! - positions.start[dense]!)
     const busy = statements.filter((count) => count > 0).length
     const workers = Math.max(1, Math.min(this.#options.workers ?? availableParallelism(), busy))
+    this.#workers = workers
     this.#workerOf = balance(statements, workers)
     const progress = createProgress(plan.sessionCount, workers)
     // Nobody waits for what will never come.
     for (let dense = 0; dense < plan.sessionCount; dense++) {
       if (statements[dense] === 0) progress.completed[dense] = progress.snapshots[dense] = 0x7fffffff
     }
+    const originUs = this.#originUs()
     const rate = ratePerSecondMax === undefined ? null : sharedRate(ratePerSecondMax)
     return Array.from({ length: workers }, (_, worker) => ({
       worker,
@@ -176,17 +189,16 @@ class Replay {
       sessions: sessions.flatMap((session, dense): [number, Session][] =>
         this.#workerOf[dense] === worker && statements[dense]! > 0 ? [[dense, session]] : [],
       ),
-      originUs: this.#originUs(),
+      originUs,
       speed: this.#speed,
       rate,
       targetUrl: target,
       parameters: readOnly ? { default_transaction_read_only: 'on' } : {},
+      patienceMs: this.#options.patienceMs ?? PATIENCE_MS,
     }))
   }
 
   readonly #pairs = createPairLog()
-  #workerOf: readonly number[] = []
-
   /** What this run has in place of production's generated values. */
   #writeMapped(): void {
     const names = domainNames(this.#recording.manifest.catalog)
@@ -199,7 +211,10 @@ class Replay {
 
   /** Moment zero of the schedule: the first statement. */
   #originUs(): number {
-    for (const { sentUs } of this.#recording.statements()) return sentUs
+    for (const { sentUs } of this.#recording.statements()) {
+      this.#spanUs = Math.max(0, this.#recording.lastDoneUs - sentUs)
+      return sentUs
+    }
     return 0
   }
 
@@ -297,8 +312,16 @@ class Replay {
       errors: this.#errors,
       orderRelaxed: this.#relaxed,
       lateMsMax: lateUs / 1000,
-      etaMs: perSecond > 0 ? ((plan.statementCount - done) * 1000) / perSecond : null,
+      etaMs: this.#etaMs(plan.statementCount - done, perSecond, elapsedMs),
     })
+  }
+
+  /** By the schedule where there is one, unless the replay cannot keep up with it. */
+  #etaMs(left: number, perSecond: number, elapsedMs: number): number | null {
+    if (perSecond === 0) return null
+    if (this.#speed === 'max') return (left * 1000) / perSecond
+    const behindMs = Math.max(0, elapsedMs - this.#offsetUs / this.#speed / 1000)
+    return Math.max(0, this.#spanUs / this.#speed / 1000 - elapsedMs) + behindMs
   }
 
   #elapsedMs(): number {
@@ -310,7 +333,7 @@ class Replay {
   }
 
   #facts(): RunFacts {
-    const { role, recording, plan, snapshotId, readOnly, workers, madeBy, signal } = this.#options
+    const { role, recording, plan, snapshotId, readOnly, madeBy, signal } = this.#options
     return {
       format: 'pgrehearse run',
       formatVersion: RUN_FORMAT_VERSION,
@@ -324,7 +347,7 @@ class Replay {
       settings: {
         speed: this.#speed,
         order: plan.mode,
-        workers: workers ?? availableParallelism(),
+        workers: this.#workers,
         readOnly: readOnly ?? false,
         rewriteHash: null,
       },

@@ -29,7 +29,6 @@ const AHEAD_CHUNK = 64
 const OPENING_MAX = 8
 /** Connections are opened a little before production opened them, so that the handshake is no lateness. */
 const OPEN_AHEAD_US = 100_000
-const PATIENCE_MS = 30_000
 const CONNECT_MS_MAX = 15_000
 const FLUSH_MS = 100
 
@@ -54,6 +53,7 @@ class ReplayWorker {
   readonly #utilisation = utilisationSampler()
   readonly #flushing: NodeJS.Timeout
   readonly #recording: ReturnType<typeof openRecording>
+  readonly #scripts: ReturnType<ReturnType<typeof openRecording>['scripts']>
   readonly #remap: Remap
   /** Sessions in the order in which they are to be opened; those before `#openAt` have had their turn. */
   readonly #toOpen: { readonly atUs: number; readonly session: LiveSession }[] = []
@@ -87,6 +87,7 @@ class ReplayWorker {
       finished: (lane) => this.#sessions.get(lane.session)!.close(),
     })
     this.#recording = openRecording(task.recordingPath, { verify: 'size' })
+    this.#scripts = this.#recording.scripts(task.sessions.map(([, { session }]) => session))
     this.#remap =
       createGenerated({
         catalog: this.#recording.manifest.catalog,
@@ -95,7 +96,7 @@ class ReplayWorker {
       }) ?? IDENTITY
     this.#addSessions()
     this.#feed = new Feed({
-      source: this.#recording.scripts(task.sessions.map(([, { session }]) => session)),
+      source: this.#scripts,
       plan: task.plan,
       positions: task.positions,
       own: new Map(task.sessions.map(([dense, session]) => [session.session, dense])),
@@ -130,7 +131,7 @@ class ReplayWorker {
       remap: this.#remap,
       nowUs: this.#nowUs,
       connectOptions: { url: this.#task.targetUrl, timeoutMs: CONNECT_MS_MAX, parameters: this.#task.parameters },
-      patienceMs: PATIENCE_MS,
+      patienceMs: this.#task.patienceMs,
       outcomes: (job, outcomes, doneUs) => {
         for (let i = 0; i < job.rows.length; i++) {
           const timing = timingOf(job, doneUs[i]!, speed)
@@ -254,6 +255,7 @@ class ReplayWorker {
     this.#stop.abort()
     if (this.#timer !== null) clearTimeout(this.#timer)
     clearInterval(this.#flushing)
+    this.#scripts.return(undefined)
     this.#recording.close()
     this.#outbox.flush()
     this.#tell({

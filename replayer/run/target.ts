@@ -8,24 +8,23 @@ import { type Connected, connect } from '../shadow/connect.js'
 /** A session that waits for locks, and who holds them, by backend pid. */
 export type LockWait = { readonly pid: number; readonly by: readonly number[] }
 
-/** A restart takes seconds; a target that is away for longer is gone. */
-const AWAY_MS_MAX = 30_000
-
 export class Target {
   readonly facts: RunFacts['target']
   readonly #url: string
+  readonly #patienceMs: number
   #client: Connected | null
 
-  private constructor(url: string, client: Connected, facts: RunFacts['target']) {
+  private constructor(url: string, patienceMs: number, client: Connected, facts: RunFacts['target']) {
     this.#url = url
+    this.#patienceMs = patienceMs
     this.#client = client
     this.facts = facts
     this.#watch(client)
   }
 
-  static async connect(url: string): Promise<Target> {
+  static async connect(url: string, patienceMs: number): Promise<Target> {
     const client = await connect(url)
-    return new Target(url, client, await readFacts(client))
+    return new Target(url, patienceMs, client, await readFacts(client))
   }
 
   /** null: the connection is away at the moment. */
@@ -49,14 +48,14 @@ export class Target {
   /** Rejects when the target has gone for good. */
   async stillThere(): Promise<void> {
     if (this.#client !== null) return
-    for (const untilMs = performance.now() + AWAY_MS_MAX; ; ) {
+    for (const untilMs = performance.now() + this.#patienceMs; ; ) {
       try {
         this.#client = await connect(this.#url)
         this.#watch(this.#client)
         return
       } catch (cause) {
         if (performance.now() > untilMs) throw gone(cause)
-        await new Promise((resolve) => setTimeout(resolve, 500))
+        await new Promise((resolve) => setTimeout(resolve, 250))
       }
     }
   }

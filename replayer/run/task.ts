@@ -26,6 +26,8 @@ export type WorkerTask = {
   readonly targetUrl: string
   /** Start-up parameters of all connections, over the recorded ones. */
   readonly parameters: Readonly<Record<string, string>>
+  /** How long a target that does not let a session in is asked again. */
+  readonly patienceMs: number
 }
 
 export type ToWorker =

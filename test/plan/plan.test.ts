@@ -141,6 +141,19 @@ describe('transactions', () => {
 })
 
 describe('evidence beats the clock', () => {
+  const kept = (sqlstate?: string): Line[] => [
+    { session: 1, sql: 'BEGIN ISOLATION LEVEL REPEATABLE READ', at: [0, 1], transaction: 1 },
+    { ...read(1, '7', [2, 30]), transaction: 1 },
+    write(2, '7', [10, 40]),
+    { ...write(1, '7', [50, 60]), transaction: 1, ...(sqlstate ? { sqlstate } : {}) },
+    { session: 1, sql: sqlstate ? 'ROLLBACK' : 'COMMIT', at: [70, 80], transaction: 1 },
+  ]
+  test('a transaction that kept its snapshot and was not refused had seen the change before', async () => {
+    expect(await waits(kept())).toContain('B < C')
+  })
+  test('one that was refused had not', async () => {
+    expect(await waits(kept('40001'))).toContain('C <snapshot B')
+  })
   test('a counter’s steps order its updates', async () => {
     const add = (session: number, after: string, at: [number, number]): Line => ({
       session,

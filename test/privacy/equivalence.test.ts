@@ -253,9 +253,16 @@ describe('what masking cannot keep runs, and says so', () => {
       expect(personal(safe)).toEqual([])
     },
   )
+  /** `json_text` only says that a number in a document cannot be told from a string once it is taken out. */
   test('and nothing else says so', () => {
     for (const [sql] of SAME)
-      expect({ sql, cautions: masker.sql(sql).facts.cautions.map((one) => `${one.name} ${one.use}`) }).toEqual({
+      expect({
+        sql,
+        cautions: masker
+          .sql(sql)
+          .facts.cautions.filter((one) => one.use !== 'json_text')
+          .map((one) => `${one.name} ${one.use}`),
+      }).toEqual({
         sql,
         cautions: [],
       })

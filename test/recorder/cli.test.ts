@@ -184,7 +184,13 @@ describe('signals', () => {
     await client.query('BEGIN')
     const before = performance.now()
     child.kill('SIGINT')
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    // It has understood when it takes no new connections.
+    for (let listens = true; listens; ) {
+      listens = await connect(url).then(
+        (other) => other.end().then(() => true),
+        () => false,
+      )
+    }
     child.kill('SIGINT')
     await ended
     expect(performance.now() - before).toBeLessThan(4000)

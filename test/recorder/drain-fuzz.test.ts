@@ -198,6 +198,22 @@ test('valid messages in any order never throw', () => {
   )
 })
 
+test('after a gap in the middle of messages the next transaction is whole', () => {
+  fc.assert(
+    fc.property(fc.nat(200), fc.nat(200), (ofClient, ofServer) => {
+      const { session, statements, lost } = drained()
+      const half = TURNS[4]!
+      session.client(half.client.subarray(0, ofClient % half.client.length), 1)
+      session.server(half.server.subarray(0, ofServer % half.server.length), 2)
+      session.gap('ring full')
+      session.client(TURNS[0]!.client, 3)
+      session.server(TURNS[0]!.server, 4)
+      expect(statements).toMatchObject([{ ordinal: 1, outcome: { tag: 'SELECT 1', rows: [['1']] } }])
+      expect(lost.filter((reason) => reason !== 'ring full')).toEqual([])
+    }),
+  )
+})
+
 test('a client that is never answered does not fill the memory', () => {
   const { session, events, lost } = drained({ ...DRAIN_LIMITS, pendingBytesMax: 100_000 })
   for (let i = 0; i < 10_000; i++) session.client(TURNS[4]!.client, i)

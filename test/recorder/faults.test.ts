@@ -171,6 +171,19 @@ test('when the folder of the segments is taken away, traffic goes on and the ope
   await recording.stop()
 })
 
+test('at its size limit the recording is sealed, and connections live on', async () => {
+  const recording = await at.start(db.url, { recordingBytesMax: 100_000 })
+  const client = await connect(recording)
+  const ended = new Promise((resolve) => recording.events.once('ended', resolve))
+  while (recording.status().state === 'recording') await client.query('SELECT * FROM t')
+  expect(await ended).toBe('sealed')
+  expect((await client.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
+  await client.end()
+  const { manifest } = read(recording.path)
+  expect(manifest.incidents).toMatchObject([{ kind: 'limit', detail: 'bytes' }])
+  expect(balances(manifest.ledger)).toBe(true)
+})
+
 test('a transaction longer than the bound is written in pieces, and stays one transaction', async () => {
   const recording = await at.start(db.url, { drainLimits: { ...DRAIN_LIMITS, transactionStatementsMax: 5 } })
   const client = await connect(recording)

@@ -176,6 +176,19 @@ describe('pause and end', () => {
   })
 })
 
+test('a session that begins while recording is paused opens when it goes on', () => {
+  const { tap, tally, taken, greet } = tapped()
+  tap.pause(0)
+  greet()
+  tap.client(buildQuery('SELECT 1'), 1)
+  tap.server(answered('I'), 2)
+  expect(taken()).toEqual([])
+  tap.resume(3)
+  tap.client(buildQuery('SELECT 2'), 4)
+  expect(taken().map(({ kind }) => kind)).toEqual(['open', 'client'])
+  expect(tally.read(CELL.executionsPassed + PASSING.paused)).toBe(1)
+})
+
 test('bytes that are not the protocol end the recording of their session only', () => {
   const { tap, tally, taken, greet } = tapped()
   greet()

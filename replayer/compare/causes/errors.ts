@@ -70,13 +70,13 @@ export function explainNewError(error: ServerError): Cause {
     (error.sqlstate.startsWith('08') || error.sqlstate.startsWith('57P') ? 'error.connection' : 'unexplained')
   const words =
     wording?.says(object, error) ?? (explainer === 'error.connection' ? 'the connection is lost' : 'an error')
-  return cause(explainer, error, object, `${words} (SQLSTATE ${error.sqlstate})`)
+  return cause(explainer, error, `${words} (SQLSTATE ${error.sqlstate})`)
 }
 
 export function explainVanishedError(error: ServerError): Cause {
   const object = objectOf(error)
   const words = VANISHED[error.sqlstate]?.(object, error) ?? `SQLSTATE ${error.sqlstate} is no longer raised`
-  return cause(VANISHED[error.sqlstate] === undefined ? 'unexplained' : 'constraint.lost', error, object, words)
+  return cause(VANISHED[error.sqlstate] === undefined ? 'unexplained' : 'constraint.lost', error, words)
 }
 
 export function explainChangedError(before: ServerError, after: ServerError): Cause {
@@ -84,9 +84,20 @@ export function explainChangedError(before: ServerError, after: ServerError): Ca
   return { ...now, sentence: () => `${now.sentence(now.detail)} where it was SQLSTATE ${before.sqlstate}` }
 }
 
-function cause(explainer: string, error: ServerError, object: string, words: string): Cause {
-  const subject = [error.sqlstate, error.table ?? '', object].join(' ')
-  return { explainer, subject, detail: '', columns: [], sentence: () => words, merge: sameOrNothing }
+function cause(explainer: string, error: ServerError, words: string): Cause {
+  return {
+    explainer,
+    subject: errorSubject(error),
+    detail: '',
+    columns: [],
+    sentence: () => words,
+    merge: sameOrNothing,
+  }
+}
+
+/** Names what raised it, the same for all that it raises. */
+export function errorSubject(error: ServerError): string {
+  return [error.sqlstate, error.constraint === undefined ? (error.table ?? '') : '', objectOf(error)].join(' ')
 }
 
 /** The constraint, column, table or type that the error is about. */

@@ -79,21 +79,26 @@ const overflow = ofNumbers(
   (bits) => (bits === null ? 'does not fit its type any more' : `does not fit ${bits} bits any more`),
 )
 
-/** Cents and euros, seconds and milliseconds. */
+/** Cents and euros, seconds and milliseconds. Small whole numbers are a hundred times others by accident. */
 const unit = ofNumbers(
   'number.unit',
   (a, b) => {
-    if (a.digits === 0n) return null
+    if (a.digits === 0n || b.digits === 0n) return null
     const scale = Math.max(a.scale, b.scale)
     const [x, y] = [atScale(a, scale), atScale(b, scale)]
-    for (const factor of [1_000_000n, 1000n, 100n, 10n]) {
+    for (const factor of [1_000_000n, 1000n, 100n]) {
+      if (scale === 0 && magnitude(x) < 10n * factor && magnitude(y) < 10n * factor) continue
       if (x * factor === y) return `${factor} times too large`
-      if (y !== 0n && y * factor === x) return `${factor} times too small`
+      if (y * factor === x) return `${factor} times too small`
     }
     return null
   },
   (how) => (how === null ? 'is in another unit' : `is ${how} (another unit)`),
 )
+
+function magnitude(number: bigint): bigint {
+  return number < 0n ? -number : number
+}
 
 /** A sum over a join that fans out counts each row several times. */
 const multiplied = ofNumbers(

@@ -136,7 +136,9 @@ const WORD = /^[a-z_][a-z _-]{1,24}$/i
 const replaced: PairExplainer = {
   name: 'value.replaced',
   match: (before, after) =>
-    before !== null && after !== null && before.length + after.length <= 40 ? `${after} where it was ${before}` : null,
+    before !== null && after !== null && WORD.test(before) && WORD.test(after)
+      ? `${after} where it was ${before}`
+      : null,
   says: (detail) => (detail === null ? 'differs' : `is ${detail}`),
 }
 
