@@ -101,7 +101,9 @@ export class Findings {
   /** Which findings follow from another one: from id to id. */
   consequences(): ReadonlyMap<string, string> {
     return consequences(
-      [...this.#groups.values()].map((group) => suspect(group, group.subKind === 'error_vanished' && this.#refusals.has(group.cause.subject))),
+      [...this.#groups.values()].map((group) =>
+        suspect(group, group.subKind === 'error_vanished' && this.#refusals.has(group.cause.subject)),
+      ),
     )
   }
 
