@@ -12,6 +12,7 @@ import { compareRuns } from '../replayer/compare/compare.js'
 import { buildPlan, type PlanInFull } from '../replayer/plan/build.js'
 import { parallelism } from '../replayer/plan/explain.js'
 import { replay } from '../replayer/run/replay.js'
+import { sessionPlan } from '../replayer/run/simple-plans.js'
 import { createDiff, openDiff } from '../segment/diff-file.js'
 import { openRecording } from '../segment/recording.js'
 import { openRun } from '../segment/run-file.js'
@@ -59,11 +60,15 @@ async function measure(stage: Stage): Promise<void> {
   const facts = parallelism(full, recording.manifest.catalog)
   say(JSON.stringify({ ...facts, barriers: facts.barriers.length }, null, 1))
   const runs: { name: string; run: RunSource; tables: string }[] = []
-  for (const workers of [1, 2, 3]) {
-    const name = `replay_${workers}`
+  for (const [name, workers, plan] of [
+    ['replay_1', 1, full.plan],
+    ['replay_2', 2, full.plan],
+    ['replay_3', 3, full.plan],
+    ['timing_only', 2, sessionPlan(recording.timeline(), recording.sessions())],
+  ] as const) {
     const url = await stage.shadow(name)
     const out = join(stage.folder, `${name}.run`)
-    const run = await replay({ recording: stage.recording, plan: full.plan, target: url, out, speed: 'max', workers })
+    const run = await replay({ recording: stage.recording, plan, target: url, out, speed: 'max', workers })
     say(
       `${name}: ${run.ledger.kept.statements} statements in ${(run.elapsedUs / 1e6).toFixed(2)} s, ` +
         `${Math.round((run.ledger.kept.statements * 1e6) / run.elapsedUs)}/s, relaxed ${run.orderRelaxed}, ` +
@@ -71,6 +76,7 @@ async function measure(stage: Stage): Promise<void> {
     )
     for (const incident of run.incidents.slice(0, 5)) say(`   ${JSON.stringify(incident)}`)
     runs.push({ name, run: openRun(out), tables: await tables(url) })
+    await stage.drop(name)
   }
   const production: RunSource = runOfRecording(recording)
   differences('production ↔ replay', production, runs[0]!.run, ambiguousIn(recording, full))
@@ -127,7 +133,7 @@ async function tables(url: string): Promise<string> {
   await client.connect()
   const { rows } = await client.query<{ name: string; columns: string }>(`
     SELECT format('%I.%I', n.nspname, c.relname) AS name,
-           string_agg(format('%I::text', a.attname), ', ' ORDER BY a.attnum)
+           string_agg(format('regexp_replace(%I::text, ''[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}'', ''uuid'', ''g'')', a.attname), ', ' ORDER BY a.attnum)
              FILTER (WHERE t.typname NOT IN ('timestamptz', 'timestamp', 'uuid')) AS columns
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped

@@ -15,6 +15,11 @@ export type Progress = {
   done(text: string): void
 }
 
+export type ActionOptions = {
+  /** Ctrl-C is how this command is meant to end: then it is no interruption. */
+  readonly endsBySignal?: boolean
+}
+
 export type Cli = {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string
@@ -33,6 +38,7 @@ export type Cli = {
   /** Wraps a command's work: `command.action(cli.action(async (args, options) => EXIT.pass))`. */
   action<Options extends object>(
     work: (args: readonly string[], options: Options, command: Command) => Promise<ExitCode>,
+    how?: ActionOptions,
   ): (...all: unknown[]) => Promise<void>
 }
 
@@ -72,19 +78,20 @@ export function createCli(host: NodeJS.Process): Cli {
       listeners.push(listener)
     },
     action:
-      (work) =>
+      (work, how = {}) =>
       async (...all) => {
         const command = all.at(-1) as Command
         const options = all.at(-2) as { json?: boolean }
         const args = all.slice(0, -2).flat() as string[]
         json = options.json === true
+        const interrupted = () => abort.signal.aborted && how.endsBySignal !== true
         try {
           const code = await work(args, options as never, command)
-          host.exitCode = abort.signal.aborted && code === EXIT.pass ? EXIT.interrupted : code
+          host.exitCode = interrupted() && code === EXIT.pass ? EXIT.interrupted : code
         } catch (error) {
-          host.exitCode = abort.signal.aborted ? EXIT.interrupted : exitOf(error)
+          host.exitCode = interrupted() ? EXIT.interrupted : exitOf(error)
           if (json) host.stdout.write(`${JSON.stringify({ error: plainError(error) }, null, 2)}\n`)
-          host.stderr.write(explain(error, host.env['PGREHEARSE_DEBUG'] !== undefined))
+          host.stderr.write(explain(error, host.env.PGREHEARSE_DEBUG !== undefined))
         }
       },
   }

@@ -18,11 +18,15 @@ export function addMaskingOptions(command: Command): Command {
 }
 
 export function readMaskingOptions(flags: MaskingFlags, cli: Cli): { readonly policy: Policy; readonly key: Key } {
-  const policy = flags.policy === undefined ? EMPTY_POLICY : readPolicy(resolve(cli.cwd, flags.policy))
+  const policy = readPolicyOption(flags.policy, cli)
   const file = resolve(cli.cwd, flags.keyFile ?? KEY_FILE)
   const { key, from } = loadKey({ value: cli.env.PGREHEARSE_KEY, file })
   if (from === 'made') cli.note(`made the key of the tokens: ${file} (whoever has it can test guesses; keep it)`)
   return { policy, key }
+}
+
+export function readPolicyOption(file: string | undefined, cli: Cli): Policy {
+  return file === undefined ? EMPTY_POLICY : readPolicy(resolve(cli.cwd, file))
 }
 
 function readPolicy(path: string): Policy {

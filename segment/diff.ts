@@ -90,7 +90,7 @@ export type LatencyRow = {
   /** hdr-histogram-js, V2 encoded, base64, in microseconds. */
   readonly beforeHistogram: string
   readonly afterHistogram: string
-  /** Ratio of the medians with its 95 % confidence interval. */
+  /** Median of the ratios of the two times of each statement, with its 95 % confidence interval. */
   readonly ratio: number
   readonly ratioLow: number
   readonly ratioHigh: number

@@ -6,6 +6,7 @@ import { register as demo } from './demo.js'
 import { register as gate } from './gate.js'
 import { register as inspect } from './inspect.js'
 import { register as plan } from './plan.js'
+import { register as policy } from './policy.js'
 import { register as record } from './record.js'
 import { register as replay } from './replay.js'
 import { register as report } from './report.js'
@@ -15,6 +16,7 @@ export const COMMANDS: readonly ((program: Command, cli: Cli) => void)[] = [
   demo,
   record,
   snapshot,
+  policy,
   inspect,
   plan,
   replay,

@@ -42,7 +42,11 @@ export function register(program: Command, cli: Cli): void {
     .option('--ring-bytes <size>', 'memory between traffic and recording', '64MB')
     .option('--control <path>', 'control socket (default: beside the recording)')
     .option('--force', 'replace an existing recording')
-    .action(cli.action((_args, flags: ProxyFlags) => recordProxy(flags, `pgrehearse ${program.version() ?? ''}`, cli)))
+    .action(
+      cli.action((_args, flags: ProxyFlags) => recordProxy(flags, `pgrehearse ${program.version() ?? ''}`, cli), {
+        endsBySignal: true,
+      }),
+    )
   for (const command of CONTROL_COMMANDS) {
     record
       .command(command)

@@ -217,5 +217,5 @@ function matches(pattern: string, name: string): boolean {
 /** Fewer globs first, then more letters: `public.users.email` beats `public.users.*` beats `*.*.email`. */
 function exactnessOf(pattern: string): number {
   const globs = (pattern.match(/\*/g) ?? []).length
-  return (globs === 0 ? 1_000_000 : 0) - globs * 1000 + pattern.length
+  return globs === 0 ? Number.POSITIVE_INFINITY : pattern.length - globs * 1000
 }

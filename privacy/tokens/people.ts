@@ -59,3 +59,10 @@ function plain(word: string): string {
     .toLowerCase()
     .replace(/[^a-z]/g, '')
 }
+
+const EMAIL_TOKEN = /^([a-z]+\.)?[0-9a-hj-km-np-tv-z]{13}@example\.(com|net|org)$/
+
+/** Made here, for all that can be seen. */
+export function isEmailToken(text: string): boolean {
+  return EMAIL_TOKEN.test(text)
+}

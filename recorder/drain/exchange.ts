@@ -2,7 +2,7 @@
  * An exchange: one round trip of a client, which becomes one recorded statement (or one per statement of a simple query).
  *
  * It is the longest run of frontend messages that fits `C* P? D? B? D? E? d* (c|f)? C* (H|S)?`, or one simple query with the
- * COPY data that follows it. Here are its data and the grammar; who answers what is ./conversation.ts.
+ * COPY data that follows it. Here are its data and the grammar; who says what is ./requests.ts and ./answers.ts.
  */
 
 import type { TransactionStatus } from '../../segment/outcome.js'
@@ -74,8 +74,6 @@ export type Exchange<Sink> = {
   opaque: boolean
   answers: Answer<Sink>[]
   status: TransactionStatus | null
-  /** Refused together with an earlier error of its pipeline: the server never looked at it. */
-  skipped: boolean
   /** Why it cannot be replayed as sent. */
   trouble: string | null
 }
@@ -120,4 +118,13 @@ export function reopenForCopy<Sink>(exchange: Exchange<Sink>): void {
   if (last === 'S') exchange.expects = exchange.expects.filter((message) => message !== 'S')
   if (last === 'S' || last === 'H') exchange.frames.pop()
   exchange.stage = COPY
+}
+
+export function isSimple<Sink>(exchange: Exchange<Sink>): boolean {
+  const kind = exchange.frames[0]?.[0]
+  return kind === 'Q' || kind === 'F'
+}
+
+export function hasExecution<Sink>(exchange: Exchange<Sink>): boolean {
+  return exchange.frames.some(([kind]) => kind === 'E' || kind === 'Q')
 }

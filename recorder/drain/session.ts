@@ -124,7 +124,7 @@ export class DrainSession implements ConversationHost<Result> {
 
   /** The rest of the transaction was not offered: what is here of it goes as well. */
   gap(reason: string): void {
-    this.#conversation.missedSome = true
+    this.#conversation.missedSome()
     this.#fromClient.reset()
     this.#fromServer.reset()
     this.#drop(reason)

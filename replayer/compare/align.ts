@@ -34,8 +34,7 @@ export function align(before: readonly Row[], after: readonly Row[], by: AlignBy
   for (const columns of [all, by.steady, by.key]) {
     if (columns.length > 0) left = pairEqual(before, after, columns, left, pairs)
   }
-  if (by.alike && left.before.length * left.after.length <= ALIKE_MAX)
-    left = pairAlike(before, after, by.steady, left, pairs)
+  if (by.alike && left.before.length * left.after.length <= ALIKE_MAX) left = pairAlike(before, after, by, left, pairs)
   return { pairs: pairs.sort((a, b) => a.before - b.before), onlyBefore: left.before, onlyAfter: left.after }
 }
 
@@ -69,7 +68,7 @@ function pairEqual(
 function pairAlike(
   before: readonly Row[],
   after: readonly Row[],
-  columns: readonly number[],
+  { steady: columns, key }: AlignBy,
   left: Left,
   pairs: Pair[],
 ): Left {
@@ -77,7 +76,10 @@ function pairAlike(
   for (const a of left.before)
     for (const b of left.after) {
       const likeness = columns.filter((at) => before[a]![at] === after[b]![at]).length
-      if (likeness * 2 >= columns.length && likeness > 0) candidates.push({ likeness, before: a, after: b })
+      // Rows with different keys are the same row only if the key is all that differs.
+      const otherKeys = key.filter((at) => before[a]![at] !== after[b]![at]).length
+      const enough = otherKeys > 0 ? likeness >= columns.length - otherKeys : likeness * 2 >= columns.length
+      if (enough && likeness > 0) candidates.push({ likeness, before: a, after: b })
     }
   // Among equals the nearest in position: a changed row usually stays in its place.
   candidates.sort((x, y) => y.likeness - x.likeness || Math.abs(x.before - x.after) - Math.abs(y.before - y.after))

@@ -196,7 +196,7 @@ function summary({ facts, count }: RunSource, { errors }: RunTally): RunSummary 
   return {
     id: facts.id,
     role: facts.role,
-    target: `PostgreSQL ${facts.target.version}, ${facts.target.database}`,
+    target: `${facts.target.version.split(' on ')[0]}, ${facts.target.database}`,
     statements: count,
     errors,
     elapsedMs: facts.elapsedUs / 1000,

@@ -19,6 +19,8 @@ export type Suspect = {
   readonly explainer: string
   /** Its sentence says more than that something differs. */
   readonly telling: boolean
+  /** What its rows have in common: `status = 'closed'`. */
+  readonly conditions: readonly string[]
   /** An error that vanished here is still raised elsewhere. */
   readonly refused: boolean
   /** How often its rows are rows that a broken transaction meant to write. */
@@ -61,7 +63,7 @@ export function consequences(findings: readonly Suspect[]): ReadonlyMap<string, 
       : isTainted(one)
         ? first(errorsBefore(one, named))
         : namesCause(one)
-          ? undefined
+          ? sameCondition(one, rows)
           : rootOfVague(one, named, rows)
     if (root !== undefined && root.id !== one.id) roots.set(one.id, root.id)
   }
@@ -72,7 +74,7 @@ function namesCause(one: Suspect): boolean {
   if (isError(one)) return !one.refused
   if (VAGUE.has(one.explainer)) return false
   if (one.explainer === 'value.replaced' && (!one.telling || one.count < REPLACED_MIN)) return false
-  if (one.explainer.startsWith('rows.')) return one.telling
+  if (one.explainer.startsWith('rows.')) return one.telling || one.explainer === 'rows.repeated'
   return !(VAGUE_IF_COMPUTED.has(one.explainer) && one.columns.some((column) => !column.includes('.')))
 }
 
@@ -121,6 +123,19 @@ function errorsBefore(one: Suspect, named: readonly Suspect[]): readonly Suspect
 
 function isTainted(one: Suspect): boolean {
   return one.explainer.startsWith('rows.') && one.tainted * 2 >= one.count
+}
+
+/** Rows with one condition in common are missing for one reason, whichever tables they are joined with. */
+function sameCondition(one: Suspect, rows: readonly Suspect[]): Suspect | undefined {
+  if (!isAboutRows(one)) return undefined
+  return rows
+    .slice(0, rows.indexOf(one))
+    .find(
+      (root) =>
+        root.explainer === one.explainer &&
+        overlap(root.tables, one.tables) &&
+        root.conditions.some((condition) => one.conditions.includes(condition)),
+    )
 }
 
 /** Two findings about rows: the one that comes first in the list is the cause of the other, never the other way round. */

@@ -9,6 +9,7 @@ import type { Finding, MismatchType, SubKind } from '../../segment/diff.js'
 import type { ServerError } from '../../segment/outcome.js'
 import { type Cause, mergeDetails, sameOrNothing } from './causes/cause.js'
 import { errorSubject } from './causes/errors.js'
+import { conditionsOf } from './causes/rows.js'
 import { consequences, type Suspect } from './consequences.js'
 
 const EXAMPLES = 3
@@ -206,6 +207,7 @@ function suspect(group: Group, refused: boolean): Suspect {
     ...group,
     explainer: cause.explainer,
     refused,
+    conditions: cause.explainer.startsWith('rows.') ? conditionsOf(group.detail) : [],
     columns: [...columns],
     telling: cause.sentence(detailOf(group)) !== cause.sentence(null),
   }

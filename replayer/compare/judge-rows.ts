@@ -153,7 +153,8 @@ function alignRows(
     // Where LIMIT may pick other rows, rows that look alike are not the same row when a key could say so.
     alike: !(arbitrary && key.length > 0),
   })
-  const mustMatch = sameCount && !arbitrary && (!partial || knowledge.sort.sorted)
+  // Rows that show different keys are different rows; others must be the same, changed.
+  const mustMatch = key.length === 0 && sameCount && !arbitrary && (!partial || knowledge.sort.sorted)
   return mustMatch ? pairRest(alignment) : alignment
 }
 

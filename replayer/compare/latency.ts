@@ -1,31 +1,35 @@
 /**
  * Is the candidate slower? Per kind of statement and for all together, by service time.
  *
- * One slow execution is no finding, nor is a machine that was busy for a while. A regression must show in the medians (with a
- * confidence interval that allows for how many kinds are compared), be large enough to matter in milliseconds, and be there in
- * nearly every stretch of the replay. Where there is a noise run, what two equal runs differ by is no regression either.
+ * One slow execution is no finding, nor is a machine that was busy for a while. A regression must show in most pairs of executions
+ * (with a confidence that allows for how many kinds are compared), beyond what all statements together are slower by, be large
+ * enough to matter in milliseconds, and be there in nearly every stretch of the replay. Where there is a noise run, what two
+ * equal runs differ by is no regression either.
  */
 import { build, encodeIntoCompressedBase64, type Histogram } from 'hdr-histogram-js'
 import type { LatencyRow } from '../../segment/diff.js'
-import { percentilesMs, ratioOfQuantiles, Z_95, zForComparisons } from './quantiles.js'
+import { type Interval, medianInterval, percentilesMs, Z_95, zForComparisons } from './quantiles.js'
 
 export type LatencyRules = {
   readonly countMin: number
-  /** Slower beyond this ratio of medians, faster below its inverse. */
+  /** Slower beyond this ratio, faster below its inverse. */
   readonly ratio: number
-  /** The medians must be apart by this much: 0.02 ms more than 0.02 ms is twice as slow and nobody notices. */
+  /** The medians must be apart by this much: 0.04 ms instead of 0.02 ms is twice as slow, and nobody notices. */
   readonly differenceMsMin: number
   /** Share of the stretches of the replay that must agree. */
   readonly stretchesAgreeing: number
 }
 
-export const LATENCY_RULES: LatencyRules = { countMin: 30, ratio: 1.5, differenceMsMin: 0.25, stretchesAgreeing: 0.8 }
+export const LATENCY_RULES: LatencyRules = { countMin: 20, ratio: 1.25, differenceMsMin: 0.2, stretchesAgreeing: 0.8 }
 
 const STRETCHES = 10
 /** Kinds of statement beyond this many are counted with all statements only. */
 const KINDS_MAX = 5_000
 /** The slowest executions, as examples of a finding. */
 const SLOWEST = 3
+/** Ratios are counted in thousandths. */
+const RATIO_UNIT = 1_000
+const RATIO_MAX = 1_000_000
 
 export type Timed = {
   readonly fingerprint: string
@@ -40,22 +44,20 @@ export type Timed = {
 
 export type Slowest = { readonly seq: number; readonly beforeUs: number; readonly afterUs: number }
 
+export type LatencyVerdict = { readonly row: LatencyRow; readonly slowest: readonly Slowest[] }
+
 type Kind = {
   readonly fingerprint: string
   readonly sql: string
   readonly before: Histogram
   readonly after: Histogram
-  readonly noise: Histogram
+  /** Ratios of pairs: after to before, and noise to before. */
+  readonly ratios: Histogram
+  readonly noiseRatios: Histogram
   /** Per stretch: how many pairs were slower, and how many faster. */
   readonly slower: Int32Array
   readonly faster: Int32Array
   slowest: Slowest[]
-}
-
-export type LatencyVerdict = {
-  readonly row: LatencyRow
-  readonly slowest: readonly Slowest[]
-  readonly noiseRatio: number | null
 }
 
 export class Latencies {
@@ -80,12 +82,15 @@ export class Latencies {
 
   /** All statements first, then by milliseconds won or lost in total. */
   list(): readonly LatencyVerdict[] {
-    const judged = [...this.#kinds.values()].filter(({ before }) => before.totalCount >= this.#rules.countMin)
+    if (this.#all.before.totalCount === 0) return []
+    const kinds = [...this.#kinds.values()]
+    const judged = kinds.filter(({ before }) => before.totalCount >= this.#rules.countMin)
     const z = zForComparisons(judged.length)
-    const verdicts = [...this.#kinds.values()].map((kind) => verdict(kind, z, this.#rules))
+    const overall = medianRatios(this.#all, Z_95)
+    const verdicts = kinds.map((kind) => verdictOf(kind, z, overall, this.#rules))
     const lostMs = ({ row }: LatencyVerdict) => Math.abs(row.afterMs.p50 - row.beforeMs.p50) * row.count
     return [
-      verdict(this.#all, Z_95, this.#rules),
+      verdictOf(this.#all, Z_95, { after: 1, noise: 1 }, this.#rules),
       ...verdicts.sort((a, b) => lostMs(b) - lostMs(a) || b.row.count - a.row.count),
     ]
   }
@@ -98,7 +103,8 @@ function newKind(fingerprint: string, sql: string): Kind {
     sql,
     before: histogram(),
     after: histogram(),
-    noise: histogram(),
+    ratios: histogram(),
+    noiseRatios: histogram(),
     slower: new Int32Array(STRETCHES),
     faster: new Int32Array(STRETCHES),
     slowest: [],
@@ -108,7 +114,8 @@ function newKind(fingerprint: string, sql: string): Kind {
 function record(kind: Kind, { seq, beforeUs, afterUs, noiseUs, progress }: Timed): void {
   kind.before.recordValue(Math.max(1, Math.round(beforeUs)))
   kind.after.recordValue(Math.max(1, Math.round(afterUs)))
-  if (noiseUs !== null) kind.noise.recordValue(Math.max(1, Math.round(noiseUs)))
+  kind.ratios.recordValue(ratioOf(beforeUs, afterUs))
+  if (noiseUs !== null) kind.noiseRatios.recordValue(ratioOf(beforeUs, noiseUs))
   const stretch = Math.min(STRETCHES - 1, Math.max(0, Math.floor(progress * STRETCHES)))
   if (afterUs > beforeUs) kind.slower[stretch]! += 1
   else if (afterUs < beforeUs) kind.faster[stretch]! += 1
@@ -117,9 +124,28 @@ function record(kind: Kind, { seq, beforeUs, afterUs, noiseUs, progress }: Timed
     kind.slowest = [...kind.slowest, { seq, beforeUs, afterUs }].sort((a, b) => b.afterUs - a.afterUs).slice(0, SLOWEST)
 }
 
-function verdict(kind: Kind, z: number, rules: LatencyRules): LatencyVerdict {
-  const { before, after, noise } = kind
-  const shown = ratioOfQuantiles(before, after, 0.5, Z_95)
+function ratioOf(beforeUs: number, afterUs: number): number {
+  return Math.min(RATIO_MAX, Math.max(1, Math.round((RATIO_UNIT * Math.max(1, afterUs)) / Math.max(1, beforeUs))))
+}
+
+function interval(ratios: Histogram, z: number): Interval {
+  const { median, low, high } = medianInterval(ratios, z)
+  return { median: median / RATIO_UNIT, low: low / RATIO_UNIT, high: high / RATIO_UNIT }
+}
+
+type Shift = { readonly after: number; readonly noise: number }
+
+/** By how much the runs as a whole differ: a slower disk, a busier machine. */
+function medianRatios({ ratios, noiseRatios }: Kind, z: number): Shift {
+  return {
+    after: interval(ratios, z).median,
+    noise: noiseRatios.totalCount === 0 ? 1 : interval(noiseRatios, z).median,
+  }
+}
+
+function verdictOf(kind: Kind, z: number, overall: Shift, rules: LatencyRules): LatencyVerdict {
+  const { before, after } = kind
+  const shown = interval(kind.ratios, Z_95)
   const row: LatencyRow = {
     fingerprint: kind.fingerprint,
     sql: kind.sql,
@@ -128,24 +154,26 @@ function verdict(kind: Kind, z: number, rules: LatencyRules): LatencyVerdict {
     afterMs: percentilesMs(after),
     beforeHistogram: encodeIntoCompressedBase64(before),
     afterHistogram: encodeIntoCompressedBase64(after),
-    ratio: shown.ratio,
+    ratio: shown.median,
     ratioLow: shown.low,
     ratioHigh: shown.high,
-    verdict: before.totalCount < rules.countMin ? 'too few' : direction(kind, z, rules),
+    verdict: before.totalCount < rules.countMin ? 'too few' : direction(kind, z, overall, rules),
   }
-  const noiseRatio = noise.totalCount === 0 ? null : ratioOfQuantiles(before, noise, 0.5, Z_95).ratio
-  return { row, slowest: kind.slowest, noiseRatio }
+  return { row, slowest: kind.slowest }
 }
 
-function direction(kind: Kind, z: number, rules: LatencyRules): LatencyRow['verdict'] {
-  const { before, after, noise } = kind
-  const judged = ratioOfQuantiles(before, after, 0.5, z)
+function direction(kind: Kind, z: number, overall: Shift, rules: LatencyRules): LatencyRow['verdict'] {
+  const { before, after, noiseRatios } = kind
   const apartMs = (after.getValueAtPercentile(50) - before.getValueAtPercentile(50)) / 1000
   if (Math.abs(apartMs) < rules.differenceMsMin) return 'same'
-  const self = noise.totalCount === 0 ? 1 : ratioOfQuantiles(before, noise, 0.5, z).high
-  const selfLow = noise.totalCount === 0 ? 1 : ratioOfQuantiles(before, noise, 0.5, z).low
-  if (judged.low > rules.ratio * Math.max(1, self) && agree(kind.slower, kind.faster, rules)) return 'slower'
-  if (judged.high < Math.min(1, selfLow) / rules.ratio && agree(kind.faster, kind.slower, rules)) return 'faster'
+  const judged = interval(kind.ratios, z)
+  const itself = noiseRatios.totalCount === 0 ? 1 : interval(noiseRatios, z).median / overall.noise
+  // Surely slower than the rest, and by enough: two questions.
+  const slower = Math.max(1, overall.after) * Math.max(1, itself)
+  const faster = Math.min(1, overall.after) * Math.min(1, itself)
+  const { median, low, high } = judged
+  if (low > slower && median > slower * rules.ratio && agree(kind.slower, kind.faster, rules)) return 'slower'
+  if (high < faster && median < faster / rules.ratio && agree(kind.faster, kind.slower, rules)) return 'faster'
   return 'same'
 }
 

@@ -1,14 +1,15 @@
 /**
- * Quantiles with their uncertainty, from two HDR histograms.
+ * Quantiles and their uncertainty, from HDR histograms.
  *
- * The interval of a quantile comes from the ranks around it (the number of values below a quantile is binomial), so it assumes
- * nothing about the distribution. Two of them make the interval of a ratio: their half-widths on a logarithmic scale add up in
- * squares. A bootstrap of the histograms gives the same within a percent, at a thousand times the cost.
+ * Each statement runs in both replays, so its two times are a pair, and the ratio of a pair does not care that one statement
+ * reads ten rows and the next ten thousand. The interval of the median of such ratios comes from their ranks (how many lie
+ * above the median is binomial: the sign test), so it assumes nothing about the distribution. Against the interval of two
+ * separate medians it needs a fifth of the executions to see the same regression.
  */
 import type { Histogram } from 'hdr-histogram-js'
 import type { Percentiles } from '../../segment/diff.js'
 
-export type Ratio = { readonly ratio: number; readonly low: number; readonly high: number }
+export type Interval = { readonly median: number; readonly low: number; readonly high: number }
 
 export const Z_95 = 1.959964
 
@@ -20,19 +21,11 @@ export function zForComparisons(comparisons: number): number {
   return t - (2.515517 + 0.802853 * t + 0.010328 * t * t) / (1 + 1.432788 * t + 0.189269 * t * t + 0.001308 * t ** 3)
 }
 
-export function ratioOfQuantiles(before: Histogram, after: Histogram, quantile: number, z: number): Ratio {
-  const a = interval(before, quantile, z)
-  const b = interval(after, quantile, z)
-  const ratio = b.value / a.value
-  const low = Math.hypot(Math.log(b.value / b.low), Math.log(a.high / a.value))
-  const high = Math.hypot(Math.log(b.high / b.value), Math.log(a.value / a.low))
-  return { ratio, low: ratio * Math.exp(-low), high: ratio * Math.exp(high) }
-}
-
-function interval(histogram: Histogram, quantile: number, z: number) {
-  const half = z * Math.sqrt((quantile * (1 - quantile)) / histogram.totalCount)
-  const at = (q: number) => Math.max(1, histogram.getValueAtPercentile(Math.min(1, Math.max(0, q)) * 100))
-  return { value: at(quantile), low: at(quantile - half), high: at(quantile + half) }
+/** Too few values for the confidence wanted give an interval from the smallest to the largest. */
+export function medianInterval(histogram: Histogram, z: number): Interval {
+  const half = z / (2 * Math.sqrt(histogram.totalCount))
+  const at = (share: number) => histogram.getValueAtPercentile(Math.min(1, Math.max(0, share)) * 100)
+  return { median: at(0.5), low: half >= 0.5 ? histogram.minNonZeroValue : at(0.5 - half), high: at(0.5 + half) }
 }
 
 /** The histograms count microseconds. */

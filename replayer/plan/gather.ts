@@ -74,6 +74,7 @@ class Gatherer {
   readonly #barrier: Uint8Array
   readonly #snapshotAtBind: Uint8Array
   readonly #refusal: Uint8Array
+  readonly #mayWait: Uint8Array
   readonly #opStatement = new IntList()
   readonly #opKind = new IntList()
   readonly #opSet = new IntList()
@@ -98,6 +99,7 @@ class Gatherer {
     this.#barrier = new Uint8Array(n)
     this.#snapshotAtBind = new Uint8Array(n)
     this.#refusal = new Uint8Array(n)
+    this.#mayWait = new Uint8Array(n)
     const standard = asIsolation(input.settings.default_transaction_isolation ?? '') ?? 'read committed'
     input.sessions.forEach((session, index) => {
       const own =
@@ -232,6 +234,7 @@ class Gatherer {
     if (acts && transaction.snapshot < 0) transaction.snapshot = at
     const later = keepsSnapshot && transaction.snapshot !== at
     this.#sees = !later
+    if (touch.accesses.some(({ mode }) => mode !== 'read')) this.#mayWait[at] = 1
     const from = this.#opKind.length
     for (const access of touch.accesses) this.#access(access, touch, statement)
     for (const stranger of own) {
@@ -253,7 +256,8 @@ class Gatherer {
       const start = transaction.begun ? transaction.first : at
       this.#addTo(start, OP.turn, this.#names.set(`start ${relation}`), WHOLE_SET)
     }
-    const plain = from < this.#opKind.length && touch.draws.length === 0 && touch.advisory.length === 0
+    const plain =
+      !this.#mayWait[at] && from < this.#opKind.length && touch.draws.length === 0 && touch.advisory.length === 0
     if (plain && this.#onlyReads(from) && statement.frames.some(([kind]) => kind === 'B')) this.#snapshotAtBind[at] = 1
   }
 
@@ -465,6 +469,7 @@ class Gatherer {
       barrier: this.#barrier,
       snapshotAtBind: this.#snapshotAtBind,
       refusal: this.#refusal,
+      mayWait: this.#mayWait,
     }
   }
 

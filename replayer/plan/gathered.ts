@@ -27,6 +27,8 @@ export type Gathered = {
   readonly barrier: Uint8Array
   /** A plain read whose snapshot is known to be taken at Bind. */
   readonly snapshotAtBind: Uint8Array
+  /** It may have waited for locks, also when it found nothing to change: it took effect near its end. */
+  readonly mayWait: Uint8Array
   /** Why the server refused it, where that says something about who came first (`REFUSAL`). */
   readonly refusal: Uint8Array
   readonly transactions: readonly TransactionEnds[]

@@ -4,6 +4,7 @@
  */
 import type { Catalog, Relation } from '../../segment/catalog.js'
 import type { Column, Row } from '../../segment/outcome.js'
+import { mapArrayLiteral } from '../../segment/values/array-literal.js'
 import type { RowKey, Value } from '../../sql/touch.js'
 
 const INTEGERS = new Set([20, 21, 23, 26])
@@ -111,12 +112,15 @@ export function textsOf(value: Value, parameters: readonly (string | null)[]): (
   }
 }
 
-/** A plain one-dimensional array; anything quoted or nested is left to widening. */
+/** Elements of an array literal, whatever its dimensions; NULL equals nothing and is left out. */
 function elementsOf(text: string | null | undefined): string[] | null {
   if (text === null) return []
-  const inner = text === undefined ? undefined : /^\{([^{}"\\]*)\}$/.exec(text)?.[1]
-  if (inner === undefined) return null
-  return inner === '' ? [] : inner.split(',').filter((element) => element.toUpperCase() !== 'NULL')
+  const elements: string[] = []
+  const read = mapArrayLiteral(text ?? '', (element) => {
+    elements.push(element)
+    return element
+  })
+  return read === undefined ? null : elements
 }
 
 function joined(tuple: string, value: string): string {

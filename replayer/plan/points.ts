@@ -140,18 +140,18 @@ class Solver {
 }
 
 function firstGuess(g: Gathered, i: number): number {
-  let [writes, observes, releases] = [false, false, false]
+  let [waits, observes, releases] = [g.mayWait[i] === 1, false, false]
   for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) {
     const kind = g.opKind[op]!
     if (kind === OP.observe) observes = true
     else if (kind === OP.turn) releases ||= g.names.labels[g.opSet[op]!]!.startsWith('start ') || isRelease(g, op)
-    if (kind !== OP.read && kind !== OP.share && kind !== OP.observe) writes = true
+    if (kind !== OP.read && kind !== OP.share && kind !== OP.observe) waits = true
   }
   const [sent, done] = [g.sentUs[i]!, g.doneUs[i]!]
   const advisory = observes && !touchesTables(g, i)
   if (observes && !advisory) return (sent + done) / 2
   if (releases && onlyTurns(g, i)) return sent
-  return writes || g.barrier[i] ? done : sent
+  return waits || g.barrier[i] ? done : sent
 }
 
 function isRelease(g: Gathered, op: number): boolean {

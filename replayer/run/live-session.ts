@@ -5,7 +5,7 @@
  * after it the session goes on with a new connection where it can be rebuilt (./session-state.ts), and is lost where it cannot.
  */
 import type { Outcome, ServerError } from '../../segment/outcome.js'
-import type { Session } from '../../segment/statement.js'
+import type { Frame, Session } from '../../segment/statement.js'
 import { buildCopyFail } from '../../wire/frontend.js'
 import type { Agenda, Lane } from './agenda.js'
 import { jobsLeft } from './agenda.js'
@@ -35,6 +35,9 @@ export type SessionHost = {
 }
 
 export const LOST_CONNECTION = 'connection'
+
+const FIRST_PAUSE_MS = 50
+const PAUSE_MS_MAX = 1000
 
 const NOT_SENDABLE: Fate = { kind: 'skipped', reason: 'a function call of the old protocol' }
 
@@ -70,14 +73,11 @@ export class LiveSession {
     )
   }
 
-  /** Connects, unless there is a connection or none will be needed. Resolves when that is settled, one way or the other. */
+  /** Connects, unless there is a connection or none will be needed. Resolves when the first try is over; others may follow. */
   async open(): Promise<void> {
     if (this.#opening || this.#connection !== null || this.lane.finished || this.#dead) return
     this.#opening = true
-    await this.#connect()
-    this.#opening = false
-    this.#host.agenda.touch(this.lane)
-    this.#host.afterChunk()
+    await this.#tryToConnect(performance.now() + this.#host.patienceMs, FIRST_PAUSE_MS)
   }
 
   send(job: Job): void {
@@ -126,17 +126,16 @@ export class LiveSession {
     if (this.#answers.unanswered > 0 && job.rows[0].frames.at(-1)?.[0] === 'S') {
       this.#write(SYNC)
       this.#unflushed = false
-      this.#answers.expect(syncJob(job))
+      this.#answers.expect(ownJob([['S']], job))
       return
     }
     this.#host.agenda.answered(this.lane, job)
   }
 
   #answered(job: Job, outcomes: readonly Outcome[], doneUs: readonly number[]): void {
-    if (job === this.#rebuilding) return
-    const skipped = syncOf.get(job)
-    if (skipped !== undefined) {
-      this.#host.agenda.answered(this.lane, skipped)
+    if (own.has(job)) {
+      const skipped = own.get(job)
+      if (skipped) this.#host.agenda.answered(this.lane, skipped)
       return
     }
     for (let i = 0; i < job.rows.length; i++) {
@@ -164,30 +163,28 @@ export class LiveSession {
     this.#connection?.write(bytes)
   }
 
-  async #connect(): Promise<void> {
-    const { connectOptions, patienceMs } = this.#host
-    const untilMs = performance.now() + patienceMs
-    for (let pauseMs = 50; ; pauseMs = Math.min(pauseMs * 2, 1000)) {
-      try {
-        const connection = await connect({
-          ...connectOptions,
-          parameters: { ...this.#session.parameters, ...connectOptions.parameters },
-          prologue: this.#session.prologue,
-          sink: this.#answers,
-          afterChunk: this.#host.afterChunk,
-          closed: () => this.#closed(),
-        })
-        this.#opened(connection)
+  async #tryToConnect(untilMs: number, pauseMs: number): Promise<void> {
+    const { connectOptions, agenda, afterChunk } = this.#host
+    try {
+      const connection = await connect({
+        ...connectOptions,
+        parameters: { ...this.#session.parameters, ...connectOptions.parameters },
+        prologue: this.#session.prologue,
+        sink: this.#answers,
+        afterChunk,
+        closed: () => this.#closed(),
+      })
+      this.#opened(connection)
+    } catch (error) {
+      if (!this.#closing && isPassing(error) && performance.now() + pauseMs < untilMs) {
+        setTimeout(() => void this.#tryToConnect(untilMs, Math.min(pauseMs * 2, PAUSE_MS_MAX)), pauseMs)
         return
-      } catch (error) {
-        if (this.#closing) return
-        if (!isPassing(error) || performance.now() + pauseMs > untilMs) {
-          this.#giveUp(reasonOf(error))
-          return
-        }
-        await new Promise((resolve) => setTimeout(resolve, pauseMs))
       }
+      if (!this.#closing) this.#giveUp(reasonOf(error))
     }
+    this.#opening = false
+    agenda.touch(this.lane)
+    afterChunk()
   }
 
   #opened(connection: RawConnection): void {
@@ -201,19 +198,13 @@ export class LiveSession {
     this.#host.connected(this.lane, connection.backendPid)
   }
 
-  #rebuilding: Job | null = null
-
-  /** Parses the session's named statements again on its new connection. */
+  /** Parses the session's named statements again on its new connection; one that is refused does not keep the others away. */
   #rebuild(): void {
-    const { prepared } = this.#state
-    if (prepared.size === 0) return
-    const parses = [...prepared.values()].map(
-      ({ frame, sql }) => encode({ ...NOTHING_TO_SEND, frames: [frame], sql }).bytes,
-    )
-    const frames = [...[...prepared.values()].map(({ frame }) => frame), ['S'] as const]
-    this.#rebuilding = createJob([{ frames } as unknown as Script], [], 0)
-    this.#write(Buffer.concat([...parses, SYNC]))
-    this.#answers.expect(this.#rebuilding)
+    for (const { frame, sql } of this.#state.prepared.values()) {
+      const frames = [frame, ['S'] as const]
+      this.#write(encode({ frames, sql, bind: null, copy: null }).bytes)
+      this.#answers.expect(ownJob(frames))
+    }
   }
 
   #closed(): void {
@@ -243,16 +234,14 @@ export class LiveSession {
   }
 }
 
-const NOTHING_TO_SEND = { bind: null, copy: null }
-
 const CONNECTION_LOST: ServerError = { sqlstate: '08006', message: 'connection lost' }
 
-/** The Sync of a skipped job, and the job it stands for. */
-const syncOf = new WeakMap<Job, Job>()
+/** Exchanges of our own, which no row of the run tells of; and the skipped job that one stands for. */
+const own = new WeakMap<Job, Job | null>()
 
-function syncJob(skipped: Job): Job {
-  const job = createJob([{ frames: [['S']] } as unknown as Script], [], 0)
-  syncOf.set(job, skipped)
+function ownJob(frames: readonly Frame[], standsFor: Job | null = null): Job {
+  const job = createJob([{ frames } as unknown as Script], [], 0)
+  own.set(job, standsFor)
   return job
 }
 

@@ -30,7 +30,7 @@ const OPENING_MAX = 8
 /** Connections are opened a little before production opened them, so that the handshake is no lateness. */
 const OPEN_AHEAD_US = 100_000
 const CONNECT_MS_MAX = 15_000
-const FLUSH_MS = 100
+const TICK_MS = 100
 
 export default function replay(task: WorkerTask & { readonly port: MessagePort }): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -61,6 +61,8 @@ class ReplayWorker {
   #opening = 0
   /** Read and not sent yet. */
   #ahead = 0
+  #sent = 0
+  #sentBefore = 0
   #zeroMs = performance.now()
   #started = false
   #timer: NodeJS.Timeout | null = null
@@ -81,6 +83,7 @@ class ReplayWorker {
       nowUs: this.#nowUs,
       send: (lane, job) => {
         this.#ahead -= 1
+        this.#sent += 1
         this.#sessions.get(lane.session)!.send(job)
       },
       flush: (lane) => this.#sessions.get(lane.session)!.flush(),
@@ -109,7 +112,7 @@ class ReplayWorker {
         if (isFirst && task.speed === 'max') this.#toOpen.push({ atUs: 0, session: live })
       },
     })
-    this.#flushing = setInterval(() => this.#outbox.flush(), FLUSH_MS)
+    this.#flushing = setInterval(() => this.#tick(), TICK_MS)
     port.on('message', (message: ToWorker) => this.#told(message))
   }
 
@@ -190,7 +193,7 @@ class ReplayWorker {
       this.#end()
       return
     }
-    if (!this.#reading && !this.#feed.hasEnded && this.#wantsMore()) {
+    if (!this.#reading && !this.#feed.hasEnded && this.#ahead < AHEAD_MIN) {
       this.#reading = true
       setImmediate(() => this.#read())
     }
@@ -204,15 +207,13 @@ class ReplayWorker {
     this.#pump()
   }
 
-  /** Also when enough is read ahead but none of it can go on: what it waits for may not have been read yet. */
-  #wantsMore(): boolean {
-    return this.#ahead < AHEAD_MIN || (!this.#agenda.paused && this.#isStuck())
-  }
-
-  #isStuck(): boolean {
-    if (this.#opening > 0 || this.#agenda.nextDueUs < Number.POSITIVE_INFINITY) return false
-    for (const { lane } of this.#sessions.values()) if (lane.unanswered > 0) return false
-    return true
+  /** What waits for company goes out; and when nothing was sent since the last tick, a little more is read than usual. */
+  #tick(): void {
+    this.#outbox.flush()
+    const stuck = this.#sent === this.#sentBefore && this.#ahead >= AHEAD_MIN && !this.#agenda.paused
+    this.#sentBefore = this.#sent
+    // What everybody waits for may stand further on in the recording than we have read.
+    if (this.#started && stuck && !this.#feed.hasEnded) this.#read()
   }
 
   #openDue(): void {
@@ -234,11 +235,11 @@ class ReplayWorker {
   #arm(): void {
     const openUs = this.#opening < OPENING_MAX ? this.#toOpen[this.#openAt]?.atUs : undefined
     const nextUs = Math.min(this.#agenda.nextDueUs, openUs ?? Number.POSITIVE_INFINITY)
-    if (nextUs === this.#timerUs) return
+    // One that goes off too early costs less than setting it anew for every answer.
+    if (nextUs >= this.#timerUs) return
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
     this.#timerUs = nextUs
-    if (nextUs === Number.POSITIVE_INFINITY) return
     const waitMs = Math.max(0, (nextUs - this.#nowUs()) / 1000)
     this.#timer = setTimeout(
       () => {

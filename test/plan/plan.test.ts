@@ -108,6 +108,29 @@ describe('transactions', () => {
       ]),
     ).toEqual(['C < D'])
   })
+  test('a DELETE that stood at a lock and then found nothing came after whoever held it', async () => {
+    expect(
+      await waits([
+        begin(1, 1, [0, 1]),
+        {
+          session: 1,
+          sql: 'DELETE FROM notes WHERE account_id = $1',
+          parameters: ['7'],
+          at: [2, 10],
+          transaction: 1,
+          tag: 'DELETE 2',
+        },
+        {
+          session: 2,
+          sql: 'DELETE FROM notes WHERE account_id = $1',
+          parameters: ['7'],
+          at: [20, 60],
+          tag: 'DELETE 0',
+        },
+        commit(1, 1, [40, 50]),
+      ]),
+    ).toEqual(['C < D'])
+  })
   test('a ROLLBACK makes nothing visible', async () => {
     expect(
       await waits([

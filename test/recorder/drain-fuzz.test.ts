@@ -200,11 +200,11 @@ test('valid messages in any order never throw', () => {
 
 test('after a gap in the middle of messages the next transaction is whole', () => {
   fc.assert(
-    fc.property(fc.nat(200), fc.nat(200), (ofClient, ofServer) => {
+    fc.property(fc.boolean(), fc.nat(200), (ofClient, place) => {
       const { session, statements, lost } = drained()
       const half = TURNS[4]!
-      session.client(half.client.subarray(0, ofClient % half.client.length), 1)
-      session.server(half.server.subarray(0, ofServer % half.server.length), 2)
+      session.client(ofClient ? half.client.subarray(0, place % half.client.length) : half.client, 1)
+      if (!ofClient) session.server(half.server.subarray(0, place % half.server.length), 2)
       session.gap('ring full')
       session.client(TURNS[0]!.client, 3)
       session.server(TURNS[0]!.server, 4)

@@ -105,11 +105,14 @@ function inCommon(a: string, b: string): string {
 
 /** One row shares everything with itself; only a condition or two that are left over mean something. */
 function having(detail: string | null): string {
-  const conditions = Object.values(detail === null ? {} : (JSON.parse(detail) as Record<string, string | null>)).filter(
-    (one) => one !== null,
-  )
-  if (conditions.length === 0 || conditions.length > SHARED_SHOWN_MAX) return ''
-  return ` where ${conditions.join(' and ')}`
+  const conditions = conditionsOf(detail)
+  return conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`
+}
+
+export function conditionsOf(detail: string | null): readonly string[] {
+  if (detail === null || detail === '') return []
+  const conditions = Object.values(JSON.parse(detail) as Record<string, string | null>).filter((one) => one !== null)
+  return conditions.length > SHARED_SHOWN_MAX ? [] : conditions
 }
 
 export function explainOrder(difference: Difference, context: RowContext): Cause {

@@ -1,0 +1,107 @@
+/** `pgrehearse replay`: what it refuses, what it does, and what it says. */
+import { existsSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { Command } from 'commander'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createCli } from '../../cli/cli.js'
+import { register } from '../../cli/commands/replay.js'
+import { databaseOf, withClient, withDatabase } from '../../replayer/shadow/connect.js'
+import { type Marker, writeMarker } from '../../replayer/shadow/marker.js'
+import { openRun } from '../../segment/run-file.js'
+import { createDatabase, type TestDatabase } from '../support/database.js'
+import { simple, Tape, unnamed } from './tape.js'
+
+const MARKER: Marker = { snapshotId: 'snap', role: 'shadow', createdAtMs: 0, policyHash: '', keyFingerprint: '' }
+
+let recording: string
+let plain: TestDatabase
+let shadow: string
+let otherwise: string
+beforeAll(async () => {
+  const tape = new Tape()
+    .send(1, simple('SELECT 1'))
+    .send(1, unnamed('SELECT $1::int', ['2']))
+    .send(2, simple('SELECT 1/0'))
+  recording = tape.send(2, { ...simple('SELECT 4'), unreplayable: 'cannot tokenize box' }).write()
+  plain = await createDatabase()
+  shadow = await marked('shadow', MARKER)
+  otherwise = await marked('otherwise', { ...MARKER, keyFingerprint: 'another' })
+})
+afterAll(async () => {
+  rmSync(dirname(recording), { recursive: true })
+  for (const url of [shadow, otherwise]) await plain.query(`DROP DATABASE ${databaseOf(url)}`)
+  await plain.drop()
+})
+
+/** A shadow that nobody is connected to. */
+async function marked(name: string, marker: Marker): Promise<string> {
+  const database = `${plain.name}_${name}`
+  await plain.query(`CREATE DATABASE ${database}`)
+  const url = withDatabase(plain.url, database)
+  await withClient(url, (client) => writeMarker(client, database, marker))
+  return url
+}
+
+async function replay(target: string, ...more: string[]): Promise<{ exit: number; out: string; err: string }> {
+  const said = { out: '', err: '' }
+  const host = {
+    env: {},
+    cwd: () => dirname(recording),
+    on: () => host,
+    exit: () => {},
+    exitCode: 0,
+    stdout: { write: (text: string) => (said.out += text) },
+    stderr: { write: (text: string) => (said.err += text), isTTY: false },
+  }
+  const program = new Command('pgrehearse').exitOverride()
+  register(program, createCli(host as unknown as NodeJS.Process))
+  await program.parseAsync(['replay', recording, '--target', target, '--out', 'run', ...more], { from: 'user' })
+  return { exit: host.exitCode, ...said }
+}
+
+describe('refuses', () => {
+  test.each([
+    { name: 'a speed that is none', more: ['--speed', 'fast'], code: 'OPTION_VALUE' },
+    { name: 'a speed of nothing', more: ['--speed', '0'], code: 'OPTION_VALUE' },
+    { name: 'an order nobody knows', more: ['--order', 'random'], code: 'OPTION_VALUE' },
+    { name: 'half a worker', more: ['--workers', '0.5'], code: 'OPTION_VALUE' },
+    { name: 'a negative rate', more: ['--max-rate=-1'], code: 'OPTION_VALUE' },
+  ])('$name, before anything is touched', async ({ more, code }) => {
+    const { exit, err } = await replay(shadow, ...more)
+    expect([exit, err.includes(code)]).toEqual([2, true])
+    expect(existsSync(join(dirname(recording), 'run.open'))).toBe(false)
+  })
+
+  test('a database that is no shadow', async () => {
+    const { exit, err } = await replay(plain.url)
+    expect([exit, err.includes('NOT_A_SHADOW')]).toEqual([2, true])
+  })
+
+  test('a shadow that was masked with another key', async () => {
+    const { exit, err } = await replay(otherwise)
+    expect([exit, err.includes('MASKED_OTHERWISE')]).toEqual([2, true])
+  })
+})
+
+test('replays, says what became of every statement, and refuses to do it over', async () => {
+  const { exit, out, err } = await replay(shadow, '--speed', 'max')
+  expect(exit).toBe(0)
+  expect(out).toContain('replayed  3 of 4 statements')
+  expect(out).toContain('skipped  1: unreplayable: cannot tokenize box')
+  expect(err).toContain('plan: 4 statements')
+  const run = openRun(join(dirname(recording), 'run'))
+  expect(run.facts).toMatchObject({
+    snapshotId: 'snap',
+    settings: { speed: 'max', order: 'causal', readOnly: false },
+    ledger: { seen: { statements: 4, transactions: 4 }, kept: { statements: 3, transactions: 3 } },
+  })
+  expect([...run.rows()].map(({ outcome }) => outcome.error?.sqlstate ?? outcome.tag)).toEqual([
+    'SELECT 1',
+    'SELECT 1',
+    '22012',
+  ])
+  run.close()
+  const again = await replay(shadow)
+  expect([again.exit, again.err.includes('--force')]).toEqual([2, true])
+  expect((await replay(shadow, '--force', '--order', 'commit', '--speed', '10')).exit).toBe(0)
+})
