@@ -88,7 +88,8 @@ export function createCli(host: NodeJS.Process): Cli {
         try {
           const code = await work(args, options as never, command)
           host.exitCode = interrupted() && code === EXIT.pass ? EXIT.interrupted : code
-        } catch (error) {
+        } catch (thrown) {
+          const error = forPeople(thrown)
           host.exitCode = interrupted() ? EXIT.interrupted : exitOf(error)
           if (json) host.stdout.write(`${JSON.stringify({ error: plainError(error) }, null, 2)}\n`)
           host.stderr.write(explain(error, host.env.PGREHEARSE_DEBUG !== undefined))
@@ -96,6 +97,33 @@ export function createCli(host: NodeJS.Process): Cli {
       },
   }
   return cli
+}
+
+/** What the system says when a path or a disk will not do, in words. */
+const SYSTEM_WORDS: Readonly<Record<string, readonly [why: string, fix: string]>> = {
+  EACCES: ['permission is denied', 'Choose another place, or change its permissions.'],
+  EPERM: ['permission is denied', 'Choose another place, or change its permissions.'],
+  EROFS: ['the file system is read-only', 'Choose another place.'],
+  ENOSPC: ['there is no room left on the disk', 'Make room, or choose another place.'],
+  ENOTDIR: ['a part of the path is a file, not a folder', 'Choose another place.'],
+  EISDIR: ['it is a folder, not a file', 'Name a file.'],
+  ENOENT: ['it does not exist', 'Check the path.'],
+  EMFILE: ['too many files are open', 'Raise the limit with `ulimit -n`.'],
+}
+
+/** A system error that reached the edge becomes a message for a person; everything else stays what it is. */
+function forPeople(error: unknown): unknown {
+  const { code, path, syscall } = (error ?? {}) as NodeJS.ErrnoException
+  const words = code === undefined ? undefined : SYSTEM_WORDS[code]
+  if (error instanceof HarnessError || !words || !path) return error
+  const [detail, hint] = words
+  return new HarnessError({
+    code: `SYSTEM_${code}`,
+    message: `cannot use ${path} (${syscall ?? 'file'})`,
+    detail,
+    hint,
+    cause: error,
+  })
 }
 
 function exitOf(error: unknown): ExitCode {
@@ -154,7 +182,7 @@ function plainProgress(label: string, out: NodeJS.WriteStream): Progress {
       const now = Date.now()
       if (now - saidAtMs < 10_000) return
       saidAtMs = now
-      out.write(`  ${label}: ${done}${total ? ` of ${total}` : ''} ${detail}\n`)
+      out.write(`  ${label}: ${total ? `${Math.floor((100 * done) / total)} %` : done} ${detail}\n`)
     },
     done(text) {
       out.write(`  ${label}: ${text}\n`)

@@ -63,7 +63,7 @@ const RULES: readonly Rule[] = [
     // With a country code, or written the way people write numbers: a bare run of digits may be anything.
     detector: 'phone',
     pattern:
-      /(?<![\w.+])\+\d[\d ()./-]{6,18}\d(?!\w)|(?<![\w.+-])(?:\(0?\d{2,5}\)|0\d{2,5})[ /-]\d[\d -]{4,12}\d(?!\w)|(?<![\w.+-])\(?[2-9]\d{2}\)?[ -.][2-9]\d{2}[-.]\d{4}(?!\w)/g,
+      /(?<![\w.+])\+\d(?:[ ()./-]{0,2}\d){6,13}(?!\w)|(?<![\w.+-])(?:\(0?\d{2,5}\)|0\d{2,5})[ /-]\d[\d -]{4,12}\d(?!\w)|(?<![\w.+-])\(?[2-9]\d{2}\)?[ -.][2-9]\d{2}[-.]\d{4}(?!\w)/g,
     holds: (text) => {
       const digits = text.replace(/\D/g, '').length
       return digits >= 7 && digits <= 15

@@ -23,10 +23,10 @@ export function createErrorMasks(masks: Masks, policy: ResolvedPolicy, vocabular
   const value = masks.unresolved(null)
 
   /** `"…"`, `'…'`, `«…»`, `„…“`: names stay, values do not. */
-  const quotedParts = (text: string): string =>
+  const quotedParts = (text: string, own: ReadonlySet<string>): string =>
     text.replace(/"((?:[^"]|"")*)("|$)|«([^»]*)»|„([^“]*)“|“([^”]*)”/g, (all: string, ...groups: unknown[]) => {
       const inner = groups.slice(0, 5).find((group, at): group is string => at !== 1 && typeof group === 'string') ?? ''
-      if (isName(inner, vocabulary)) return all
+      if (own.has(inner) || isName(inner, vocabulary)) return all
       return all[0]! + masked(inner) + (/["»“”]$/.test(all) && all.length > 1 ? all.at(-1)! : '')
     })
   const masked = (inner: string): string => {
@@ -38,7 +38,7 @@ export function createErrorMasks(masks: Masks, policy: ResolvedPolicy, vocabular
   const messageOf = (fields: ErrorFields): string => {
     const message = fields.M ?? ''
     const ownWords = isOwn(fields.C ?? '')
-    if (!ownWords) return masks.detected(quotedParts(message))
+    if (!ownWords) return masks.detected(quotedParts(message, namesIn(fields)))
     // RAISE: its words stand in a function's source, what it filled in does not.
     return masks
       .detected(message)
@@ -60,7 +60,7 @@ export function createErrorMasks(masks: Masks, policy: ResolvedPolicy, vocabular
     if (key !== null) {
       const [, before = '', names = '', values = '', after = ''] = key
       const shown = keyValues(fields, names, values)
-      return shown === null ? undefined : `${before}(${names})=(${shown})${quotedParts(after)}`
+      return shown === null ? undefined : `${before}(${names})=(${shown})${quotedParts(after, namesIn(fields))}`
     }
     // Sentences about objects only: everything they quote is a name, and no number or bracket shows a row.
     if (!/[(:=]/.test(detail) && !isOwn(fields.C ?? '') && allNamed(detail, vocabulary)) return detail
@@ -111,6 +111,11 @@ export function createErrorMasks(masks: Masks, policy: ResolvedPolicy, vocabular
       message: messageOf(fields),
     }),
   }
+}
+
+/** The objects an error names in fields of their own: its text may name them too, known to the catalog or not. */
+function namesIn(fields: ErrorFields): ReadonlySet<string> {
+  return new Set(['s', 't', 'c', 'd', 'n'].flatMap((letter) => fields[letter] ?? []))
 }
 
 /** Raised by functions: P0001 and codes that no part of the server uses. */

@@ -304,6 +304,9 @@ function call(walk: Walk, scope: Scope, body: Body): Value {
     else if (isJsonPath(name, at)) walk.slots.harmless(arg, 'jsonpath')
     else walk.slots.mark(arg.slots, { argumentOf: name })
   })
+  // The server's own settings are words; the application's may name a person.
+  if (name === 'set_config' && !(constantText(list(body, 'args')[0]) ?? '.').includes('.') && args[1] !== undefined)
+    walk.slots.harmless(args[1])
   return builtIn(walk, name, args, body)
 }
 

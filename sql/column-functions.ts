@@ -163,9 +163,9 @@ export function isWord(name: string, argument: number, count: number): boolean {
   return words !== undefined && (words === 'all' || words.includes(argument))
 }
 
-/** Functions whose words say where in JSON to look. */
+/** Functions whose words decide what the other arguments mean: where in JSON to look, which setting to change. */
 export function isKey(name: string): boolean {
-  return /^jsonb?_(extract_path|set|insert|exists)/.test(name)
+  return /^(jsonb?_(extract_path|set|insert|exists)|set_config$)/.test(name)
 }
 
 /** An argument that is a jsonpath. */

@@ -9,7 +9,7 @@ export type Binding = { readonly column: ColumnRef; readonly use: Use }
 export type Harmless =
   /** LIMIT, a format, a unit, a time zone, a key of JSON, the name of a sequence … */
   | 'word'
-  /** A key of JSON: it decides which values are meant, so texts with another key are another statement. */
+  /** A key of JSON and the like: it decides which values are meant, so texts with another key are another statement. */
   | 'key'
   /** A pattern of a regular expression or a jsonpath: read by the database, may hold values. */
   | 'jsonpath'

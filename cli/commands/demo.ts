@@ -71,7 +71,21 @@ async function demo(options: Options, madeBy: string, cli: Cli): Promise<ExitCod
   printFindings(model, cli)
   cli.print()
   cli.print(`The page: ${page}`)
-  cli.result({ verdict: model.verdict, headline: model.headline, planted: faults.map(({ name }) => name), ...files })
+  cli.result({
+    verdict: model.verdict,
+    headline: model.headline,
+    why: model.why,
+    compared: model.compared,
+    planted: faults.map(({ name }) => name),
+    findings: model.findings.map(({ cause, count, mismatch, subKind, columns }) => ({
+      cause,
+      count,
+      mismatch,
+      subKind,
+      columns,
+    })),
+    files,
+  })
   if (options.open) open(page)
   return model.verdict === 'INVALID' ? EXIT.invalid : EXIT.pass
 }

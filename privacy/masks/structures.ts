@@ -22,7 +22,7 @@ function maskDelimited(text: string, element: Mask): string {
     const character = text[at]!
     if (character === '"') {
       const end = endOfQuoted(text, at)
-      out += quoted(element(text.slice(at + 1, end).replace(/\\([\s\S])/g, '$1')))
+      out += arrayElement(element(text.slice(at + 1, end).replace(/\\([\s\S])/g, '$1')))
       at = end + 1
     } else if (character === '{' || character === '}' || character === ',' || /\s/.test(character)) {
       out += character
@@ -45,6 +45,7 @@ function endOfQuoted(text: string, from: number): number {
   return at
 }
 
+/** Quoted only where it must be, as the server prints it. */
 export function arrayElement(value: string): string {
   return value === '' || /[{}",\\\s]/.test(value) || /^null$/i.test(value) ? quoted(value) : value
 }

@@ -66,6 +66,15 @@ export class Describer {
     }
   }
 
+  /** Of a cursor's query: some of its rows, so the order says which as with LIMIT. */
+  sliceOf(
+    statement: Pick<Statement, 'sql' | 'fingerprint' | 'parameters' | 'outcome'>,
+    columns: readonly Column[],
+  ): Knowledge {
+    const known = this.knowledge(statement, columns)
+    return { ...known, sort: { ...known.sort, cutFrom: 0 } }
+  }
+
   #natures(
     traits: Traits,
     statement: Pick<Statement, 'fingerprint' | 'outcome'>,

@@ -6,6 +6,7 @@ import type { RecordedStatement } from '../../segment/segment-reader.js'
 import type { Bijection } from './bijection.js'
 import type { CellContext } from './cell.js'
 import type { Clocks } from './clock.js'
+import { Cursors } from './cursors.js'
 import type { Describer } from './describe.js'
 import { judge } from './judge.js'
 import { excused, type Judgement } from './judgement.js'
@@ -28,6 +29,7 @@ type OpenTransaction = { readonly transaction: number; readonly diverged: boolea
 export class PairJudge {
   readonly #pairing: Pairing
   readonly #sessions = new Map<number, OpenTransaction>()
+  readonly #cursors = new Cursors()
   #driftUs = 0
 
   constructor(pairing: Pairing) {
@@ -40,6 +42,7 @@ export class PairJudge {
   }
 
   judge(statement: RecordedStatement, before: RunRow, after: RunRow): Judged {
+    this.#cursors.declared(statement)
     const clocks = this.#clocks(before, after)
     const { judgement, knowledge } = this.#judgeOutcomes(statement, before, after, clocks)
     if (judgement.verdict !== 'discrepancy') return { judgement, knowledge, clocks }
@@ -53,7 +56,12 @@ export class PairJudge {
     const { bijection, canonical, describer } = this.#pairing
     const cheap = sameWithoutLooking(before, after)
     if (cheap !== null) return { judgement: cheap, knowledge: null }
-    const knowledge = describer.knowledge(statement, before.outcome.columns ?? after.outcome.columns ?? [])
+    const columns = before.outcome.columns ?? after.outcome.columns ?? []
+    const cursor = this.#cursors.behind(statement)
+    const knowledge =
+      cursor === null
+        ? describer.knowledge(statement, columns)
+        : describer.sliceOf({ ...statement, sql: cursor }, columns)
     return { judgement: judge(before.outcome, after.outcome, knowledge, { clocks, bijection, canonical }), knowledge }
   }
 

@@ -13,9 +13,12 @@ export type Interval = { readonly median: number; readonly low: number; readonly
 
 export const Z_95 = 1.959964
 
-/** Two-sided, for so many comparisons at once (Bonferroni), by the tail of the normal distribution. */
+/** One comparison of equal runs in a thousand may speak of a regression that is none. */
+const FALSE_ALARMS = 0.001
+
+/** Two-sided, for so many kinds of statement at once (Bonferroni), by the tail of the normal distribution. */
 export function zForComparisons(comparisons: number): number {
-  const tail = 0.025 / Math.max(1, comparisons)
+  const tail = FALSE_ALARMS / 2 / Math.max(1, comparisons)
   // Abramowitz and Stegun 26.2.23: error below 4.5e-4
   const t = Math.sqrt(-2 * Math.log(tail))
   return t - (2.515517 + 0.802853 * t + 0.010328 * t * t) / (1 + 1.432788 * t + 0.189269 * t * t + 0.001308 * t ** 3)

@@ -249,7 +249,7 @@ export class Agenda {
     const lanes = this.#parkedOn.get(wait.session)
     if (lanes === undefined) this.#parkedOn.set(wait.session, [lane])
     else lanes.push(lane)
-    progress.park(lane.session, job.indexes[0]!, wait.session)
+    progress.park(lane.session, job.indexes[0]!, wait.session, wait.ordinal)
     if (lane.unanswered > 0) this.#options.flush(lane)
     if (this.#lanes.has(wait.session)) return
     this.#want(wait.session)

@@ -7,6 +7,8 @@ import { type Blocked, findReleases, type Parked } from './watchdog.js'
 
 export type GuardOptions = {
   readonly progress: SharedProgress
+  /** Of each statement of the plan, its place in its session. */
+  readonly ordinals: Int32Array
   /** Worker of each session. */
   readonly workerOf: readonly number[]
   readonly target: Pick<Target, 'lockWaits' | 'isBusy' | 'stillThere'>
@@ -103,11 +105,14 @@ export class Guard {
   }
 
   #parked(): Parked[] {
-    const { parkedIndex, parkedOn, sessions } = this.#options.progress
+    const { ordinals, progress } = this.#options
+    const { parkedIndex, parkedOn, parkedOnOrdinal, sessions } = progress
     const parked: Parked[] = []
     for (let session = 0; session < sessions; session++) {
       const index = Atomics.load(parkedIndex, session) - 1
-      if (index >= 0) parked.push({ session, index, on: Atomics.load(parkedOn, session) - 1 })
+      if (index < 0) continue
+      const [on, onOrdinal] = [Atomics.load(parkedOn, session), Atomics.load(parkedOnOrdinal, session)]
+      parked.push({ session, ordinal: ordinals[index]!, index, on, onOrdinal })
     }
     return parked
   }

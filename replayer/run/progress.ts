@@ -27,9 +27,10 @@ export type SharedProgress = {
   /** Per session and worker: the ordinal from which that worker wants a wake-up; 0 is never. */
   readonly wanted: Int32Array
   readonly wakeFlags: Int32Array
-  /** For the watchdog, per session: plan index + 1 of the statement parked there (0: none), and the session + 1 it waits for. */
+  /** For the watchdog, per session: plan index + 1 of the statement parked there (0: none), and the session and ordinal it waits for. */
   readonly parkedIndex: Int32Array
   readonly parkedOn: Int32Array
+  readonly parkedOnOrdinal: Int32Array
   /** By the watchdog, per session: plan index + 1 of the statement that need not wait any longer. */
   readonly released: Int32Array
   readonly backendPids: Int32Array
@@ -46,6 +47,7 @@ export function createProgress(sessions: number, workers: number): SharedProgres
     wakeFlags: shared(workers * WAKE_STRIDE),
     parkedIndex: shared(sessions),
     parkedOn: shared(sessions),
+    parkedOnOrdinal: shared(sessions),
     released: shared(sessions),
     backendPids: shared(sessions),
   }
@@ -86,8 +88,9 @@ export class Progress {
     this.complete(session, FOREVER)
   }
 
-  park(session: number, index: number, on: number): void {
-    Atomics.store(this.#shared.parkedOn, session, on + 1)
+  park(session: number, index: number, on: number, onOrdinal: number): void {
+    Atomics.store(this.#shared.parkedOn, session, on)
+    Atomics.store(this.#shared.parkedOnOrdinal, session, onOrdinal)
     Atomics.store(this.#shared.parkedIndex, session, index + 1)
   }
 

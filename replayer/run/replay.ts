@@ -275,13 +275,18 @@ class Replay {
   }
 
   #guard(tasks: readonly WorkerTask[], stop: () => void): Guard {
+    const sessions = this.#recording.sessions()
     return new Guard({
       progress: tasks[0]!.progress,
+      ordinals: this.#options.plan.ordinal,
       workerOf: this.#workerOf,
       target: this.#target,
       completed: () => this.#done + this.#skipped,
       unscheduled: this.#speed === 'max',
-      released: ({ index }, why) => this.#incident('order relaxed', `statement ${index} was sent early: ${why}`),
+      released: ({ session, index }, why) => {
+        const [id, ordinal] = [sessions[session]!.session, this.#options.plan.ordinal[index]!]
+        this.#incident('order relaxed', `statement ${ordinal} of session ${id} was sent early: ${why}`)
+      },
       failed: (error) => {
         this.#failure ??= { error }
         stop()

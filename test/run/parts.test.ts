@@ -1,9 +1,10 @@
 /** The pure parts of the engine: what goes over the wire, how statements become jobs, and how they are accounted for. */
 import { describe, expect, test } from 'vitest'
+import { AnswerReader } from '../../replayer/run/answers.js'
 import { balance } from '../../replayer/run/balance.js'
 import { encode, type Sendable } from '../../replayer/run/encode.js'
 import { Feed, positionsOf } from '../../replayer/run/feed.js'
-import type { Job, Script } from '../../replayer/run/job.js'
+import { createJob, type Job, type Script } from '../../replayer/run/job.js'
 import type { Plan } from '../../replayer/run/plan-shape.js'
 import { leavesState } from '../../replayer/run/session-state.js'
 import { ledgerOf, Tally } from '../../replayer/run/tally.js'
@@ -106,6 +107,31 @@ describe('messages', () => {
   test("a simple query's COPY data waits until it is asked for", () => {
     const { bytes, copy } = encode(sendable([['Q'], ['d'], ['c']], { copy: Buffer.from('x\n') }))
     expect([types(bytes), types(copy!)]).toEqual(['Q', 'dc'])
+  })
+})
+
+describe('answers', () => {
+  test('after an error nothing waits for the Sync that what was skipped will never reach', () => {
+    const answered: string[] = []
+    const reader = new AnswerReader(
+      {
+        answered: (job, [outcome]) => answered.push(`${job.offsetUs} ${outcome!.error?.sqlstate ?? outcome!.tag}`),
+        bound() {},
+        copyIn() {},
+      },
+      () => 0,
+    )
+    const frames: Frame[] = [
+      ['B', '', 's'],
+      ['E', '', 0],
+    ]
+    const send = (n: number) => reader.expect(createJob([{ frames } as unknown as Script], [n], n))
+    send(1)
+    send(2)
+    const error = Buffer.from('SERROR\0C22012\0Mdivision by zero\0\0')
+    reader.message(0x45, error, 0, error.length)
+    send(3)
+    expect(answered).toEqual(['1 22012', '2 ', '3 '])
   })
 })
 
