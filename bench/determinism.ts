@@ -2,12 +2,11 @@
  * Does a concurrent recording replay with one outcome? Records traffic through the proxy, replays it several times at full speed with
  * different numbers of workers, and compares the runs, the tables, and production.
  *
- *     node dist/bench/determinism.js [--statements 100000] [--sessions 20] [--keep]
+ *     node dist/bench/determinism.js [--workload shop|ledger|tpcb] [--statements 100000] [--sessions 20] [--keep]
  */
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import pg from 'pg'
-import { loadShop, policyPath, runTraffic, v1Path } from '../fixtures/shop/shop.js'
 import { compareRuns } from '../replayer/compare/compare.js'
 import { buildPlan, type PlanInFull } from '../replayer/plan/build.js'
 import { parallelism } from '../replayer/plan/explain.js'
@@ -17,10 +16,12 @@ import { createDiff, openDiff } from '../segment/diff-file.js'
 import { openRecording } from '../segment/recording.js'
 import { openRun } from '../segment/run-file.js'
 import { type RunSource, runOfRecording } from '../segment/run-source.js'
-import { type Stage, setStage, type Workload } from './stage.js'
+import { type Stage, setStage } from './stage.js'
+import { WORKLOADS } from './workloads.js'
 
 const { values: flags } = parseArgs({
   options: {
+    workload: { type: 'string', default: 'shop' },
     statements: { type: 'string', default: '100000' },
     sessions: { type: 'string', default: '20' },
     scale: { type: 'string', default: '1' },
@@ -30,21 +31,14 @@ const { values: flags } = parseArgs({
 })
 const say = (line: string) => console.log(line)
 
-const shop: Workload = {
-  name: 'shop',
-  schemaPath: v1Path,
-  policyPath,
-  load: (url) => loadShop(url, { scale: Number(flags.scale), seed: Number(flags.seed) }),
-  play: (url) =>
-    runTraffic({
-      url,
-      sessions: Number(flags.sessions),
-      statements: Number(flags.statements),
-      seed: Number(flags.seed),
-    }),
-}
-
-const stage = await setStage(shop, say)
+const workload = WORKLOADS[flags.workload]?.({
+  statements: Number(flags.statements),
+  sessions: Number(flags.sessions),
+  scale: Number(flags.scale),
+  seed: Number(flags.seed),
+})
+if (!workload) throw new Error(`workloads are ${Object.keys(WORKLOADS).join(', ')}`)
+const stage = await setStage(workload, say)
 try {
   await measure(stage)
 } finally {

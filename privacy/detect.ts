@@ -34,7 +34,7 @@ const RULES: readonly Rule[] = [
   },
   {
     detector: 'email',
-    pattern: /[\p{L}\p{N}._%+'-]+@(?:[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?\.)+\p{L}{2,}/gu,
+    pattern: /[\p{L}\p{N}_][\p{L}\p{N}._%+'-]*@(?:[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?\.)+\p{L}{2,}/gu,
   },
   {
     detector: 'iban',

@@ -19,16 +19,18 @@ import { resolvePolicy } from './policy/columns.js'
 import type { Policy } from './policy/policy.js'
 import { resultMasks } from './results.js'
 import { createShapes, KEPT_LENGTH_MAX, remember, SHAPES_MAX } from './shapes.js'
-import { factsMask, type MaskedSql, refuse, type SqlFacts, type Understanding, understand } from './statement.js'
+import { factsMask } from './slots.js'
+import { type MaskedSql, refuse, type SqlFacts, understand } from './statement.js'
 import { loadDictionary } from './tokens/dictionary.js'
 import { createTokens } from './tokens/index.js'
 import { hexToken } from './tokens/pattern.js'
 import { createPrf } from './tokens/prf.js'
+import type { Understanding } from './understanding.js'
 import { createVocabulary } from './vocabulary.js'
 
 export type { CopyMask } from './copy.js'
 export type { ErrorFields, SafeNotice } from './errors.js'
-export type { CopyFacts, MaskedSql, MaskingCaution, SqlFacts, StatementFacts, Unresolved } from './statement.js'
+export type { MaskedSql, SqlFacts } from './statement.js'
 
 export type MaskerSettings = { readonly key: Key; readonly policy: Policy; readonly catalog: Catalog }
 
@@ -50,7 +52,7 @@ export type Masker = {
   loose(value: string): string
 }
 
-const TEXTS_MAX = 10_000
+const TEXTS_MAX = 4_000
 
 export async function createMasker({ key, policy, catalog }: MaskerSettings): Promise<Masker> {
   await loadParser()

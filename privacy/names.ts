@@ -2,12 +2,11 @@
  * Names that are none of the schema's: `WHERE name = "Alice"` parses, and Alice is then the name of a column.
  */
 import type { RawStmt } from 'libpg-query'
+import { DML, relationNamed } from '../sql/columns.js'
 import type { CatalogIndex } from '../sql/relations.js'
 import { list, strings, unwrap } from '../sql/tree-walk.js'
 import { detect } from './detect.js'
 import type { Vocabulary } from './vocabulary.js'
-
-const DML = new Set(['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])
 
 /**
  * Only where every table is known, or a column of a temporary table would lose its name and the statement its meaning. Aliases are
@@ -38,7 +37,7 @@ export function unknownNames(
     everyObject(statement.stmt, (node) => {
       if (typeof node.relname !== 'string') return
       const schema = typeof node.schemaname === 'string' ? node.schemaname : undefined
-      if (index.byName(schema, node.relname) === undefined && !(schema === undefined && ctes.has(node.relname)))
+      if (relationNamed(index, schema, node.relname) === undefined && !(schema === undefined && ctes.has(node.relname)))
         sure = false
     })
   }

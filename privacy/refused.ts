@@ -4,6 +4,7 @@
 import { type Lexed, LITERAL, lex } from '../sql/lex.js'
 import { literalOf, literalValue } from '../sql/literal.js'
 import type { Mask, Masks } from './masks/index.js'
+import { withoutComments } from './pieces.js'
 import type { Vocabulary } from './vocabulary.js'
 
 const WORD = /"((?:[^"]|"")*)"?|[\p{L}_][\p{L}\p{N}_$]*/gu
@@ -37,18 +38,6 @@ function reassembled(sql: string, lexed: Lexed, value: Mask, words: Mask): strin
     from = end
   }
   return out
-}
-
-function withoutComments(sql: string, from: number, to: number, comments: readonly number[]): string {
-  let out = ''
-  let at = from
-  for (let pair = 0; pair < comments.length; pair += 2) {
-    const [start, end] = [comments[pair]!, comments[pair + 1]!]
-    if (end <= at || start >= to) continue
-    out += `${sql.slice(at, start)} `
-    at = end
-  }
-  return out + sql.slice(Math.min(at, to), to)
 }
 
 function literal(raw: string, lexed: Lexed, slot: number, value: Mask, last: boolean): string {

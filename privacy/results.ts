@@ -7,7 +7,9 @@ import type { Mask } from './masks/index.js'
 import { FIRST_USER_OID } from './masks/index.js'
 import { arrayMask } from './masks/structures.js'
 import type { ResolvedPolicy } from './policy/columns.js'
-import { factsMask, type SqlFacts, type Understanding } from './statement.js'
+import { factsMask } from './slots.js'
+import type { SqlFacts } from './statement.js'
+import type { Understanding } from './understanding.js'
 
 /** One mask per column; null keeps. */
 export function resultMasks(

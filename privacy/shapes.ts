@@ -5,9 +5,9 @@ import type { Lexed } from '../sql/lex.js'
 import type { Shape } from './statement.js'
 
 /** Enough for every statement of an application; texts with IN lists of every length are what fills it. */
-export const SHAPES_MAX = 5_000
+export const SHAPES_MAX = 4_000
 /** Longer texts are rarely sent twice, and would fill the memory. */
-export const KEPT_LENGTH_MAX = 20_000
+export const KEPT_LENGTH_MAX = 8_000
 
 /** `understand` returns null for a text that cannot be; it is asked again each time. */
 export function createShapes(

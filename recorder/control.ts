@@ -5,6 +5,7 @@
 import { chmodSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { EXIT, HarnessError } from '../base/errors.js'
+import { SOCKET_PATH_BYTES_MAX, someoneAnswers } from './listen.js'
 import type { ProxyRecording, ProxyStatus } from './proxy.js'
 
 export const CONTROL_COMMANDS = ['status', 'pause', 'resume', 'stop', 'kill'] as const
@@ -12,13 +13,12 @@ export type ControlCommand = (typeof CONTROL_COMMANDS)[number]
 
 type Answer = { readonly status: ProxyStatus } | { readonly refused: string }
 
-/** Longer paths do not fit into the kernel's address of a Unix socket. */
-const PATH_BYTES_MAX = 103
 const LINE_BYTES_MAX = 1024
 const ANSWER_MS_MAX = 30_000
 
 export async function serveControl(path: string, recording: ProxyRecording): Promise<{ close(): void }> {
-  if (Buffer.byteLength(path) > PATH_BYTES_MAX) throw cannotServe(path, `a path may have ${PATH_BYTES_MAX} bytes.`)
+  if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX)
+    throw cannotServe(path, `a path may have ${SOCKET_PATH_BYTES_MAX} bytes.`)
   if (await someoneAnswers(path)) throw cannotServe(path, 'another recorder answers there.')
   rmSync(path, { force: true })
   const server = createServer((socket) => {
@@ -103,17 +103,6 @@ function listen(server: Server, path: string): Promise<void> {
     server.listen(path, () => {
       chmodSync(path, 0o600)
       resolve()
-    })
-  })
-}
-
-function someoneAnswers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ path })
-    socket.once('error', () => resolve(false))
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
     })
   })
 }

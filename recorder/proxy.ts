@@ -9,7 +9,6 @@
  */
 import { EventEmitter } from 'node:events'
 import { performance } from 'node:perf_hooks'
-import { EXIT, HarnessError } from '../base/errors.js'
 import { type Key, keyFingerprint } from '../privacy/key.js'
 import { type Policy, policyHash } from '../privacy/policy/policy.js'
 import type { Manifest } from '../segment/manifest.js'
@@ -18,13 +17,19 @@ import type { Incident } from '../segment/segment-writer.js'
 import { readCatalog, readServerFacts } from '../sql/read-catalog.js'
 import type { DrainLimits } from './drain/drain.js'
 import { type DrainThread, finishInterrupted, startDrain } from './drain/thread.js'
-import { Tap } from './tap/listener.js'
+import { addressText, cannotListen, prepareListen } from './listen.js'
+import { RateMeter, type Rates, type Totals } from './rates.js'
+import type { ClientTls } from './tap/client-tls.js'
+import { type ListenAddress, ListenFailed, Tap } from './tap/listener.js'
 import { createRing, RingProducer } from './tap/ring.js'
 import { CELL, createTally, Tally } from './tap/tally.js'
 import { connectOwn, type Environment, parseUpstream } from './upstream-url.js'
 
 export type ProxyOptions = {
-  readonly listen: { readonly host: string; readonly port: number }
+  /** All of them lead to the same server and into the same recording. */
+  readonly listen: ListenAddress | readonly ListenAddress[]
+  /** What clients that ask for TLS are shown; without it there is none. */
+  readonly tls?: ClientTls
   /** `postgresql://…`; its credentials read the catalog, clients bring their own. */
   readonly upstream: string
   /** Folder of the recording. */
@@ -52,16 +57,23 @@ export type ProxyStatus = {
   readonly state: ProxyState
   readonly recordingId: string
   readonly path: string
+  /** Of the first address that has one; 0 when it listens at Unix sockets only. */
   readonly port: number
+  readonly listen: readonly string[]
   readonly elapsedMs: number
   readonly connections: number
   readonly statementsSeen: number
   readonly statementsKept: number
   readonly statementsLost: number
   readonly statementsPassed: number
+  /** The same by reason. */
+  readonly passed: Readonly<Record<string, number>>
+  readonly sessionsBroken: number
   readonly transactionsKept: number
   readonly transactionsLost: number
   readonly recordingBytes: number
+  /** What came by and what was written, over the last ten seconds. */
+  readonly rates: Rates
   /** How far the drain is behind the traffic. */
   readonly drainLagMs: number
   readonly ring: { readonly usedBytes: number; readonly usedBytesMax: number; readonly sizeBytes: number }
@@ -82,16 +94,8 @@ const TICK_MS = 100
 
 export async function startProxyRecording(options: ProxyOptions): Promise<ProxyRecording> {
   const target = parseUpstream(options.upstream, options.env ?? {})
-  const { host, port } = target.upstream
-  if (options.listen.port !== 0 && options.listen.port === port && options.listen.host === host) {
-    throw new HarnessError({
-      code: 'LISTEN_IS_UPSTREAM',
-      message: `the proxy cannot listen at ${host}:${port}`,
-      detail: 'that is the server it should forward to.',
-      hint: 'Choose another port for --listen.',
-      exit: EXIT.usage,
-    })
-  }
+  const listen = [options.listen].flat()
+  await prepareListen(listen, target.upstream)
   const own = await connectOwn(target)
   const [catalog, server] = await Promise.all([readCatalog(own), readServerFacts(own)]).finally(() => own.end())
 
@@ -104,15 +108,17 @@ export async function startProxyRecording(options: ProxyOptions): Promise<ProxyR
   const nowUs = () => Math.round((performance.now() - startedAt) * 1000)
   const tell = (kind: string, detail: string) => events.emit('incident', { atUs: nowUs(), kind, detail })
   const tap = new Tap({
-    listen: options.listen,
+    listen,
     upstream: target.upstream,
+    ...(options.tls === undefined ? {} : { tls: options.tls }),
     ring,
     tally,
     nowUs,
     onUpstreamFailed: (error) => tell('upstream', codeOf(error)),
+    onBindingRefused: () => tell('channel binding', 'a client that insisted on it was refused'),
   })
-  await tap.listen().catch((cause: unknown) => {
-    throw cannotListen(options.listen, cause)
+  await tap.listen().catch((error: unknown) => {
+    throw error instanceof ListenFailed ? cannotListen(error) : error
   })
   const facts: RecordingFacts = {
     madeBy: options.madeBy,
@@ -158,9 +164,11 @@ export class ProxyRecording {
   readonly path: string
   /** Where it listens: of use when asked for port 0. */
   readonly port: number
+  readonly listen: readonly string[]
   readonly #options: ProxyOptions
   readonly #parts: Parts
   readonly #tick: NodeJS.Timeout
+  readonly #rates = new RateMeter()
   #state: ProxyState = 'recording'
   #stopped: Promise<Manifest | null> | null = null
   #hurry: () => void = () => {}
@@ -168,6 +176,7 @@ export class ProxyRecording {
   constructor(options: ProxyOptions, parts: Parts) {
     this.path = options.out
     this.port = parts.tap.port
+    this.listen = parts.tap.addresses.map(addressText)
     this.#options = options
     this.#parts = parts
     this.#tick = setInterval(() => this.#look(), TICK_MS)
@@ -189,15 +198,19 @@ export class ProxyRecording {
       recordingId: drain.id,
       path: this.path,
       port: this.port,
+      listen: this.listen,
       elapsedMs: Math.round(nowUs() / 1000),
       connections: tap.connections,
       statementsSeen: tally.read(CELL.executionsSeen),
       statementsKept: tally.read(CELL.statementsKept),
       statementsLost: tally.read(CELL.statementsLost),
       statementsPassed: tally.executionsPassed(),
+      passed: tally.passedByReason(),
+      sessionsBroken: tally.read(CELL.sessionsBroken),
       transactionsKept: tally.read(CELL.transactionsKept),
       transactionsLost: tally.read(CELL.transactionsLost),
       recordingBytes: tally.read(CELL.recordingBytes),
+      rates: this.#rates.rates(nowUs(), this.#totals()),
       drainLagMs: ring.usedBytes === 0 ? 0 : Math.max(0, Math.round((nowUs() - tally.read(CELL.drainedUs)) / 1000)),
       ring: { usedBytes: ring.usedBytes, usedBytesMax: ring.usedBytesMax, sizeBytes: ring.sizeBytes },
     }
@@ -303,11 +316,21 @@ export class ProxyRecording {
 
   #look(): void {
     this.#parts.tap.tellUnheard()
+    this.#rates.sample(this.#parts.nowUs(), this.#totals())
     const { durationMsMax, recordingBytesMax } = this.#options
     const { nowUs, tally } = this.#parts
     if (durationMsMax !== undefined && nowUs() >= durationMsMax * 1000) this.#limitReached('duration')
     else if (recordingBytesMax !== undefined && tally.read(CELL.recordingBytes) >= recordingBytesMax) {
       this.#limitReached('bytes')
+    }
+  }
+
+  #totals(): Totals {
+    const { tally } = this.#parts
+    return {
+      statements: tally.read(CELL.executionsSeen),
+      transactions: tally.read(CELL.transactionsKept),
+      bytes: tally.read(CELL.recordingBytes),
     }
   }
 
@@ -339,16 +362,4 @@ export class ProxyRecording {
 
 function codeOf(error: Error): string {
   return (error as NodeJS.ErrnoException).code ?? 'the server cannot be reached'
-}
-
-function cannotListen(listen: ProxyOptions['listen'], cause: unknown): HarnessError {
-  const code = (cause as NodeJS.ErrnoException).code ?? 'unknown error'
-  const used = code === 'EADDRINUSE'
-  return new HarnessError({
-    code: used ? 'PORT_IN_USE' : 'CANNOT_LISTEN',
-    message: `cannot listen at ${listen.host}:${listen.port}`,
-    detail: used ? 'another program listens there.' : `${code}.`,
-    hint: used ? 'Choose another port, or stop that program.' : 'Check the address given as --listen.',
-    cause,
-  })
 }

@@ -2,9 +2,10 @@
  * From a diff and a gate result to the model that every output reads. One pass over the discrepancies, which need not
  * fit in memory: only examples and counts are kept.
  */
-import type { DiffFacts, Discrepancy, Finding, RunSummary } from '../segment/diff.js'
+import type { DiffFacts, Discrepancy, Finding, RunSummary, SubKind } from '../segment/diff.js'
 import { type GateFacts, type GateResult, judge } from './gate.js'
 import type { GateConfig } from './gate-config.js'
+import type { PastRun } from './gate-streak.js'
 import { measureLatency } from './latency.js'
 import { type Example, REPORT_FORMAT_VERSION, type ReportFinding, type ReportModel, type Side } from './model.js'
 import { type RowBounds, viewRows } from './rows.js'
@@ -26,15 +27,17 @@ export function judgeDiff(
   source: DiffSource,
   config: GateConfig,
   nowMs: number,
+  history: readonly PastRun[] = [],
 ): { readonly facts: GateFacts; readonly gate: GateResult } {
   const measured = [...source.latency()].map(measureLatency)
   const facts: GateFacts = {
     facts: source.facts,
     findings: [...source.findings()],
+    errors: source.errorsByFinding(),
     overall: measured.find((row) => row.fingerprint === '') ?? null,
     queries: measured.filter((row) => row.fingerprint !== ''),
   }
-  return { facts, gate: judge(facts, config, nowMs) }
+  return { facts, gate: judge(facts, config, nowMs, history) }
 }
 
 /** `diffPath`: the diff as the user names it, for the commands that the report suggests. */
@@ -84,6 +87,7 @@ function side(run: RunSummary, label: string): Side {
 }
 
 type Collected = {
+  readonly kinds: ReadonlyMap<string, ReportFinding['kinds']>
   readonly trends: ReadonlyMap<string, readonly number[]>
   readonly examples: ReadonlyMap<string, Example>
 }
@@ -91,18 +95,25 @@ type Collected = {
 function collect(source: DiffSource, findings: readonly Finding[], clock: Clock): Collected {
   const trends = new Map<string, readonly number[]>()
   const examples = new Map<string, Example>()
+  const kinds = new Map<string, ReportFinding['kinds']>()
   const sliceMs = Math.max(1, clock.spanMs) / TREND_SLICES
   for (const { findingId, exampleAlertIds } of findings) {
     const trend = new Array<number>(TREND_SLICES).fill(0)
     const wanted = new Set(exampleAlertIds.slice(0, EXAMPLES_MAX))
+    const seen = new Map<SubKind, number>()
     for (const discrepancy of source.discrepancies({ findingId })) {
+      seen.set(discrepancy.subKind, (seen.get(discrepancy.subKind) ?? 0) + 1)
       const at = Math.min(TREND_SLICES - 1, Math.max(0, Math.floor(clock.offsetMs(discrepancy.atMs) / sliceMs)))
       trend[at] = (trend[at] ?? 0) + 1
       if (wanted.has(discrepancy.alertId)) examples.set(discrepancy.alertId, toExample(discrepancy, clock))
     }
     trends.set(findingId, trend)
+    kinds.set(
+      findingId,
+      [...seen].map(([subKind, count]) => ({ subKind, count })).sort((a, b) => b.count - a.count),
+    )
   }
-  return { trends, examples }
+  return { trends, examples, kinds }
 }
 
 /** The recording's clock: a discrepancy says when its statement was sent in production. */
@@ -145,6 +156,7 @@ function reportFinding(finding: Finding, gate: GateResult, collected: Collected,
     standing: known
       ? { state: 'known', reason: known.reason, until: known.until }
       : { state: fails ? 'fails' : 'tolerated' },
+    kinds: collected.kinds.get(finding.findingId) ?? [],
     trend: collected.trends.get(finding.findingId) ?? [],
     examples: exampleAlertIds.flatMap((id) => collected.examples.get(id) ?? []),
   }

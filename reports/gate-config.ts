@@ -84,6 +84,7 @@ const file = z.strictObject({
       event_loop_utilisation: limitShare.optional(),
     })
     .optional(),
+  streak: z.strictObject({ runs: z.int().min(2).max(365) }).optional(),
   overrides: z
     .array(override)
     .superRefine((all, context) => {
@@ -135,6 +136,8 @@ export type GateConfig = {
     /** undefined: left to the comparison, which knows whether the replay had to keep a schedule. */
     readonly eventLoopUtilisation?: number
   }
+  /** How many rehearsals have to pass one after the other; undefined: this one suffices. */
+  readonly streakRuns?: number
   readonly overrides: readonly Override[]
 }
 
@@ -181,6 +184,7 @@ export function parseGateConfig(text: string, path: string): GateConfig {
         ? {}
         : { eventLoopUtilisation: given.trust.event_loop_utilisation }),
     },
+    ...(given.streak === undefined ? {} : { streakRuns: given.streak.runs }),
     overrides: (given.overrides ?? []).map((one) => ({
       query: one.query,
       allow: one.allow ?? [],

@@ -1,9 +1,9 @@
 /**
  * The gate's lines about differences: findings by kind, and the share of statements that differ or fail anew.
  */
-import type { DiffFacts, Finding } from '../segment/diff.js'
+import type { Finding } from '../segment/diff.js'
 import { count, counted as countedText, percent } from './format.js'
-import type { ActiveOverrides, GateLine, GateResult } from './gate.js'
+import type { ActiveOverrides, GateFacts, GateLine, GateResult } from './gate.js'
 import type { FindingKind, GateConfig } from './gate-config.js'
 import { KIND_TITLES } from './words.js'
 
@@ -65,17 +65,27 @@ function allowedBy(finding: Finding, overrides: ActiveOverrides) {
   return allowing[0] ?? null
 }
 
-/** `discrepancies`: differing statements in all. One that differs in two ways is in two findings, so their sum may be more. */
+/** `facts.discrepancies`: differing statements in all. One that differs in two ways is in two findings, so their sum may be more. */
 export function judgeRates(
   counted: readonly Finding[],
-  { compared, discrepancies }: Pick<DiffFacts, 'compared' | 'discrepancies'>,
+  { facts, errors }: Pick<GateFacts, 'facts' | 'errors'>,
   config: GateConfig,
 ): GateLine[] {
   const differing = counted.filter((finding) => finding.mismatch !== 'LATENCY_SPIKE')
-  const failing = differing.filter((finding) => finding.mismatch !== 'SEMANTIC_MISMATCH')
+  // A finding about an error holds the wrong answers that follow from it as well, and the other way round.
+  const errorsOf = (finding: Finding) =>
+    errors?.get(finding.findingId) ?? (errors || finding.mismatch === 'SEMANTIC_MISMATCH' ? 0 : finding.count)
+  const failing = differing.filter((finding) => errorsOf(finding) > 0)
+  const statements = (of: readonly Finding[], size: (finding: Finding) => number) =>
+    Math.min(
+      facts.discrepancies,
+      of.reduce((sum, finding) => sum + size(finding), 0),
+    )
+  const differ = statements(differing, (finding) => finding.count)
+  const fail = statements(failing, errorsOf)
   return [
-    rateLine('mismatch_rate', 'Statements that differ', differing, compared, discrepancies, config.mismatchRate),
-    rateLine('error_rate', 'Statements with a new or other error', failing, compared, discrepancies, config.errorRate),
+    rateLine('mismatch_rate', 'Statements that differ', differing, differ, facts.compared, config.mismatchRate),
+    rateLine('error_rate', 'Statements with a new or other error', failing, fail, facts.compared, config.errorRate),
   ]
 }
 
@@ -83,14 +93,10 @@ function rateLine(
   id: string,
   title: string,
   findings: readonly Finding[],
+  statements: number,
   compared: number,
-  discrepancies: number,
   threshold: number,
 ): GateLine {
-  const statements = Math.min(
-    discrepancies,
-    findings.reduce((sum, finding) => sum + finding.count, 0),
-  )
   const actual = compared > 0 ? Math.min(1, statements / compared) : 0
   const fail = actual > threshold
   return {

@@ -8,6 +8,7 @@ import type { DiffFacts, Finding } from '../segment/diff.js'
 import type { GateConfig, Override } from './gate-config.js'
 import { judgeFindings, judgeRates } from './gate-findings.js'
 import { judgeLatency } from './gate-latency.js'
+import { type PastRun, streakLine } from './gate-streak.js'
 import { judgeTrust } from './gate-trust.js'
 import type { QueryLatency } from './latency.js'
 
@@ -16,6 +17,8 @@ export type Verdict = 'PASS' | 'FAIL' | 'INVALID'
 export type GateFacts = {
   readonly facts: DiffFacts
   readonly findings: readonly Finding[]
+  /** Statements with a new or other error, by finding; left out, all statements of a finding about errors count as such. */
+  readonly errors?: ReadonlyMap<string, number>
   readonly overall: QueryLatency | null
   readonly queries: readonly QueryLatency[]
 }
@@ -24,7 +27,7 @@ export type GateLine = {
   /** Permanent, for scripts: `findings.SQL_ERROR`, `latency.overall.p95`, `trust.lost`. */
   readonly id: string
   /** A failing line of `trust` makes the verdict INVALID, of any other FAIL. */
-  readonly group: 'differences' | 'latency' | 'trust'
+  readonly group: 'differences' | 'latency' | 'trust' | 'history'
   readonly title: string
   readonly unit: 'count' | 'share' | 'ratio' | 'ms'
   /** Whether the threshold is the most or the least that is allowed. */
@@ -50,6 +53,8 @@ export type OverrideUse = {
 
 export type GateResult = {
   readonly verdict: Verdict
+  /** The verdict on this rehearsal by itself: what a row of rehearsals is made of. */
+  readonly ownVerdict: Verdict
   readonly lines: readonly GateLine[]
   readonly overrides: readonly OverrideUse[]
   /** Findings that an override allows, with the reason. */
@@ -64,8 +69,13 @@ export type ActiveOverrides = {
 
 const DAY_MS = 86_400_000
 
-/** `nowMs` decides which overrides have expired. */
-export function judge(facts: GateFacts, config: GateConfig, nowMs: number): GateResult {
+/** `nowMs` decides which overrides have expired; `history` is asked only by a gate that wants a row of passes. */
+export function judge(
+  facts: GateFacts,
+  config: GateConfig,
+  nowMs: number,
+  history: readonly PastRun[] = [],
+): GateResult {
   const inForce = new Map(config.overrides.filter((one) => !expired(one, nowMs)).map((one) => [one.query, one]))
   const used = new Set<string>()
   const overrides: ActiveOverrides = {
@@ -75,14 +85,18 @@ export function judge(facts: GateFacts, config: GateConfig, nowMs: number): Gate
   const { lines: findingLines, counted, known } = judgeFindings(facts.findings, config, overrides)
   const latencyLines = judgeLatency(facts, config, overrides)
   const slower = latencyLines.some((line) => line.outcome === 'fail')
-  const lines = [
+  const own = [
     ...findingLines,
-    ...judgeRates(counted, facts.facts, config),
+    ...judgeRates(counted, facts, config),
     ...latencyLines,
     ...judgeTrust(facts.facts, config, slower),
   ]
+  const ownVerdict = verdictOf(own)
+  const run = { diffId: facts.facts.id, comparedAtMs: facts.facts.createdAtMs, verdict: ownVerdict }
+  const lines = config.streakRuns === undefined ? own : [...own, streakLine(run, history, config.streakRuns)]
   return {
     verdict: verdictOf(lines),
+    ownVerdict,
     lines,
     overrides: config.overrides.map((one) => ({
       query: one.query,

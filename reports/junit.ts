@@ -5,6 +5,7 @@
 import { milliseconds, percent, ratio } from './format.js'
 import type { GateLine } from './gate.js'
 import type { ReportFinding, ReportModel } from './model.js'
+import { sizeWords } from './size.js'
 import { clip, plain } from './text.js'
 import { KIND_TITLES } from './words.js'
 
@@ -91,7 +92,7 @@ function latencyWords(line: GateLine, latency: ReportModel['latency']['queries']
 }
 
 function said(finding: ReportFinding): string {
-  return `${KIND_TITLES[finding.mismatch]}: ${finding.cause} (${finding.count} statements, ${percent(finding.trafficShare)} of traffic)`
+  return `${KIND_TITLES[finding.mismatch]}: ${finding.cause} (${sizeWords(finding)}, ${percent(finding.trafficShare)} of traffic)`
 }
 
 function suite(name: string, cases: readonly Case[], model: ReportModel): string {

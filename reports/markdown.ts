@@ -5,6 +5,7 @@ import { count, counted, duration, milliseconds, percent, ratio } from './format
 import type { GateLine } from './gate.js'
 import type { ReportModel } from './model.js'
 import { quantity } from './quantity.js'
+import { sizeFigures } from './size.js'
 import { clip, plain } from './text.js'
 import { KIND_TITLES } from './words.js'
 
@@ -41,7 +42,7 @@ function findings(model: ReportModel): string[] {
     ...shown.map((finding) => {
       const note = { fails: '', tolerated: ' (within the limit)', known: ' (known)' }[finding.standing.state]
       const cause = inert(clip(finding.cause, CAUSE_CHARACTERS_MAX))
-      return `| ${KIND_TITLES[finding.mismatch]}${note} | ${cause} | ${count(finding.count)} | ${figure(percent(finding.trafficShare))} |`
+      return `| ${KIND_TITLES[finding.mismatch]}${note} | ${cause} | ${sizeFigures(finding)} | ${figure(percent(finding.trafficShare))} |`
     }),
     ...(more > 0 ? ['', `and ${counted(more, 'further finding')}`] : []),
     '',

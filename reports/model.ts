@@ -50,6 +50,10 @@ export type ReportFinding = {
   readonly fingerprints: readonly string[]
   readonly columns: readonly string[]
   readonly count: number
+  /** How many of `count` probably only follow from the others. */
+  readonly follows?: number
+  /** What kinds of difference they are of, the most frequent first. */
+  readonly kinds: readonly { readonly subKind: SubKind; readonly count: number }[]
   readonly trafficShare: number
   readonly firstOffsetMs: number
   readonly lastOffsetMs: number

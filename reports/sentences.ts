@@ -6,6 +6,7 @@ import { count, counted, percent, ratio } from './format.js'
 import type { GateLine } from './gate.js'
 import type { ReportFinding, ReportModel } from './model.js'
 import { quantity } from './quantity.js'
+import { sizeWords } from './size.js'
 
 const CAUSES_NAMED = 5
 
@@ -48,6 +49,7 @@ function objection(line: GateLine): string {
 function explainFail(body: Body): Pick<ReportModel, 'headline' | 'why'> {
   const findings = body.findings.filter((finding) => finding.standing.state === 'fails')
   const slower = failingLines(body).filter((line) => line.group === 'latency')
+  if (body.gate.ownVerdict === 'PASS') return explainWaiting(body)
   const parts = [
     ...(findings.length > 0 ? [`${counted(findings.length, 'finding')} beyond what the gate allows`] : []),
     ...(slower.length > 0 ? ['it is slower than allowed'] : []),
@@ -60,6 +62,15 @@ function explainFail(body: Body): Pick<ReportModel, 'headline' | 'why'> {
       ...(rest > 0 ? [`${counted(rest, 'further finding')} below.`] : []),
       ...slowerSentence(slower),
     ],
+  }
+}
+
+/** Nothing is wrong with this rehearsal; there were not enough of its kind yet. */
+function explainWaiting(body: Body): Pick<ReportModel, 'headline' | 'why'> {
+  const [row] = failingLines(body).filter((line) => line.group === 'history')
+  return {
+    headline: `Not yet: V2 passed this rehearsal, and the gate asks for ${count(row?.threshold ?? 0)} in a row.`,
+    why: [...(row ? [row.explanation] : []), ...explainPass(body).why],
   }
 }
 
@@ -114,7 +125,7 @@ function lowerFirst(text: string): string {
 
 function causeSentence(finding: ReportFinding): string {
   const shapes = counted(finding.fingerprints.length, 'query shape')
-  return `${sentence(finding.cause).replace(/\.$/, '')} (${counted(finding.count, 'statement')}, ${shapes}).`
+  return `${sentence(finding.cause).replace(/\.$/, '')} (${sizeWords(finding)}, ${shapes}).`
 }
 
 /** A cause begins with a column's name as often as not, so its case is left alone. */

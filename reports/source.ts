@@ -7,6 +7,7 @@ export type DiffSource = {
   readonly facts: DiffFacts
   findings(): Iterable<Finding>
   latency(): Iterable<LatencyRow>
+  errorsByFinding(): ReadonlyMap<string, number>
   /** Of one finding, in the order of the recording; there may be more than fit in memory. */
   discrepancies(filter?: { readonly findingId?: string; readonly limit?: number }): Iterable<Discrepancy>
 }

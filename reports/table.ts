@@ -6,6 +6,7 @@ import { createColors } from 'picocolors'
 import type { Discrepancy } from '../segment/diff.js'
 import { count, percent } from './format.js'
 import type { ReportModel } from './model.js'
+import { sizeFigures } from './size.js'
 import { clip, plain } from './text.js'
 import { KIND_TITLES } from './words.js'
 
@@ -15,7 +16,7 @@ export type TableOptions = { readonly columns: number; readonly color: boolean; 
 export function findingsTable(model: ReportModel, { columns, color, rowsMax }: TableOptions): string {
   if (model.findings.length === 0) return ''
   const pc = createColors(color)
-  const fixed = { kind: 22, count: 11, share: 9 }
+  const fixed = { kind: 22, count: 13, share: 9 }
   const cause = Math.max(24, Math.min(columns, 140) - fixed.kind - fixed.count - fixed.share - 5)
   const table = new Table({
     head: ['Finding', 'Cause', 'Statements', 'Traffic'].map((name) => pc.dim(name)),
@@ -32,7 +33,7 @@ export function findingsTable(model: ReportModel, { columns, color, rowsMax }: T
     table.push([
       paint[finding.standing.state](kind),
       `${plain(clip(finding.cause, 300))}${note}`,
-      count(finding.count),
+      sizeFigures(finding),
       percent(finding.trafficShare),
     ])
   }

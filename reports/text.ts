@@ -22,6 +22,18 @@ const UNSEEN =
 /** The same without the position a global expression remembers. */
 const UNSEEN_ANY = new RegExp(UNSEEN.source, 'u')
 
+export function hasUnseen(text: string): boolean {
+  return UNSEEN_ANY.test(text)
+}
+
+/** As the escapes of an E'…' literal, which names every character that cannot be seen by its code. */
+export function unseenEscaped(text: string): string {
+  return text.replace(UNSEEN, (character) => {
+    const hex = (character.codePointAt(0) ?? 0).toString(16)
+    return hex.length > 4 ? `\\U${hex.padStart(8, '0')}` : `\\u${hex.padStart(4, '0')}`
+  })
+}
+
 export type Piece = { readonly text: string; readonly unseen: boolean }
 
 /** Text in pieces: as it is, and names (`U+202E`) for what is not to be printed. */

@@ -242,6 +242,17 @@ export class DiffReader {
     return counts
   }
 
+  /** By finding: how many of its statements end in an error that the other side does not have, whatever the finding itself is about. */
+  errorsByFinding(): ReadonlyMap<string, number> {
+    const rows = this.#db
+      .prepare<[], [string, number]>(
+        `SELECT finding_id, count(*) FROM comparator_discrepancy_log
+          WHERE mismatch_type IN ('SQL_ERROR', 'SCHEMA_CONSTRAINT_VIOLATION') GROUP BY finding_id`,
+      )
+      .raw()
+    return new Map(rows.iterate())
+  }
+
   close(): void {
     this.#db.close()
   }

@@ -1,26 +1,14 @@
 /**
  * Expressions: where the value of each comes from, and which columns its literals and parameters meet on the way.
  */
-import {
-  becomesJson,
-  buildsObject,
-  CHOOSES,
-  COMPARES,
-  FOLDS,
-  HANDS_ON,
-  isJsonPath,
-  isKey,
-  isWord,
-  SAYS_NOTHING,
-} from './column-functions.js'
+import { call } from './column-calls.js'
+import { isOrder, isPattern, operator } from './column-operators.js'
 import { lookUp, type Scope, star } from './column-scope.js'
 import { selectOutputs } from './column-select.js'
 import type { SlotTable } from './column-slots.js'
 import {
-  asJson,
   type ColumnRef,
   derived,
-  distinct,
   either,
   inside,
   NOTHING,
@@ -30,7 +18,6 @@ import {
   type Slot,
   type Use,
   type Value,
-  withVia,
 } from './column-values.js'
 import type { CatalogIndex } from './relations.js'
 import { list, strings, type TreeNode, unwrap } from './tree-walk.js'
@@ -136,7 +123,7 @@ function constant(walk: Walk, body: Body): Value {
 }
 
 /** The text of a string constant, for keys of JSON. */
-function constantText(node: unknown): string | null {
+export function constantText(node: unknown): string | null {
   const found = unwrap(node)
   if (found?.kind === 'TypeCast') return constantText(found.body.arg)
   if (found?.kind !== 'A_Const') return null
@@ -195,162 +182,15 @@ export function caution(walk: Walk, columns: readonly ColumnRef[], use: Use): vo
   for (const column of columns) walk.cautions.push({ column, use })
 }
 
-function unified(walk: Walk, values: readonly Value[]): Value {
+export function unified(walk: Walk, values: readonly Value[]): Value {
   const value = either(values)
   walk.slots.bind(value.slots, value.columns, stronger('equal', value.via))
   return value
 }
 
-function ordered(walk: Walk, value: Value): Value {
+export function ordered(walk: Walk, value: Value): Value {
   caution(walk, value.columns, 'order')
   return value
-}
-
-const EQUALITY = new Set(['=', '<>', '!=', '@>', '<@', '&&', '<<', '>>', '<<=', '>>='])
-const ORDER = new Set(['<', '>', '<=', '>='])
-const PATTERN = /^!?~/
-const PATTERN_KINDS = new Set(['AEXPR_LIKE', 'AEXPR_ILIKE', 'AEXPR_SIMILAR'])
-
-function operator(walk: Walk, scope: Scope, body: Body): Value {
-  const kind = String(body.kind)
-  const name = strings(list(body, 'name')).at(-1) ?? ''
-  const left = expression(walk, scope, body.lexpr)
-  if (/^AEXPR_(NOT_)?BETWEEN/.test(kind)) {
-    for (const bound of list(unwrap(body.rexpr)?.body ?? {}, 'items'))
-      meet(walk, left, expression(walk, scope, bound), 'order')
-    return NOTHING
-  }
-  if (kind === 'AEXPR_IN') {
-    for (const item of list(unwrap(body.rexpr)?.body ?? {}, 'items'))
-      meet(walk, left, expression(walk, scope, item), 'equal')
-    return NOTHING
-  }
-  const right = expression(walk, scope, body.rexpr)
-  if (kind === 'AEXPR_NULLIF') {
-    meet(walk, left, right, 'equal')
-    return left
-  }
-  if (kind === 'AEXPR_OP_ANY' || kind === 'AEXPR_OP_ALL') walk.slots.mark(right.slots, { array: true })
-  if (PATTERN_KINDS.has(kind) || PATTERN.test(name)) {
-    meet(walk, left, right, 'pattern')
-    return NOTHING
-  }
-  if (kind === 'AEXPR_DISTINCT' || kind === 'AEXPR_NOT_DISTINCT' || EQUALITY.has(name)) {
-    meet(walk, left, right, 'equal')
-    return NOTHING
-  }
-  if (ORDER.has(name)) {
-    meet(walk, left, right, 'order')
-    return NOTHING
-  }
-  return otherOperator(walk, name, left, right, body)
-}
-
-function otherOperator(walk: Walk, name: string, left: Value, right: Value, body: Body): Value {
-  switch (name) {
-    case '->':
-    case '->>': {
-      walk.slots.harmless(right, 'key')
-      return taken(walk, inside(left, constantText(body.rexpr) ?? '[*]'), name === '->>')
-    }
-    case '#>':
-    case '#>>': {
-      walk.slots.harmless(right, 'key')
-      return taken(walk, jsonPlace(left, constantText(body.rexpr)), name === '#>>')
-    }
-    case '?':
-    case '?|':
-    case '?&':
-    case '#-':
-      walk.slots.harmless(right)
-      return left
-    case '@?':
-    case '@@':
-      walk.slots.harmless(right, 'jsonpath')
-      caution(walk, left.columns, 'pattern')
-      return NOTHING
-    default:
-      caution(walk, [...left.columns, ...right.columns], 'derive')
-      return derived([left, right])
-  }
-}
-
-function taken(walk: Walk, value: Value, asText: boolean): Value {
-  if (asText) caution(walk, value.columns, 'json_text')
-  return value
-}
-
-/** `{contact,email}`: a path written as an array. */
-function jsonPlace(value: Value, path: string | null): Value {
-  const keys = (path ?? '').replace(/^\{|\}$/g, '').split(',')
-  return keys.reduce((at, key) => inside(at, /^-?\d+$/.test(key) ? '[*]' : key.trim().replace(/^"|"$/g, '')), value)
-}
-
-function call(walk: Walk, scope: Scope, body: Body): Value {
-  const names = strings(list(body, 'funcname'))
-  const name = names.at(-1) ?? ''
-  const args = all(walk, scope, list(body, 'args'))
-  for (const sort of list(body, 'agg_order')) ordered(walk, expression(walk, scope, unwrap(sort)?.body.node))
-  expression(walk, scope, body.agg_filter)
-  overWindow(walk, scope, body.over)
-  const schema = names.length > 1 ? names[0] : undefined
-  const own = schema === 'pg_catalog' ? [] : walk.index.functions(schema, name)
-  if (own.length > 0 && !HANDS_ON.has(name) && !FOLDS.has(name)) {
-    for (const arg of args) walk.slots.mark(arg.slots, { argumentOf: name })
-    return { ...derived(args), clear: false }
-  }
-  args.forEach((arg, at) => {
-    if (isWord(name, at, args.length)) walk.slots.harmless(arg, isKey(name) ? 'key' : 'word')
-    else if (isJsonPath(name, at)) walk.slots.harmless(arg, 'jsonpath')
-    else walk.slots.mark(arg.slots, { argumentOf: name })
-  })
-  // The server's own settings are words; the application's may name a person.
-  if (name === 'set_config' && !(constantText(list(body, 'args')[0]) ?? '.').includes('.') && args[1] !== undefined)
-    walk.slots.harmless(args[1])
-  return builtIn(walk, name, args, body)
-}
-
-function builtIn(walk: Walk, name: string, args: readonly Value[], body: Body): Value {
-  const first = args[0] ?? NOTHING
-  if (COMPARES.has(name))
-    for (const other of args.slice(1)) meet(walk, first, other, name === 'starts_with' ? 'pattern' : 'equal')
-  if (name === 'unnest') walk.slots.mark(first.slots, { array: true })
-  if (HANDS_ON.has(name))
-    return /^(lag|lead)$/.test(name) && args[2] !== undefined ? unified(walk, [first, args[2]]) : first
-  if (FOLDS.has(name)) return withVia(first, 'fold')
-  if (CHOOSES.has(name)) return ordered(walk, first)
-  if (SAYS_NOTHING.has(name)) return NOTHING
-  if (/^jsonb_(set(_lax)?|insert)$/.test(name) && args[2] !== undefined) {
-    const place = jsonPlace(first, constantText(list(body, 'args')[1]))
-    meet(walk, place, args[2], 'store')
-    return { ...first, clear: first.clear && args[2].clear }
-  }
-  const json = becomesJson(name)
-  if (json !== null) return { ...derived(args), parts: [], json: asJson(first, json === 'list' ? ['[*]'] : []) }
-  if (buildsObject(name)) return object(walk, args, list(body, 'args'))
-  if (/^jsonb?_extract_path(_text)?$/.test(name)) {
-    return list(body, 'args')
-      .slice(1)
-      .reduce<Value>((value, key) => inside(value, constantText(key) ?? '[*]'), first)
-  }
-  caution(walk, distinct(args.flatMap((arg) => arg.columns)), 'derive')
-  return derived(args)
-}
-
-function object(walk: Walk, args: readonly Value[], nodes: readonly unknown[]): Value {
-  const fields = []
-  for (let at = 0; at + 1 < args.length; at += 2) {
-    walk.slots.harmless(args[at]!, 'key')
-    fields.push(...asJson(args[at + 1]!, [constantText(nodes[at]) ?? '*']))
-  }
-  return { ...derived(args), parts: [], json: fields }
-}
-
-function overWindow(walk: Walk, scope: Scope, over: unknown): void {
-  const body = (over as Body | undefined) ?? {}
-  all(walk, scope, list(body, 'partitionClause'))
-  for (const sort of list(body, 'orderClause')) ordered(walk, expression(walk, scope, unwrap(sort)?.body.node))
-  for (const edge of ['startOffset', 'endOffset']) walk.slots.harmless(expression(walk, scope, body[edge]))
 }
 
 function cast(walk: Walk, scope: Scope, body: Body): Value {
@@ -387,7 +227,7 @@ function subLink(walk: Walk, scope: Scope, body: Body): Value {
       const tested = expression(walk, scope, body.testexpr)
       const name = strings(list(body, 'operName')).at(-1) ?? '='
       const row = outputs.length > 1 ? rowOf(outputs.map((output) => output.value)) : first
-      meet(walk, tested, row, PATTERN.test(name) ? 'pattern' : ORDER.has(name) ? 'order' : 'equal')
+      meet(walk, tested, row, isPattern(name) ? 'pattern' : isOrder(name) ? 'order' : 'equal')
       return NOTHING
     }
     default:
@@ -410,7 +250,7 @@ function indirection(walk: Walk, scope: Scope, body: Body): Value {
       value = value.row?.find((field) => field.name === name)?.value ?? inside(value, name)
     } else if (found?.kind === 'A_Indices') {
       const index = expression(walk, scope, found.body.uidx)
-      walk.slots.harmless(index, 'key')
+      walk.slots.harmless(index, constantText(found.body.uidx) === null ? 'word' : 'key')
       walk.slots.harmless(expression(walk, scope, found.body.lidx))
       const key = constantText(found.body.uidx)
       if (key !== null) value = inside(value, key)

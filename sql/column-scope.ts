@@ -3,6 +3,25 @@
  */
 import type { Relation } from '../segment/catalog.js'
 import { NOTHING, OPAQUE, type Output, ofColumn, SYSTEM_COLUMN, type Value } from './column-values.js'
+import type { CatalogIndex } from './relations.js'
+
+/**
+ * The relation a name means. A session may have another search path than the catalog's: a name that only one schema has is that one.
+ */
+export function relationNamed(index: CatalogIndex, schema: string | undefined, name: string): Relation | undefined {
+  const found = index.byName(schema, name)
+  if (found !== undefined || schema !== undefined) return found
+  let byName = onlyOnes.get(index)
+  if (byName === undefined) {
+    byName = new Map()
+    for (const relation of index.catalog.relations)
+      byName.set(relation.name, byName.has(relation.name) ? null : relation)
+    onlyOnes.set(index, byName)
+  }
+  return byName.get(name) ?? undefined
+}
+
+const onlyOnes = new WeakMap<CatalogIndex, Map<string, Relation | null>>()
 
 export type Source = {
   readonly alias: string

@@ -2,7 +2,17 @@
  * SELECT, VALUES, set operations, CTEs and FROM: what comes out of a query, column by column.
  */
 import { all, caution, expression, meet, type Walk } from './column-expressions.js'
-import { childScope, cteNamed, lookUp, ofRelation, renamed, type Scope, type Source, star } from './column-scope.js'
+import {
+  childScope,
+  cteNamed,
+  lookUp,
+  ofRelation,
+  relationNamed,
+  renamed,
+  type Scope,
+  type Source,
+  star,
+} from './column-scope.js'
 import { derived, either, NOTHING, OPAQUE, type Output, type Value } from './column-values.js'
 import { writeOutputs } from './column-writes.js'
 import { list, strings, unwrap } from './tree-walk.js'
@@ -190,7 +200,7 @@ function tableSource(walk: Walk, scope: Scope, body: Body, alias: string | null,
   const schema = typeof body.schemaname === 'string' ? body.schemaname : undefined
   const cte = schema === undefined ? cteNamed(scope, table) : null
   if (cte !== null) return { alias: alias ?? table, schema: null, known: true, outputs: renamed(cte, names) }
-  const relation = walk.index.byName(schema, table)
+  const relation = relationNamed(walk.index, schema, table)
   if (relation === undefined) {
     const system = SYSTEM_SCHEMAS.has(schema ?? '') || (schema === undefined && table.startsWith('pg_'))
     return { alias: alias ?? table, schema: schema ?? null, known: false, system, outputs: [] }

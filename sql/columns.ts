@@ -6,7 +6,7 @@
 import type { RawStmt } from 'libpg-query'
 import type { Catalog } from '../segment/catalog.js'
 import { type Caution, expression, type Walk } from './column-expressions.js'
-import { childScope, ofRelation } from './column-scope.js'
+import { childScope, ofRelation, relationNamed } from './column-scope.js'
 import { queryOutputs, selectOutputs } from './column-select.js'
 import { type SlotFacts, SlotTable } from './column-slots.js'
 import type { ColumnRef, Output, Slot, Via } from './column-values.js'
@@ -15,7 +15,8 @@ import { CatalogIndex } from './relations.js'
 import { list, strings, type TreeNode, unwrap, walk as walkTree } from './tree-walk.js'
 
 export type { Caution } from './column-expressions.js'
-export type { Binding, SlotFacts } from './column-slots.js'
+export { relationNamed } from './column-scope.js'
+export type { SlotFacts } from './column-slots.js'
 export type { ColumnRef, Use, Via } from './column-values.js'
 
 /** What a result column is made of. */
@@ -60,6 +61,7 @@ export type ColumnResolver = {
 
 export function createColumnResolver(catalog: Catalog, index = new CatalogIndex(catalog)): ColumnResolver {
   const views = new Map<number, readonly Output[] | null>()
+  const prepared = new Map<string, Prepared>()
 
   const viewOutputs = (oid: number): readonly Output[] | null => {
     const known = views.get(oid)
@@ -81,7 +83,8 @@ export function createColumnResolver(catalog: Catalog, index = new CatalogIndex(
         const walk = newWalk(slots)
         const node = unwrap(statement.stmt)
         if (node === null) return { kind: 'unknown', writes: true, results: null, cautions: [] }
-        const results = statementOutputs(walk, node)
+        const results = node.kind === 'ExecuteStmt' ? execute(walk, node, prepared) : statementOutputs(walk, node)
+        if (node.kind === 'PrepareStmt') prepare(node, prepared, newWalk(new SlotTable()))
         return {
           kind: node.kind,
           writes: writes(node),
@@ -103,12 +106,6 @@ export function createColumnResolver(catalog: Catalog, index = new CatalogIndex(
   }
 }
 
-/** One text, from scratch. */
-export function resolveColumns(sql: string, catalog: Catalog): ResolvedColumns | null {
-  const statements = parse(sql)
-  return statements === null ? null : createColumnResolver(catalog).resolve(statements)
-}
-
 function resultColumn(output: Output, facts: SlotTable): ResultColumn {
   const { columns, via, sources, clear, slots, parts, json } = output.value
   return {
@@ -122,7 +119,7 @@ function resultColumn(output: Output, facts: SlotTable): ResultColumn {
   }
 }
 
-const DML = new Set(['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])
+export const DML: ReadonlySet<string> = new Set(['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])
 /** Utility statements that hold a query in a field. */
 const WRAPPERS: Readonly<Record<string, string>> = {
   ExplainStmt: 'query',
@@ -147,6 +144,28 @@ function statementOutputs(walk: Walk, node: TreeNode): readonly Output[] | null 
   return null
 }
 
+/** What `PREPARE name AS …` said of its parameters and its result. */
+type Prepared = { readonly parameters: ReadonlyMap<number, SlotFacts>; readonly outputs: readonly Output[] }
+
+const PREPARED_MAX = 1_000
+
+/** Names belong to sessions; that two sessions mean different statements by one name is rarer than that they mean the same. */
+function prepare(node: TreeNode, prepared: Map<string, Prepared>, walk: Walk): void {
+  const outputs = queryOutputs(walk, null, node.body.query)
+  if (prepared.size >= PREPARED_MAX) prepared.clear()
+  prepared.set(String(node.body.name), { parameters: walk.slots.all('parameter'), outputs })
+}
+
+function execute(walk: Walk, node: TreeNode, prepared: ReadonlyMap<string, Prepared>): readonly Output[] | null {
+  const known = prepared.get(String(node.body.name))
+  for (const [at, argument] of list(node.body, 'params').entries()) {
+    const value = expression(walk, childScope(null), argument)
+    for (const { column, use } of known?.parameters.get(at + 1)?.bindings ?? [])
+      walk.slots.bind(value.slots, [column], use)
+  }
+  return known === undefined || known.outputs.length === 0 ? null : known.outputs
+}
+
 /** Constants of utility statements stand in places of their own. */
 function utility(walk: Walk, { kind, body }: TreeNode): void {
   const scope = childScope(null)
@@ -164,7 +183,7 @@ function utility(walk: Walk, { kind, body }: TreeNode): void {
     case 'AlterTableStmt': {
       const relation = body.relation as Readonly<Record<string, unknown>> | undefined
       const schema = typeof relation?.schemaname === 'string' ? relation.schemaname : undefined
-      const table = walk.index.byName(schema, String(relation?.relname ?? ''))
+      const table = relationNamed(walk.index, schema, String(relation?.relname ?? ''))
       if (table !== undefined) scope.sources.push(ofRelation(table, table.name))
       constants(walk, body, (node) => expression(walk, scope, node))
       return

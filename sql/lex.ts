@@ -6,7 +6,7 @@
  *
  * The shape is the text with every literal replaced by a mark that tells the literal's form, and every comment by one blank. Case and white
  * space stay as they are: programs repeat themselves to the letter, and leaving them alone is free. The same text without marks is what gets
- * written, so comments never do. Only `/*+ hints *\/` made of plain words are part of the text.
+ * written, so comments never do. Only `/*+ Hint(t) *\/` of pg_hint_plan's form is part of the text.
  *
  * Not covered, on purpose: `standard_conforming_strings = off`, where a backslash escapes in a plain string. Such a text
  * either lexes the same or is one the parser refuses, and then nothing of it is trusted.
@@ -83,7 +83,7 @@ const BACKSLASH = 92
 const NEWLINE = 10
 const RETURN = 13
 
-const HINT = /^\/\*\+[\w\s().,$#-]*\*\/$/
+const HINT = /^\/\*\+\s*(?:\w+\s*\([\w\s.,$#*+-]*\)\s*)+\*\/$/
 
 export function lex(sql: string): Lexed {
   const starts: number[] = []

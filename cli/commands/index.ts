@@ -10,6 +10,7 @@ import { register as policy } from './policy.js'
 import { register as record } from './record.js'
 import { register as replay } from './replay.js'
 import { register as report } from './report.js'
+import { register as reproduce } from './reproduce.js'
 import { register as snapshot } from './snapshot.js'
 
 export const COMMANDS: readonly ((program: Command, cli: Cli) => void)[] = [
@@ -23,4 +24,5 @@ export const COMMANDS: readonly ((program: Command, cli: Cli) => void)[] = [
   compare,
   report,
   gate,
+  reproduce,
 ]

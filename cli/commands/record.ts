@@ -3,22 +3,13 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { EXIT, type ExitCode } from '../../base/errors.js'
 import { askControl, CONTROL_COMMANDS, type ControlCommand, serveControl } from '../../recorder/control.js'
-import { type ProxyRecording, type ProxyStatus, startProxyRecording } from '../../recorder/proxy.js'
+import { serveMetrics } from '../../recorder/metrics.js'
+import { type ProxyOptions, type ProxyRecording, type ProxyStatus, startProxyRecording } from '../../recorder/proxy.js'
 import type { Manifest } from '../../segment/manifest.js'
 import type { Cli } from '../cli.js'
-import { addMaskingOptions, type MaskingFlags, readMaskingOptions } from '../masking-options.js'
-import { parseBytes, parseDuration, parseHostPort } from '../units.js'
-
-type ProxyFlags = MaskingFlags & {
-  readonly listen: string
-  readonly upstream: string
-  readonly out: string
-  readonly duration?: string
-  readonly maxBytes?: string
-  readonly ringBytes?: string
-  readonly control?: string
-  readonly force?: boolean
-}
+import { addMaskingOptions } from '../masking-options.js'
+import { type ProxyFlags, readProxyOptions } from '../record-options.js'
+import { parseHostPort } from '../units.js'
 
 const WHAT: Readonly<Record<ControlCommand, string>> = {
   status: 'what a running recorder is doing',
@@ -33,14 +24,17 @@ export function register(program: Command, cli: Cli): void {
   const proxy = record
     .command('proxy')
     .description('a PostgreSQL proxy that records what passes')
-    .requiredOption('--listen <host:port>', 'where clients connect to')
-    .requiredOption('--upstream <url>', 'the server behind the proxy; its credentials read the catalog')
-    .requiredOption('--out <folder>', 'the recording to make')
+    .requiredOption('--listen <address>', 'where clients connect to: HOST:PORT or unix:PATH (repeatable)', several)
+    .requiredOption('--upstream <url>', 'the server behind it; its credentials read the catalog (repeatable)', several)
+    .requiredOption('--out <folder>', 'the recording to make, one for each --upstream', several)
+    .option('--tls-cert <file>', 'certificate (PEM) for clients that ask for TLS')
+    .option('--tls-key <file>', 'its private key (PEM)')
   addMaskingOptions(proxy)
     .option('--duration <time>', 'seal the recording after this long: 90s, 10m, 1h')
     .option('--max-bytes <size>', 'seal the recording at this size: 500MB, 2GB')
     .option('--ring-bytes <size>', 'memory between traffic and recording', '64MB')
     .option('--control <path>', 'control socket (default: beside the recording)')
+    .option('--metrics <host:port>', 'figures for Prometheus, at /metrics')
     .option('--force', 'replace an existing recording')
     .action(
       cli.action((_args, flags: ProxyFlags) => recordProxy(flags, `pgrehearse ${program.version() ?? ''}`, cli), {
@@ -56,67 +50,79 @@ export function register(program: Command, cli: Cli): void {
   }
 }
 
-async function recordProxy(flags: ProxyFlags, madeBy: string, cli: Cli): Promise<ExitCode> {
-  const listen = parseHostPort(flags.listen, '--listen')
-  const durationMsMax = flags.duration === undefined ? undefined : parseDuration(flags.duration, '--duration')
-  const recordingBytesMax = flags.maxBytes === undefined ? undefined : parseBytes(flags.maxBytes, '--max-bytes')
-  const out = resolve(cli.cwd, flags.out)
-  const { key, policy } = readMaskingOptions(flags, cli)
+function several(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value]
+}
 
-  const recording = await startProxyRecording({
-    listen,
-    upstream: flags.upstream,
-    out,
-    key,
-    policy,
-    madeBy,
-    env: cli.env,
-    force: flags.force ?? false,
-    ringBytes: parseBytes(flags.ringBytes ?? '64MB', '--ring-bytes'),
-    ...(durationMsMax === undefined ? {} : { durationMsMax }),
-    ...(recordingBytesMax === undefined ? {} : { recordingBytesMax }),
-  })
+async function recordProxy(flags: ProxyFlags, madeBy: string, cli: Cli): Promise<ExitCode> {
+  const all = readProxyOptions(flags, madeBy, cli)
+  const metricsAt = flags.metrics === undefined ? undefined : parseHostPort(flags.metrics, '--metrics')
+  const started: Started[] = []
+  let metrics: { readonly port: number; close(): void } | null = null
+  try {
+    for (const options of all) started.push(await start(options, flags, cli))
+    if (metricsAt !== undefined) {
+      metrics = await serveMetrics(metricsAt, () => started.map(({ recording }) => recording.status()))
+      cli.note(`figures at http://${metricsAt.host}:${metrics.port}/metrics`)
+    }
+    const recordings = started.map(({ recording }) => recording)
+    return finish(await untilStopped(recordings, cli), recordings, cli)
+  } catch (error) {
+    await Promise.all(started.map(({ recording }) => recording.stop({ graceMs: 0 })))
+    throw error
+  } finally {
+    metrics?.close()
+    for (const { recording, control } of started) {
+      control.close()
+      recording.close()
+    }
+  }
+}
+
+type Started = { readonly recording: ProxyRecording; readonly control: { close(): void } }
+
+async function start(options: ProxyOptions, flags: ProxyFlags, cli: Cli): Promise<Started> {
+  const recording = await startProxyRecording(options)
   recording.events.on('incident', ({ kind, detail }) => cli.note(`recorder: ${kind}: ${detail}`))
   recording.events.on('ended', (state) => {
     if (!cli.signal.aborted)
       cli.note(`recorder: ${state}; connections live on, unrecorded, until this program is stopped`)
   })
-  const controlPath = flags.control === undefined ? `${out}.control` : resolve(cli.cwd, flags.control)
-  const socket = await serveControl(controlPath, recording).catch(async (error: unknown) => {
+  const controlPath = flags.control === undefined ? `${options.out}.control` : resolve(cli.cwd, flags.control)
+  const control = await serveControl(controlPath, recording).catch(async (error: unknown) => {
     await recording.stop({ graceMs: 0 })
     throw error
   })
+  const { listen } = recording.status()
   cli.note(
-    `recording ${listen.host}:${recording.port} to ${out}; stop with Ctrl-C, or record stop --control ${controlPath}`,
+    `recording ${listen.join(', ')} to ${options.out}; stop with Ctrl-C, or record stop --control ${controlPath}`,
   )
-  try {
-    return finish(await untilStopped(recording, cli), recording, cli)
-  } finally {
-    socket.close()
-    recording.close()
-  }
+  return { recording, control }
 }
 
-/** The first signal lets open transactions end, the second does not wait for them; the recording is sealed in either case. */
-function untilStopped(recording: ProxyRecording, cli: Cli): Promise<Manifest | null> {
+/** The first signal lets open transactions end, the second does not wait for them; the recordings are sealed in either case. */
+function untilStopped(recordings: readonly ProxyRecording[], cli: Cli): Promise<readonly (Manifest | null)[]> {
   return new Promise((resolve, reject) => {
     const stop = () => {
-      recording.stop().then(resolve, reject)
+      Promise.all(recordings.map((recording) => recording.stop())).then(resolve, reject)
     }
     cli.onSignal(stop)
     if (cli.signal.aborted) stop()
   })
 }
 
-function finish(manifest: Manifest | null, recording: ProxyRecording, cli: Cli): ExitCode {
-  const status = recording.status()
-  cli.result({ recording: recording.path, status, ledger: manifest?.ledger ?? null })
-  if (status.state === 'sealed') {
-    cli.print(`sealed ${recording.path}: ${summary(status)}`)
-    return EXIT.pass
+function finish(manifests: readonly (Manifest | null)[], recordings: readonly ProxyRecording[], cli: Cli): ExitCode {
+  const results = recordings.map((recording, i) => {
+    return { recording: recording.path, status: recording.status(), ledger: manifests[i]?.ledger ?? null }
+  })
+  cli.result(results.length === 1 ? results[0] : { recordings: results })
+  let code: ExitCode = EXIT.pass
+  for (const { recording, status } of results) {
+    if (status.state === 'sealed') cli.print(`sealed ${recording}: ${summary(status)}`)
+    else cli.print(`${status.state}: ${recording} holds what was written until then (${summary(status)})`)
+    if (status.state !== 'sealed' && status.state !== 'killed') code = EXIT.environment
   }
-  cli.print(`${status.state}: ${recording.path} holds what was written until then (${summary(status)})`)
-  return status.state === 'killed' ? EXIT.pass : EXIT.environment
+  return code
 }
 
 function summary(status: ProxyStatus): string {

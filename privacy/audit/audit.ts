@@ -60,12 +60,13 @@ export async function audit(paths: readonly string[], settings: AuditSettings): 
   }
   for (const [at, file] of files.entries()) {
     settings.onFile?.(file, at, files.length)
-    for await (const { place, text } of textsOf(file)) {
+    for await (const { place, text, freshFrom } of textsOf(file)) {
       settings.signal?.throwIfAborted()
-      characters += text.length
-      for (const { start, end } of search(text)) hit(file, place, 'value', text.slice(start, end))
-      for (const { detector, start, end } of detectInBytes(text)) {
+      characters += text.length - freshFrom
+      for (const { start, end } of search(text)) if (end > freshFrom) hit(file, place, 'value', text.slice(start, end))
+      for (const { detector, start, end } of detect(text)) {
         const found = text.slice(start, end)
+        if (end <= freshFrom) continue
         if (detector === 'email' && isEmailToken(found)) continue
         if (SURE.has(detector) || settings.strict) hit(file, place, detector, found)
         else lookalikes[detector] = (lookalikes[detector] ?? 0) + 1
@@ -73,14 +74,6 @@ export async function audit(paths: readonly string[], settings: AuditSettings): 
     }
   }
   return { files: files.length, characters, hits: [...hits.values()].flat(), count, lookalikes }
-}
-
-/** Detectors are for texts: of bytes, only runs that can be read are shown to them. */
-function* detectInBytes(text: string): Generator<{ detector: Detector; start: number; end: number }> {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: whatever is no text ends a run
-  for (const run of text.matchAll(/[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]{7,}/g))
-    for (const { detector, start, end } of detect(run[0]))
-      yield { detector, start: run.index + start, end: run.index + end }
 }
 
 function excerpt(text: string): string {

@@ -1,53 +1,79 @@
 /**
  * Everything readable in a file: its own bytes, and what is packed inside them (SQLite cells, brotli, gzip).
  *
- * Compressed cells would hide from a scan of the bytes, so they are opened; the bytes are scanned all the same, because a freed page of SQLite
- * still holds what was deleted.
+ * Compressed cells would hide from a scan of the bytes, so they are opened; the bytes of SQLite are scanned all the same, because a
+ * freed page still holds what was deleted.
  */
 import { closeSync, createReadStream, openSync, readSync } from 'node:fs'
 import { brotliDecompressSync, createGunzip } from 'node:zlib'
 import Database from 'better-sqlite3'
 
 export type FoundText = {
-  /** `bytes 1024–`, `statements.rows`. */
+  /** `byte 1024`, `statements.rows`. */
   readonly place: string
   readonly text: string
+  /** What ends before this was in the text before, too. */
+  readonly freshFrom: number
 }
 
-/** A hit that lies across two chunks is found in the overlap. */
+/** A value of several words that lies across two chunks is found in the overlap. */
 const OVERLAP = 512
+/** Chunks are cut between words: half of an address may look like another. */
+const WORD_END = /[^\p{L}\p{N}._%+'@-](?=[\p{L}\p{N}._%+'@-]*$)/u
 const CELL_BYTES_MAX = 1 << 28
 
 export async function* textsOf(path: string): AsyncGenerator<FoundText> {
   const kind = kindOf(path)
-  yield* chunks(createReadStream(path), 'bytes')
-  if (kind === 'gzip') yield* chunks(createReadStream(path).pipe(createGunzip()), 'unpacked byte')
+  if (kind === 'gzip') yield* chunks(createReadStream(path).pipe(createGunzip()), 'unpacked byte', 'utf8')
+  else yield* chunks(createReadStream(path), 'byte', kind === 'text' ? 'utf8' : 'latin1')
   if (kind === 'sqlite') yield* cells(path)
 }
 
-function kindOf(path: string): 'sqlite' | 'gzip' | 'other' {
-  const head = Buffer.alloc(16)
+function kindOf(path: string): 'sqlite' | 'gzip' | 'text' | 'binary' {
+  const head = Buffer.alloc(4096)
   const file = openSync(path, 'r')
+  let length: number
   try {
-    readSync(file, head, 0, 16, 0)
+    length = readSync(file, head, 0, head.length, 0)
   } finally {
     closeSync(file)
   }
-  if (head.toString('latin1').startsWith('SQLite format 3')) return 'sqlite'
-  return head[0] === 0x1f && head[1] === 0x8b ? 'gzip' : 'other'
+  if (head.toString('latin1', 0, 15) === 'SQLite format 3') return 'sqlite'
+  if (head[0] === 0x1f && head[1] === 0x8b) return 'gzip'
+  return head.subarray(0, length).includes(0) ? 'binary' : 'text'
 }
 
-async function* chunks(stream: AsyncIterable<Buffer>, noun: string): AsyncGenerator<FoundText> {
+/** Text as UTF-8; of bytes that are none only what is plain ASCII, or every second compressed block would hold an address. */
+async function* chunks(
+  stream: AsyncIterable<Buffer>,
+  noun: string,
+  encoding: 'utf8' | 'latin1',
+): AsyncGenerator<FoundText> {
+  const decoder = new TextDecoder('utf-8')
+  let before = ''
   let rest = ''
   let at = 0
   for await (const chunk of stream) {
-    const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk)
-    // Latin-1 keeps every byte apart; words beyond ASCII are found in what is unpacked.
-    const text = rest + bytes.toString('latin1')
-    yield { place: `${noun} ${Math.max(0, at - rest.length)}`, text }
-    rest = text.slice(-OVERLAP)
-    at += bytes.length
+    const place = `${noun} ${at}`
+    at += chunk.length
+    rest += encoding === 'utf8' ? decoder.decode(chunk, { stream: true }) : plain(chunk)
+    const end = WORD_END.exec(rest.slice(-OVERLAP))
+    const cut = end === null ? rest.length : Math.max(0, rest.length - OVERLAP) + end.index + 1
+    const text = before + rest.slice(0, cut)
+    yield { place, text, freshFrom: before.length }
+    before = afterWord(text.slice(-OVERLAP))
+    rest = rest.slice(cut)
   }
+  yield { place: `${noun} ${at}`, text: before + rest + decoder.decode(), freshFrom: before.length }
+}
+
+function plain(bytes: Buffer): string {
+  return bytes.toString('latin1').replace(/[^\t\n\r -~]+/g, '\n')
+}
+
+function afterWord(text: string): string {
+  const first = text.search(/[^\p{L}\p{N}._%+'@-]/u)
+  return first < 0 ? '' : text.slice(first)
 }
 
 function* cells(path: string): Generator<FoundText> {
@@ -59,8 +85,8 @@ function* cells(path: string): Generator<FoundText> {
       const rows = db.prepare<[], Record<string, unknown>>(`SELECT * FROM ${quoted}`).iterate()
       for (const row of rows)
         for (const [column, cell] of Object.entries(row)) {
-          const text = typeof cell === 'string' ? cell : Buffer.isBuffer(cell) ? unpacked(cell) : null
-          if (text !== null && text.length > 3) yield { place: `${name}.${column}`, text }
+          const text = typeof cell === 'string' ? cell : Buffer.isBuffer(cell) ? unpacked(cell) : ''
+          if (text.length > 3) yield { place: `${name}.${column}`, text, freshFrom: 0 }
         }
     }
   } finally {
@@ -69,7 +95,7 @@ function* cells(path: string): Generator<FoundText> {
 }
 
 /** Cells are brotli, or one byte that says whether they are and then brotli, or plain bytes. */
-function unpacked(cell: Buffer): string | null {
+function unpacked(cell: Buffer): string {
   for (const bytes of cell[0] === 1 ? [cell.subarray(1), cell] : [cell]) {
     try {
       return brotliDecompressSync(bytes, { maxOutputLength: CELL_BYTES_MAX }).toString('utf8')
@@ -77,5 +103,5 @@ function unpacked(cell: Buffer): string | null {
       // not brotli
     }
   }
-  return cell.toString('utf8')
+  return plain(cell)
 }

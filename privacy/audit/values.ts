@@ -11,12 +11,10 @@ export function createValueSearch(values: Iterable<string>): ValueSearch {
   const byStart = new Map<string, string[]>()
   for (const value of values) {
     if (value.length < VALUE_LENGTH_MIN) continue
-    for (const spelled of new Set([value, latin1(value)])) {
-      const start = spelled.slice(0, VALUE_LENGTH_MIN)
-      const same = byStart.get(start)
-      if (same === undefined) byStart.set(start, [spelled])
-      else if (!same.includes(spelled)) same.push(spelled)
-    }
+    const start = value.slice(0, VALUE_LENGTH_MIN)
+    const same = byStart.get(start)
+    if (same === undefined) byStart.set(start, [value])
+    else if (!same.includes(value)) same.push(value)
   }
   if (byStart.size === 0) return () => []
   return (text) => {
@@ -29,9 +27,4 @@ export function createValueSearch(values: Iterable<string>): ValueSearch {
     }
     return found
   }
-}
-
-/** As the value looks in bytes that are read one by one. */
-function latin1(value: string): string {
-  return Buffer.from(value, 'utf8').toString('latin1')
 }

@@ -1,6 +1,7 @@
 /**
  * What a column probably holds: from its name, its type, its comment and a sample of its values.
  */
+import type { CatalogColumn } from '../../segment/catalog.js'
 import { type Detector, detect } from '../detect.js'
 import type { Kind } from '../kinds.js'
 import type { TypeFacts } from '../types.js'
@@ -56,13 +57,12 @@ const CODES =
 /** null: the default of the type will do, and nothing is known that speaks for more. */
 export function guessKind(
   table: string,
-  column: string,
-  comment: string,
+  column: Pick<CatalogColumn, 'name' | 'comment' | 'default'>,
   type: TypeFacts,
   sample: Sample,
 ): Guess | null {
   const base = type.element ?? type
-  const name = snake(column)
+  const name = snake(column.name)
   if (!['text', 'integer', 'number', 'time', 'uuid', 'network', 'json', 'bytes'].includes(base.class)) return null
   const named =
     byName(name, base) ??
@@ -71,9 +71,12 @@ export function guessKind(
   const seen = base.class === 'text' ? bySample(sample) : null
   if (named !== null) return secretIfUnique(named, sample)
   if (seen !== null) return seen
-  const commented = comment === '' ? null : byName(snake(comment), base)
+  const commented = column.comment === '' ? null : byName(snake(column.comment), base)
   if (commented !== null) return { kind: commented.kind, why: 'its comment says so' }
   if (base.class === 'network') return { kind: 'ip', why: `its type` }
+  // The server fills the default in as it stands: masked, it would not meet itself.
+  if (base.class === 'text' && /^'[^']+'::/.test(column.default ?? ''))
+    return { kind: 'keep', why: 'a code: its default is a constant' }
   if (base.class === 'text' && looksLikeCode(name, sample)) return { kind: 'keep', why: codeReason(sample) }
   return null
 }

@@ -60,7 +60,7 @@ function lineOf(
     ]
   }
   if ((type.element ?? type).class === 'json') return [jsonLine(name, sample)]
-  const guess = guessKind(relation.name, column.name, column.comment, type, sample)
+  const guess = guessKind(relation.name, column, type, sample)
   if (guess !== null) return [{ name, value: guess.kind, why: guess.why, on: true }]
   return byDefault === 'keep' ? [] : [{ name, value: byDefault, why: 'the default', on: false }]
 }

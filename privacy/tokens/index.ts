@@ -5,6 +5,7 @@
  * docs/design; all promise: same key, kind and value, same token; different values, different tokens (exactly where the
  * format has fewer than 2^64 values, else by 64 bits of the whole value); and a token fits where its value did.
  */
+import { detect } from '../detect.js'
 import type { TokenKind } from '../kinds.js'
 import { ipToken, uuidToken } from './addresses.js'
 import { dateToken, shiftDays } from './dates.js'
@@ -13,7 +14,7 @@ import { hot } from './hot.js'
 import { cardToken, digitsToken, ibanToken, phoneToken } from './numbers.js'
 import { patternToken } from './pattern.js'
 import { addressToken, emailToken, firstNameToken, fullNameToken } from './people.js'
-import { createPrf } from './prf.js'
+import { createPrf, type Prf } from './prf.js'
 
 /** What a column holds at most. */
 export type Fit = {
@@ -40,7 +41,7 @@ export function createTokens(key: Uint8Array, words: Dictionary): Tokens {
     const name = `${kind} ${fit.limit ?? ''} ${fit.max ?? ''}`
     const known = made.get(name)
     if (known !== undefined) return known
-    const plain = tokenizer(key, words, kind, fit)
+    const plain = tokenizer(key, words, kind, fit, of)
     const tokenize = hot((value) => (value === '' ? value : plain(value)))
     made.set(name, tokenize)
     return tokenize
@@ -48,7 +49,7 @@ export function createTokens(key: Uint8Array, words: Dictionary): Tokens {
   return { of, token: (kind, value, fit) => of(kind, fit)(value) }
 }
 
-function tokenizer(key: Uint8Array, words: Dictionary, kind: TokenKind, fit: Fit): Tokenize {
+function tokenizer(key: Uint8Array, words: Dictionary, kind: TokenKind, fit: Fit, of: Tokens['of']): Tokenize {
   const prf = createPrf(key, kind)
   const limit = fit.limit ?? Number.POSITIVE_INFINITY
   switch (kind) {
@@ -72,8 +73,10 @@ function tokenizer(key: Uint8Array, words: Dictionary, kind: TokenKind, fit: Fit
       return (value) => uuidToken(prf, value)
     case 'digits':
       return (value) => digitsToken(prf, fit.max ?? null, value)
-    case 'text':
-      return (value) => patternToken(prf, value)
+    case 'text': {
+      const email = of('email')
+      return (value) => (value.includes('@') ? withAddresses(prf, email, limit, value) : patternToken(prf, value))
+    }
     case 'date_shift': {
       const days = shiftDays(prf)
       return (value) => dateToken(days, value, (text) => patternToken(prf, text))
@@ -81,4 +84,21 @@ function tokenizer(key: Uint8Array, words: Dictionary, kind: TokenKind, fit: Fit
     case 'redact':
       return () => '[redacted]'.slice(0, limit)
   }
+}
+
+/**
+ * E-mail addresses inside a text become the tokens they are in a column of their own: of a domain that belongs to nobody, and a value
+ * that lost its column still meets its row.
+ */
+function withAddresses(prf: Prf, email: Tokenize, limit: number, value: string): string {
+  const masked = patternToken(prf, value)
+  let out = ''
+  let at = 0
+  for (const hit of detect(value)) {
+    if (hit.detector !== 'email') continue
+    out += masked.slice(at, hit.start) + email(value.slice(hit.start, hit.end))
+    at = hit.end
+  }
+  out += masked.slice(at)
+  return out.length <= limit ? out : masked
 }

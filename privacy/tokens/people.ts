@@ -60,9 +60,9 @@ function plain(word: string): string {
     .replace(/[^a-z]/g, '')
 }
 
-const EMAIL_TOKEN = /^([a-z]+\.)?[0-9a-hj-km-np-tv-z]{13}@example\.(com|net|org)$/
+const EMAIL_TOKEN = /^([a-z]+\.)?[0-9a-hj-km-np-tv-z]{13}@example\.(c(om?)?|n(et?)?|o(rg?)?)$/
 
-/** Made here, for all that can be seen. */
+/** Made here, for all that can be seen; a report may have cut it short. */
 export function isEmailToken(text: string): boolean {
   return EMAIL_TOKEN.test(text)
 }

@@ -3,32 +3,52 @@
  * session's tap after they have been written. Nothing here waits for the tap, and nothing it does can fail the path.
  */
 import type { Socket } from 'node:net'
+import { type SecureContext, TLSSocket } from 'node:tls'
 import { readStartup } from '../../wire/startup.js'
+import { agreedOnPostgres, encrypt } from './client-tls.js'
 import { fatalError } from './fatal-error.js'
+import { type Binding, SaslGate } from './sasl-gate.js'
 import type { SessionTap } from './session-tap.js'
 import { connectUpstream, type Upstream } from './upstream.js'
 
 /** As long as PostgreSQL itself gives a client to authenticate. */
 const STARTUP_MS_MAX = 60_000
 
+const ENCRYPTED = Buffer.from('S')
 const NOT_ENCRYPTED = Buffer.from('N')
+const NOTHING = Buffer.alloc(0)
+
+const BINDING_REFUSED = 'pgrehearse stands between the two ends of the TLS channel that this login binds to'
+const BINDING_HINT = "Connect with channel_binding=disable, or give the proxy the server's own certificate and key."
+
+/** With what clients are answered when they ask for TLS. */
+export type Certificate = {
+  readonly context: SecureContext
+  /** DER of the certificate they see. */
+  readonly raw: Buffer
+}
 
 export interface ConnectionHost {
   readonly upstream: Upstream
+  /** null: TLS is not offered. */
+  readonly certificate: Certificate | null
   nowUs(): number
   /** A tap for the connection that begins with this packet; null: it is not recorded. */
   tapFor(startup: Uint8Array, parameters: Readonly<Record<string, string>>): SessionTap | null
   cancelled(backendPid: number): void
   upstreamFailed(error: Error): void
+  /** A client insisted on channel binding, which cannot be had here. */
+  bindingRefused(): void
   closed(connection: Connection): void
 }
 
 export class Connection {
-  readonly #client: Socket
+  #client: Socket
   readonly #host: ConnectionHost
   #server: Socket | null = null
   #tap: SessionTap | null = null
-  #startup: Buffer = Buffer.alloc(0)
+  #gate: SaslGate | null = null
+  #startup: Buffer = NOTHING
   #joined = false
   #closed = false
 
@@ -37,10 +57,17 @@ export class Connection {
     this.#host = host
     client.setNoDelay(true)
     client.setKeepAlive(true)
+    this.#adopt(client)
+  }
+
+  /** From now on this is the client: the socket, or what has been decrypted of it. */
+  #adopt(client: Socket): void {
+    this.#client = client
     client.setTimeout(STARTUP_MS_MAX, () => client.destroy())
     client.on('error', () => this.destroy())
     client.on('close', () => this.destroy())
     client.on('end', () => {
+      if (client !== this.#client) return
       if (this.#joined) this.#server?.end()
       else this.destroy()
     })
@@ -65,7 +92,8 @@ export class Connection {
       const step = readStartup(this.#startup)
       if (step.kind === 'more') return
       if (step.kind === 'foreign') {
-        this.destroy()
+        if (step.directTls && this.#mayEncrypt) this.#encrypt('direct')
+        else this.destroy()
         return
       }
       const { packet, end } = step
@@ -73,6 +101,16 @@ export class Connection {
       this.#startup = this.#startup.subarray(end)
       switch (packet.kind) {
         case 'ssl':
+          if (this.#client instanceof TLSSocket) {
+            this.destroy()
+            return
+          }
+          if (this.#mayEncrypt) {
+            this.#encrypt('asked')
+            return
+          }
+          this.#client.write(NOT_ENCRYPTED)
+          break
         case 'gssenc':
           this.#client.write(NOT_ENCRYPTED)
           break
@@ -86,6 +124,33 @@ export class Connection {
           return
       }
     }
+  }
+
+  get #mayEncrypt(): boolean {
+    return this.#host.certificate !== null && !(this.#client instanceof TLSSocket)
+  }
+
+  #encrypt(how: 'asked' | 'direct'): void {
+    const raw = this.#client
+    raw.off('data', this.#onStartup)
+    raw.pause()
+    raw.setTimeout(0)
+    if (how === 'asked') {
+      // Bytes behind SSLRequest were sent in the clear, to be taken for what comes encrypted (CVE-2021-23214).
+      if (this.#startup.length > 0) {
+        this.destroy()
+        return
+      }
+      raw.write(ENCRYPTED)
+    } else raw.unshift(this.#startup)
+    this.#startup = NOTHING
+    const secure = encrypt(raw, this.#host.certificate!.context)
+    if (how === 'direct') {
+      secure.once('secure', () => {
+        if (!agreedOnPostgres(secure)) this.destroy()
+      })
+    }
+    this.#adopt(secure)
   }
 
   #connect(startup: Buffer): void {
@@ -114,13 +179,19 @@ export class Connection {
     server.on('close', () => this.#serverClosed())
     server.write(startup)
     const host = this.#host
+    if (server instanceof TLSSocket) this.#gate = new SaslGate(this.#bindingOf(server))
 
     client.on('data', (chunk: Buffer) => {
       const atUs = host.nowUs()
+      if (this.#gate !== null && !this.#gate.client(chunk)) {
+        this.#refuseBinding()
+        return
+      }
       if (!server.write(chunk)) client.pause()
       this.#tap?.client(chunk, atUs)
     })
-    server.on('data', (chunk: Buffer) => {
+    server.on('data', (bytes: Buffer) => {
+      const chunk = this.#gate === null ? bytes : this.#throughGate(bytes, this.#gate)
       if (!client.write(chunk)) server.pause()
       this.#tap?.server(chunk, host.nowUs())
     })
@@ -132,6 +203,25 @@ export class Connection {
     if (this.#startup.length > 0) client.unshift(this.#startup)
     client.resume()
     server.resume()
+  }
+
+  #bindingOf(server: TLSSocket): Binding {
+    if (!(this.#client instanceof TLSSocket)) return 'none'
+    const shown = this.#host.certificate?.raw
+    const own = server.getPeerCertificate().raw
+    return shown !== undefined && own !== undefined && shown.equals(own) ? 'same' : 'other'
+  }
+
+  #throughGate(bytes: Buffer, gate: SaslGate): Buffer {
+    const chunk = gate.server(bytes)
+    if (gate.open) this.#gate = null
+    return chunk
+  }
+
+  #refuseBinding(): void {
+    this.#host.bindingRefused()
+    this.#server?.destroy()
+    this.#client.end(fatalError('28000', BINDING_REFUSED, BINDING_HINT), () => this.destroy())
   }
 
   /** What the server said last may still be on its way to the client. */

@@ -2,28 +2,36 @@
  * The tap: listens, joins each client with the server, and keeps the list of what is open, so that recording can pause,
  * resume and end without touching a connection.
  */
+import { X509Certificate } from 'node:crypto'
 import { createServer, type Server, type Socket } from 'node:net'
+import { type ClientTls, secureContextOf } from './client-tls.js'
 import { Connection, type ConnectionHost } from './connection.js'
 import { RECORD, type RingProducer } from './ring.js'
 import { SessionTap } from './session-tap.js'
 import type { Tally } from './tally.js'
 import type { Upstream } from './upstream.js'
 
+/** A port, or the path of a Unix socket. */
+export type ListenAddress = { readonly host: string; readonly port: number } | { readonly path: string }
+
 export type TapOptions = {
-  readonly listen: { readonly host: string; readonly port: number }
+  readonly listen: readonly ListenAddress[]
   readonly upstream: Upstream
+  /** Offered to clients that ask for TLS; without it they are told that there is none. */
+  readonly tls?: ClientTls
   readonly ring: RingProducer
   readonly tally: Tally
   /** Monotonic microseconds since the recording began. */
   readonly nowUs: () => number
   readonly onUpstreamFailed: (error: Error) => void
+  readonly onBindingRefused: () => void
 }
 
 const BACKLOG = 1024
 
 export class Tap {
   readonly #options: TapOptions
-  readonly #server: Server
+  readonly #servers: readonly Server[]
   readonly #connections = new Set<Connection>()
   /** Closed sessions the ring had no room to hear about yet. */
   #unheard: SessionTap[] = []
@@ -35,26 +43,39 @@ export class Tap {
     this.#options = options
     const host: ConnectionHost = {
       upstream: options.upstream,
+      certificate: options.tls === undefined ? null : certificateOf(options.tls),
       nowUs: options.nowUs,
       tapFor: (startup, parameters) => this.#tapFor(startup, parameters),
       cancelled: (backendPid) => {
         if (this.#recording) options.ring.offer(RECORD.cancel, 0, options.nowUs(), backendPid)
       },
       upstreamFailed: options.onUpstreamFailed,
+      bindingRefused: options.onBindingRefused,
       closed: (connection) => this.#closed(connection),
     }
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (client: Socket) => {
-      this.#connections.add(new Connection(client, host))
-    })
+    this.#servers = options.listen.map(() =>
+      createServer({ allowHalfOpen: true, noDelay: true }, (client: Socket) => {
+        this.#connections.add(new Connection(client, host))
+      }),
+    )
   }
 
   get connections(): number {
     return this.#connections.size
   }
 
+  /** Where it listens, with the ports it was given for port 0. */
+  get addresses(): readonly ListenAddress[] {
+    return this.#options.listen.map((asked, i) => {
+      const bound = this.#servers[i]!.address()
+      return 'path' in asked || bound === null || typeof bound === 'string' ? asked : { ...asked, port: bound.port }
+    })
+  }
+
+  /** Of the first address that has one. */
   get port(): number {
-    const address = this.#server.address()
-    return typeof address === 'object' && address !== null ? address.port : 0
+    for (const address of this.addresses) if ('port' in address) return address.port
+    return 0
   }
 
   /** Sessions whose recording has not ended yet, or of whose end the drain has not heard. */
@@ -64,15 +85,15 @@ export class Tap {
     return open
   }
 
-  listen(): Promise<void> {
-    const { host, port } = this.#options.listen
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject)
-      this.#server.listen({ host, port, backlog: BACKLOG }, () => {
-        this.#server.off('error', reject)
-        resolve()
-      })
-    })
+  /** At all addresses, or at none. */
+  async listen(): Promise<void> {
+    const { listen } = this.#options
+    try {
+      for (const [i, server] of this.#servers.entries()) await listenAt(server, listen[i]!)
+    } catch (error) {
+      this.stopListening()
+      throw error
+    }
   }
 
   pause(): void {
@@ -107,7 +128,7 @@ export class Tap {
 
   /** No new connections. */
   stopListening(): void {
-    this.#server.close()
+    for (const server of this.#servers) server.close()
   }
 
   destroyConnections(): void {
@@ -130,4 +151,29 @@ export class Tap {
     this.tellUnheard()
     if (!tap.close(this.#options.nowUs())) this.#unheard.push(tap)
   }
+}
+
+function listenAt(server: Server, address: ListenAddress): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const failed = (cause: Error) => reject(new ListenFailed(address, cause))
+    server.once('error', failed)
+    // Whoever may enter the folder may connect, as with PostgreSQL's own socket; the server asks who they are.
+    server.listen({ ...address, backlog: BACKLOG, readableAll: true, writableAll: true }, () => {
+      server.off('error', failed)
+      resolve()
+    })
+  })
+}
+
+export class ListenFailed extends Error {
+  readonly address: ListenAddress
+
+  constructor(address: ListenAddress, cause: Error) {
+    super('cannot listen', { cause })
+    this.address = address
+  }
+}
+
+function certificateOf(tls: ClientTls): ConnectionHost['certificate'] {
+  return { context: secureContextOf(tls), raw: new X509Certificate(tls.certificate).raw }
 }

@@ -71,6 +71,12 @@ export class Tally {
     return this.#sum(CELL.executionsPassed)
   }
 
+  passedByReason(): Record<string, number> {
+    return Object.fromEntries(
+      Object.values(PASSING).map((reason) => [PASSING_WORDS[reason], this.cells[CELL.executionsPassed + reason]!]),
+    )
+  }
+
   transactionsPassed(): number {
     return this.#sum(CELL.transactionsPassed)
   }

@@ -3,7 +3,7 @@
  *
  * sslmode means what it means to libpq. `allow` is treated as `prefer`: nobody wants to connect twice.
  */
-import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import { buildSslRequest } from '../../wire/startup.js'
 
@@ -61,7 +61,9 @@ function startTls(socket: Socket, upstream: Upstream, settle: (error: Error | nu
   const verifies = upstream.sslMode === 'verify-ca' || upstream.sslMode === 'verify-full'
   const options: ConnectionOptions = {
     socket,
-    servername: upstream.host,
+    // What the certificate is checked against; the name is sent ahead only where there is one.
+    host: upstream.host,
+    ...(isIP(upstream.host) === 0 ? { servername: upstream.host } : {}),
     ALPNProtocols: ['postgresql'],
     rejectUnauthorized: verifies,
     ...(upstream.rootCertificate === undefined ? {} : { ca: upstream.rootCertificate }),

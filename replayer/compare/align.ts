@@ -97,14 +97,18 @@ function pairAlike(
   }
 }
 
-/** Pairs what is left by position, for results that must have the same rows. */
-export function pairRest(alignment: Alignment): Alignment {
-  const count = Math.min(alignment.onlyBefore.length, alignment.onlyAfter.length)
-  const more = alignment.onlyBefore.slice(0, count).map((before, at) => ({ before, after: alignment.onlyAfter[at]! }))
+/** Pairs what is left by position, as far as the two may be the same row. */
+export function pairRest(alignment: Alignment, maybeSame: (before: number, after: number) => boolean): Alignment {
+  const more: Pair[] = []
+  for (const [at, before] of alignment.onlyBefore.entries()) {
+    const after = alignment.onlyAfter[at]
+    if (after !== undefined && maybeSame(before, after)) more.push({ before, after })
+  }
+  const paired = { before: new Set(more.map(({ before }) => before)), after: new Set(more.map(({ after }) => after)) }
   return {
     pairs: [...alignment.pairs, ...more].sort((a, b) => a.before - b.before),
-    onlyBefore: alignment.onlyBefore.slice(count),
-    onlyAfter: alignment.onlyAfter.slice(count),
+    onlyBefore: alignment.onlyBefore.filter((at) => !paired.before.has(at)),
+    onlyAfter: alignment.onlyAfter.filter((at) => !paired.after.has(at)),
   }
 }
 

@@ -6,27 +6,59 @@ import type { Outcome, Row } from '../../segment/outcome.js'
 import type { ColumnNature } from './nature.js'
 
 const KEYS_MAX = 200_000
+/** Long enough, and with a digit: such a value is one row's own, as a token, a number of an invoice or a document is. */
+const TELLING_LENGTH_MIN = 8
+const VALUE = 'value'
 
 export class BrokenRows {
   readonly #keys = new Set<string>()
 
-  /** What a statement returned on the side where it worked. */
-  add(outcomes: readonly Outcome[], natures: readonly ColumnNature[]): void {
-    for (const { rows } of outcomes)
-      for (const row of rows ?? [])
-        for (const key of keysOf(row, natures)) if (this.#keys.size < KEYS_MAX) this.#keys.add(key)
+  get some(): boolean {
+    return this.#keys.size > 0
   }
 
-  /** All of the rows carry the key of a broken one, their own or by a foreign key. */
-  explain(rows: readonly Row[], natures: readonly ColumnNature[]): boolean {
-    return rows.length > 0 && rows.every((row) => keysOf(row, natures).some((key) => this.#keys.has(key)))
+  /** What a statement that writes was given, and what it returned on the side where it worked. */
+  add(parameters: readonly (string | null)[], outcomes: readonly Outcome[], natures: readonly ColumnNature[]): void {
+    for (const value of parameters) if (value !== null && isTelling(value)) this.#note(`${VALUE}\0${squeezed(value)}`)
+    for (const { rows } of outcomes)
+      for (const row of rows ?? [])
+        for (const [at, { key, domain, label }] of natures.entries())
+          if (key && row[at] != null) this.#note(rowKey(domain ?? label, row[at]))
+  }
+
+  /** The row carries the key of a broken one, its own or by a foreign key, or a value that only a broken one was given. */
+  has(row: Row, natures: readonly ColumnNature[]): boolean {
+    return row.some((value, at) => {
+      if (value === null) return false
+      const { domain, key, label } = natures[at]!
+      const name = domain ?? (key ? label : null)
+      return (
+        (name !== null && this.#keys.has(rowKey(name, value))) ||
+        (isTelling(value) && this.#keys.has(`${VALUE}\0${squeezed(value)}`))
+      )
+    })
+  }
+
+  /** Keys that a statement asks for, as `rowKey` makes them. */
+  hasSome(keys: readonly string[]): boolean {
+    return keys.some((key) => this.#keys.has(key))
+  }
+
+  #note(key: string): void {
+    if (this.#keys.size < KEYS_MAX) this.#keys.add(key)
   }
 }
 
-function keysOf(row: Row, natures: readonly ColumnNature[]): readonly string[] {
-  return natures.flatMap(({ domain, key, label }, at) => {
-    const value = row[at] ?? null
-    const name = domain ?? (key ? label : null)
-    return value === null || name === null ? [] : [`${name}\0${value}`]
-  })
+function isTelling(value: string): boolean {
+  return value.length >= TELLING_LENGTH_MIN && /\d/.test(value)
+}
+
+/** JSON comes back with other blanks. */
+function squeezed(value: string): string {
+  return value.replace(/\s/g, '')
+}
+
+/** `name` is a domain of generated values, or a key column. */
+export function rowKey(name: string, value: string): string {
+  return `${name}\0${value}`
 }

@@ -105,6 +105,10 @@ function rootOfError(one: Suspect, named: readonly Suspect[]): Suspect | undefin
 function rootOfVague(one: Suspect, named: readonly Suspect[], rows: readonly Suspect[]): Suspect | undefined {
   const byColumn = named.filter((root) => !isError(root) && root.columns.some((column) => one.columns.includes(column)))
   if (byColumn.length > 0) return most(byColumn)
+  const byRows = rows.find(
+    (root) => isAboutRows(one) && namesCause(root) && root.id !== one.id && overlap(root.tables, one.tables),
+  )
+  if (byRows !== undefined) return byRows
   const byUse = named.filter((root) => root.subKind === 'values' && root.columns.some((column) => uses(one, column)))
   if (byUse.length > 0) return most(byUse)
   const afterError = errorsBefore(one, named)

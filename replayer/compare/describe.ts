@@ -8,6 +8,7 @@ import type { Statement } from '../../segment/statement.js'
 import { type ColumnResolver, createColumnResolver } from '../../sql/columns.js'
 import { alignOutputs, type Chance, type OutputItem, wilder } from '../../sql/nondeterminism.js'
 import type { Ordering } from '../../sql/order-by.js'
+import { rowKey } from './broken-rows.js'
 import type { Excuse } from './excuses.js'
 import type { IgnoreList } from './ignore.js'
 import type { Knowledge } from './knowledge.js'
@@ -59,6 +60,7 @@ export class Describer {
       ),
       tables: traits.relations.map((relation) => this.#origins.tableName(relation)),
       written: traits.written.map((relation) => this.#origins.tableName(relation)),
+      sought: this.#sought(traits, statement.parameters),
       columnNames: traits.columnNames,
       chancyRows: traits.chance.filter !== 'none' && (noise?.allowsChance(fingerprint) ?? true),
       aboutServer: traits.chance.aboutServer,
@@ -73,6 +75,16 @@ export class Describer {
   ): Knowledge {
     const known = this.knowledge(statement, columns)
     return { ...known, sort: { ...known.sort, cutFrom: 0 } }
+  }
+
+  #sought(traits: Traits, parameters: readonly (string | null)[]): readonly string[] {
+    return traits.sought.flatMap(({ parameter, column }) => {
+      const value = parameters[parameter - 1] ?? null
+      const origin = this.#origins.of(column.tableOid, column.attnum)
+      return value === null || origin === null
+        ? []
+        : [rowKey(origin.domain ?? `${origin.table}.${origin.column.name}`, value)]
+    })
   }
 
   #natures(

@@ -3,6 +3,7 @@
  */
 import type { DiffFacts, Discrepancy } from '../../segment/diff.js'
 import type { DiffWriter } from '../../segment/diff-file.js'
+import type { Row } from '../../segment/outcome.js'
 import { resultSha256 } from '../../segment/result-sha.js'
 import type { RunRow } from '../../segment/run.js'
 import type { RecordedStatement } from '../../segment/segment-reader.js'
@@ -12,9 +13,9 @@ import { explain } from './causes/explain.js'
 import { Findings } from './findings.js'
 import type { Judged } from './judge-pair.js'
 import type { Difference } from './judgement.js'
+import type { Knowledge } from './knowledge.js'
 import type { LatencyVerdict } from './latency.js'
 import { latencyCause } from './latency-cause.js'
-import type { ColumnNature } from './nature.js'
 import { OpenTransactions } from './open-transactions.js'
 
 export type DiffTarget = Pick<DiffWriter, 'discrepancy' | 'moveDiscrepancies' | 'finding' | 'latency' | 'close'>
@@ -51,7 +52,17 @@ export class DiscrepancyLog {
   follows({ statement, before, after }: Compared, { knowledge }: Judged): void {
     const findingId = this.#transactions.brokenBy(statement.session)
     if (findingId !== null) this.#findings.reaches(findingId, this.#options.written(statement.sql))
-    this.#broken.add([before.outcome, after.outcome], knowledge?.columns ?? [])
+    this.#breakRows({ statement, before, after }, knowledge)
+  }
+
+  /** Other keys were drawn, because broken transactions drew none or drew in vain: who asks for such a key finds another row. */
+  renamed({ before, after }: Compared, { knowledge }: Judged): void {
+    if (!this.#broken.some || knowledge === null) return
+    const drawn = knowledge.columns.map((nature) => ({
+      ...nature,
+      key: nature.teaches && nature.chance === 'sequence',
+    }))
+    this.#broken.add([], [before.outcome, after.outcome], drawn)
   }
 
   /** Both runs refuse it alike. */
@@ -62,10 +73,12 @@ export class DiscrepancyLog {
   discrepancy(compared: Compared, judged: Judged): void {
     if (judged.judgement.verdict !== 'discrepancy') return
     const { knowledge, clocks } = judged
+    this.renamed(compared, judged)
     const natures = knowledge?.columns ?? []
     const outcomes = { before: compared.before.outcome, after: compared.after.outcome }
     let part = 0
-    for (const difference of judged.judgement.differences)
+    for (const whole of judged.judgement.differences) {
+      const { difference, tainted } = this.#withoutBroken(whole, knowledge)
       for (const cause of explain(difference, { ...outcomes, natures, clocks })) {
         part += 1
         const findingId = this.#write(compared, difference, cause, {
@@ -73,10 +86,26 @@ export class DiscrepancyLog {
           rows: difference.subKind.startsWith('error') ? null : judged.judgement.rows,
           labels: cause.columns.map((at) => natures[at]?.subject ?? ''),
           knowledge,
-          tainted: this.#broken.explain([...difference.missing, ...difference.extra], natures),
+          tainted,
         })
-        if (difference.subKind.startsWith('error')) this.#breaks(compared, natures, findingId)
+        if (difference.subKind.startsWith('error')) this.#breaks(compared, knowledge, findingId)
       }
+    }
+  }
+
+  /** Rows that a broken transaction meant to write need no other cause; the rest of them may have one. */
+  #withoutBroken(difference: Difference, knowledge: Knowledge | null) {
+    if (knowledge === null || !this.#broken.some) return { difference, tainted: false }
+    const sought = this.#broken.hasSome(knowledge.sought)
+    const known = (row: Row) => sought || this.#broken.has(row, knowledge.columns)
+    const missing = difference.missing.filter((row) => !known(row))
+    const extra = difference.extra.filter((row) => !known(row))
+    const rows = difference.missing.length + difference.extra.length
+    const left = missing.length + extra.length
+    if (left === rows) return { difference, tainted: false }
+    return left === 0
+      ? { difference, tainted: true }
+      : { difference: { ...difference, missing, extra }, tainted: false }
   }
 
   /** One finding per kind of statement that is slower, its slowest executions as examples; `read` finds them again. */
@@ -105,12 +134,17 @@ export class DiscrepancyLog {
     out.close(facts)
   }
 
-  #breaks({ statement, before, after }: Compared, natures: readonly ColumnNature[], findingId: string): void {
+  #breaks({ statement, before, after }: Compared, knowledge: Knowledge | null, findingId: string): void {
     const { written } = this.#options
     for (const sql of this.#transactions.broken(statement.session, findingId))
       this.#findings.reaches(findingId, written(sql))
-    this.#broken.add([before.outcome, after.outcome], natures)
+    this.#breakRows({ statement, before, after }, knowledge)
     if (after.outcome.error !== null) this.#findings.refused(after.outcome.error)
+  }
+
+  #breakRows({ statement, before, after }: Compared, knowledge: Knowledge | null): void {
+    const parameters = knowledge === null || knowledge.written.length === 0 ? [] : statement.parameters
+    this.#broken.add(parameters, [before.outcome, after.outcome], knowledge?.columns ?? [])
   }
 
   #write(

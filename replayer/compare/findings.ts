@@ -125,7 +125,14 @@ export class Findings {
 
   #group(input: FindingInput): Group {
     const { mismatch, subKind, cause, fingerprint } = input
-    const what = [mismatch, subKind, cause.explainer, cause.subject, ...[...input.columns].sort()]
+    const what = [
+      mismatch,
+      subKind,
+      cause.explainer,
+      cause.subject,
+      String(input.tainted),
+      ...[...input.columns].sort(),
+    ]
     // Nobody knows whether what is not explained has one cause: but for a table's own column, kinds of statement stay apart.
     const key = [...what, cause.explainer === 'unexplained' && !cause.subject.includes('.') ? fingerprint : ''].join(
       '\0',

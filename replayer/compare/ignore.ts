@@ -19,7 +19,7 @@ const UNIT_US: Readonly<Record<string, number>> = { us: 1, ms: 1e3, s: 1e6, min:
 export function parseIgnoreRule(text: string): IgnoreRule {
   const fingerprint = /^fingerprint:([0-9a-f]{16})$/.exec(text)?.[1]
   if (fingerprint !== undefined) return { kind: 'fingerprint', fingerprint }
-  const found = /^(?:(.+)\.)?([^.~]+)(?:~(\d+(?:\.\d+)?)(us|ms|s|min|h)?)?$/.exec(text)
+  const found = /^(?:([^~]+)\.)?([^.~]+)(?:~(\d+(?:\.\d+)?)(us|ms|s|min|h)?)?$/.exec(text)
   if (found === null) {
     throw new HarnessError({
       code: 'IGNORE_RULE',

@@ -155,7 +155,10 @@ function alignRows(
   })
   // Rows that show different keys are different rows; others must be the same, changed.
   const mustMatch = key.length === 0 && sameCount && !arbitrary && (!partial || knowledge.sort.sorted)
-  return mustMatch ? pairRest(alignment) : alignment
+  if (!mustMatch) return alignment
+  // Where all of several stored values differ, it is another row; a computed row has nothing else to be known by.
+  const stored = natures.every(({ table }) => table !== '') && natures.length > 2
+  return pairRest(alignment, (a, b) => !stored || before[a]!.some((cell, at) => cell === after[b]![at]))
 }
 
 function membershipDifference(before: Outcome, after: Outcome, seen: Inspection): Difference | null {

@@ -15,7 +15,9 @@ export type Knowledge = {
   readonly tables: readonly string[]
   /** Tables that it writes, itself or by triggers and cascades. */
   readonly written: readonly string[]
-  /** Names of the columns that its text, or a view it reads, speaks of. */
+  /** Keys of the rows it asks for, as far as parameters say so: `rowKey` of ./broken-rows.ts. */
+  readonly sought: readonly string[]
+  /** Names of the columns by which its text, or a view it reads, chooses, joins, sorts or computes. */
   readonly columnNames: ReadonlySet<string>
   /** What the two baseline runs disagree about for this kind of statement; columns stand in their nature. */
   readonly noisy: { readonly error: boolean; readonly rows: boolean; readonly order: boolean }

@@ -3,7 +3,7 @@
  * Once per text; only statements whose outcomes differ come here.
  */
 import type { Relation } from '../../segment/catalog.js'
-import type { ColumnResolver, ResultColumn } from '../../sql/columns.js'
+import type { ColumnRef, ColumnResolver, ResolvedColumns, ResultColumn } from '../../sql/columns.js'
 import {
   type Chance,
   chanceInText,
@@ -13,7 +13,7 @@ import {
 } from '../../sql/nondeterminism.js'
 import { columnName, type Ordering, ordering, UNORDERED } from '../../sql/order-by.js'
 import { parse } from '../../sql/parse.js'
-import { type TreeNode, walk } from '../../sql/tree-walk.js'
+import { type TreeNode, unwrap, walk } from '../../sql/tree-walk.js'
 
 export type Traits = {
   readonly ordering: Ordering
@@ -24,9 +24,11 @@ export type Traits = {
   readonly relations: readonly Relation[]
   /** Written by the text itself, and by triggers and cascades on what it writes. */
   readonly written: readonly Relation[]
-  /** Names of columns anywhere in the text, or in a view it reads. */
+  /** Names of columns by which the text, or a view it reads, chooses, joins, sorts or computes; not those it only shows. */
   readonly columnNames: ReadonlySet<string>
   readonly inserts: boolean
+  /** Columns that a parameter is compared with for equality, by its number. */
+  readonly sought: readonly { readonly parameter: number; readonly column: ColumnRef }[]
 }
 
 const NOTHING: Traits = {
@@ -37,6 +39,7 @@ const NOTHING: Traits = {
   written: [],
   columnNames: new Set(),
   inserts: false,
+  sought: [],
 }
 
 const TEXTS_MAX = 5_000
@@ -71,16 +74,24 @@ export class TraitReader {
     if (statements === null || tree === undefined) return NOTHING
     const found = new Found(this.#resolver)
     found.look(tree)
+    const resolved = this.#resolver.resolve(statements)
     return {
       ordering: ordering(tree),
       chance: nondeterminism(tree, (name) => this.#functions.get(name) ?? 'none'),
-      results: this.#resolver.resolve(statements).statements[0]?.results ?? null,
+      results: resolved.statements[0]?.results ?? null,
       relations: [...found.relations],
       written: [...found.written],
       columnNames: found.columnNames,
       inserts: found.inserts,
+      sought: soughtColumns(resolved),
     }
   }
+}
+
+function soughtColumns({ parameters }: ResolvedColumns): Traits['sought'] {
+  return [...parameters].flatMap(([parameter, { array, bindings }]) =>
+    array ? [] : bindings.flatMap(({ column, use }) => (use === 'equal' ? [{ parameter, column }] : [])),
+  )
 }
 
 class Found {
@@ -98,6 +109,7 @@ class Found {
     walk(tree, (node) => {
       const { kind, body } = node
       if (kind === 'RangeVar') this.#note(body)
+      if (kind === 'ResTarget' && unwrap(body.val)?.kind === 'ColumnRef') return false
       if (kind === 'ColumnRef') this.columnNames.add(columnName({ ColumnRef: body }))
       if (kind === 'InsertStmt') this.inserts = true
       if (WRITES.has(kind)) this.#noteWrite(node)

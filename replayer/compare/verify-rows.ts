@@ -36,7 +36,7 @@ export function rowChanges(
 ): RowChanges {
   const all = columns.before.map((_, at) => at)
   const found = align(before, after, { steady: all, key: hasKey ? key : [], alike: !hasKey })
-  const { pairs, onlyBefore, onlyAfter } = hasKey ? found : pairRest(found)
+  const { pairs, onlyBefore, onlyAfter } = hasKey ? found : pairRest(found, () => true)
   const cells: CellPair[] = pairs.flatMap((pair) =>
     all.flatMap((column): CellPair[] => {
       const [rowBefore, rowAfter] = [before[pair.before]!, after[pair.after]!]

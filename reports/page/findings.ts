@@ -1,8 +1,9 @@
 /**
  * Findings, worst first: the cause in a sentence, how much traffic it touches, its course over the replay, examples.
  */
-import { clock, counted, percent } from '../format.js'
+import { clock, count, counted, percent } from '../format.js'
 import type { ReportFinding, ReportModel } from '../model.js'
+import { followWords, ownCount } from '../size.js'
 import { KIND_TITLES } from '../words.js'
 import { captured } from './captured.js'
 import { sparkline } from './charts.js'
@@ -48,7 +49,8 @@ function findingCard(finding: ReportFinding, open: boolean, model: ReportModel, 
       h(
         'p',
         { class: 'finding-size' },
-        h('strong', null, counted(finding.count, 'statement')),
+        h('strong', null, counted(ownCount(finding), 'statement')),
+        finding.follows ? h('span', { class: 'follows' }, `+ ${followWords(finding.follows)}`) : null,
         h('span', { class: 'quiet' }, `${percent(finding.trafficShare)} of traffic`),
       ),
     ),
@@ -57,6 +59,7 @@ function findingCard(finding: ReportFinding, open: boolean, model: ReportModel, 
       { class: 'finding-body' },
       standing(finding),
       h('p', { class: 'finding-facts' }, facts(finding)),
+      following(finding),
       examples(finding, model),
       all(finding, carried, model),
     ),
@@ -99,6 +102,21 @@ function standing(finding: ReportFinding): Child {
     captured(finding.standing.reason),
     ` (until ${finding.standing.until})`,
   )
+}
+
+/** One fault shows in many ways; the cause is what to repair, so the rest takes one quiet sentence. */
+function following(finding: ReportFinding): Child {
+  if (!finding.follows) return null
+  const kinds = finding.kinds.map(({ subKind, count: of }) => `${lowerFirst(KIND_TITLES[subKind])} ${count(of)}`)
+  return h(
+    'p',
+    { class: 'note follows' },
+    `${counted(finding.follows, 'statement')} ${finding.follows === 1 ? 'differs' : 'differ'} in another way and probably only ${finding.follows === 1 ? 'follows' : 'follow'} from this: they touch what it broke, later in the recording. All of them by kind: ${kinds.join(', ')}. A rehearsal after the repair shows whether anything is left.`,
+  )
+}
+
+function lowerFirst(text: string): string {
+  return text.slice(0, 1).toLowerCase() + text.slice(1)
 }
 
 const LINKS_MAX = 6

@@ -141,6 +141,7 @@ function gate(model: ReportModel): Child {
 const GROUPS = [
   ['differences', 'Differences'],
   ['latency', 'Latency'],
+  ['history', 'Over several rehearsals'],
   ['trust', 'Trust in the measurement'],
 ] as const
 
@@ -160,7 +161,8 @@ function groupBody(title: string, lines: readonly GateLine[]): Child {
 function gateRow(line: GateLine): Element {
   const spoken = line.outcome === 'fail' ? 'Fail' : line.outcome === 'pass' ? 'Pass' : 'Not judged'
   // Counts explain themselves; a ratio or a failing measurement does not.
-  const explained = needsExplaining(line) && line.unit !== 'count' && line.group !== 'differences'
+  const explained =
+    needsExplaining(line) && (line.group === 'history' || (line.unit !== 'count' && line.group !== 'differences'))
   const vouching = line.outcome === 'fail' && line.group === 'trust'
   return h(
     'tr',

@@ -157,13 +157,14 @@ describe('why rows differ', () => {
     ['2', 'void', null],
     ['3', 'open', 'c'],
     ['4', 'void', null],
+    ['5', 'void', null],
   ]
   const say = (parts: Parameters<typeof difference>[2], kind: Parameters<typeof difference>[1], after = rows) => {
     const context = { before: outcome(columns, rows), after: outcome(columns, after), natures, clocks: CLOCKS }
     return explain(difference('SEMANTIC_MISMATCH', kind, parts), context).map((cause) => cause.sentence(cause.detail))
   }
   test('missing rows share a value', () =>
-    expect(say({ missing: [rows[1]!, rows[3]!] }, 'rows_missing', [rows[0]!, rows[2]!])).toEqual([
+    expect(say({ missing: [rows[1]!, rows[3]!, rows[4]!] }, 'rows_missing', [rows[0]!, rows[2]!])).toEqual([
       "rows of orders where status = 'void' and note is NULL are missing",
     ]))
   test('missing rows that share nothing', () =>

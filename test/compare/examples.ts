@@ -73,6 +73,7 @@ export function knowledge(columns: readonly Column[], more: Partial<Knowledge> =
     aboutServer: false,
     tables: [],
     written: [],
+    sought: [],
     columnNames: new Set(),
     noisy: { error: false, rows: false, order: false },
     ...more,

@@ -77,7 +77,7 @@ describe('suggest', () => {
   beforeAll(async () => {
     database = await createDatabase(
       `CREATE TABLE customers (id int PRIMARY KEY, "Email" text UNIQUE, name text, "phoneNumber" text, born date, password_hash text, reset_token text UNIQUE,
-         status text CHECK (status IN ('new', 'old')), plan text, contact text, remark text, ssn bigint, last_ip inet, data jsonb, tags text[]);
+         status text CHECK (status IN ('new', 'old')), plan text, contact text, remark text, tone text DEFAULT 'formal', ssn bigint, last_ip inet, data jsonb, tags text[]);
        COMMENT ON COLUMN customers.remark IS 'mobile number of the next of kin';
        CREATE TABLE letters (id int PRIMARY KEY, recipient text REFERENCES customers ("Email"), body text);
        CREATE TABLE products (id int PRIMARY KEY, name text, price numeric);`,
@@ -110,6 +110,7 @@ describe('suggest', () => {
       'public.customers.plan': 'keep',
       'public.customers.contact': 'email',
       'public.customers.remark': 'phone',
+      'public.customers.tone': 'keep',
       'public.customers.ssn': 'digits',
       'public.customers.last_ip': 'ip',
       'public.customers.data': 'json',

@@ -39,15 +39,15 @@ describe.each([
   { name: 'text', options: '', format: TEXT_FORMAT },
   {
     name: 'text with options',
-    options: "(DELIMITER '|', NULL 'NULL')",
-    format: { ...TEXT_FORMAT, delimiter: '|', nullText: 'NULL' },
+    options: "(DELIMITER '|', NULL '<none>')",
+    format: { ...TEXT_FORMAT, delimiter: '|', nullText: '<none>' },
   },
   { name: 'csv', options: '(FORMAT csv)', format: CSV },
   { name: 'csv with a header', options: '(FORMAT csv, HEADER)', format: { ...CSV, header: true } },
   {
     name: 'csv with options',
-    options: `(FORMAT csv, DELIMITER ';', QUOTE '''', ESCAPE '\\', NULL 'NULL')`,
-    format: { ...CSV, delimiter: ';', quote: "'", escape: '\\', nullText: 'NULL' },
+    options: `(FORMAT csv, DELIMITER ';', QUOTE '''', ESCAPE '\\', NULL '<none>')`,
+    format: { ...CSV, delimiter: ';', quote: "'", escape: '\\', nullText: '<none>' },
   },
 ])('$name', ({ options, format }) => {
   test('what the server writes, masked, is read by the server as the masked values', async () => {

@@ -14,12 +14,15 @@ beforeAll(async () => {
   database = await createDatabase(`
     CREATE TYPE mood AS ENUM ('happy', 'sad');
     CREATE TABLE users (id bigint PRIMARY KEY, email text UNIQUE, name varchar(40), data jsonb, tags text[], mood mood, state text, raw bytea, born date);
+    CREATE SCHEMA hidden;
+    CREATE TABLE hidden.staff (contact varchar(60));
     CREATE VIEW people AS SELECT email AS mail, name FROM users;
     CREATE FUNCTION complain(who text) RETURNS void LANGUAGE plpgsql AS $$
       BEGIN RAISE EXCEPTION 'customer % has no open order', who; END $$;`)
   ;({ masker, catalog } = await maskerOf(
     database,
     'public.users.email: email',
+    'hidden.staff.contact: email',
     'public.users.name: full_name',
     'public.users.state: keep',
     'public.users.born: date_shift',
@@ -104,6 +107,16 @@ describe('SQL texts', () => {
     ["SELECT 1 FROM users WHERE name ~ '^Alice (Brown)+[[:alpha:]]$'", 'a regular expression'],
     ['SELECT xmlparse(document \'<p who="Alice Brown">Alice Brown</p>\')', 'XML'],
   ])('%s (%s)', (sql) => expect(safe(sql)).not.toMatch(/alice|brown/i))
+  test('arguments of EXECUTE belong to the columns of what was prepared', () => {
+    safe('PREPARE by_mail (text) AS SELECT 1 FROM users WHERE email = $1')
+    expect(safe("EXECUTE by_mail('a@b.c')")).toBe(`EXECUTE by_mail('${token('email', 'a@b.c')}')`)
+  })
+  test('a schema outside of the search path is found when only it has the name', () =>
+    expect(safe("SELECT 1 FROM staff WHERE contact = 'a@b.c'")).toContain(`'${token('email', 'a@b.c')}'`))
+  test('a literal made part of a result is said', () =>
+    expect(masker.sql("SELECT 'Order ' || id AS title FROM users").facts.cautions).toEqual([
+      { column: null, name: 'a literal in title', kind: 'text', use: 'derive' },
+    ]))
   test('passwords are never kept, not even as a token', () => {
     expect(safe("ALTER ROLE bob PASSWORD 'hunter22' VALID UNTIL '2030-01-01'")).toBe(
       "ALTER ROLE bob PASSWORD '********' VALID UNTIL '2030-01-01'",

@@ -275,6 +275,12 @@ describe('text', () => {
       }),
     )
   })
+  test('an address inside becomes the token it is in a column of its own', () => {
+    const token = tokens.token('email', 'alice@corp.example')
+    expect(tokens.token('text', 'alice@corp.example')).toBe(token)
+    expect(tokens.token('text', 'write to alice@corp.example, please')).toContain(` ${token}, `)
+    expect(tokens.token('text', 'alice@corp.example', { limit: 18 })).toHaveLength(18)
+  })
   test('equal words of two texts do not look equal: counting words reveals nothing', () => {
     const [one, other] = ['my doctor called me today', 'the doctor was here again'].map((value) =>
       tokens.token('text', value).split(' '),

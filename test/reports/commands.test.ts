@@ -1,12 +1,9 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Command } from 'commander'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createCli } from '../../cli/cli.js'
-import { register as registerGate } from '../../cli/commands/gate.js'
-import { register as registerReport } from '../../cli/commands/report.js'
 import { createDiff } from '../../segment/diff-file.js'
+import { pgrehearse as runIn } from './command-line.js'
 import { type SampleKind, sample } from './sample.js'
 
 let folder: string
@@ -27,24 +24,7 @@ function writeDiff(kind: SampleKind): void {
   diff.close(source.facts)
 }
 
-/** Runs a command as main does, on a host that only listens. */
-async function pgrehearse(...args: string[]): Promise<{ exit: number; out: string; err: string }> {
-  const said = { out: '', err: '' }
-  const host = {
-    env: {},
-    cwd: () => folder,
-    on: () => host,
-    exit: () => {},
-    exitCode: 0,
-    stdout: { write: (text: string) => (said.out += text) },
-    stderr: { write: (text: string) => (said.err += text), isTTY: false },
-  }
-  const cli = createCli(host as unknown as NodeJS.Process)
-  const program = new Command('pgrehearse').exitOverride()
-  for (const register of [registerReport, registerGate]) register(program, cli)
-  await program.parseAsync(args, { from: 'user' })
-  return { exit: host.exitCode, ...said }
-}
+const pgrehearse = (...args: string[]) => runIn(folder, ...args)
 
 describe('gate', () => {
   test.each([

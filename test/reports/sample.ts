@@ -92,6 +92,10 @@ export function sample({ kind, seed = 7, discrepancies = 2_600, queryShapes = 24
       random,
     ),
     findings: () => findings,
+    errorsByFinding: () =>
+      new Map(
+        findings.filter(({ subKind }) => subKind.startsWith('error')).map(({ findingId, count }) => [findingId, count]),
+      ),
     latency: () => latencyRows(kind, queryShapes, random),
     *discrepancies({ findingId, limit = Number.POSITIVE_INFINITY } = {}) {
       let left = limit

@@ -14,6 +14,9 @@ export type RowContext = {
 }
 
 const SHARED_SHOWN_MAX = 2
+const SHARED_ROWS_MIN = 3
+const SHARED_SHARE = 0.8
+const CONDITIONS_MAX = 50
 const SHARED_LENGTH_MAX = 40
 const SHARED_COLUMNS_MAX = 50
 
@@ -77,9 +80,14 @@ function areRepeats(rows: readonly Row[], all: readonly Row[], natures: readonly
   return rows.every((row) => (counts.get(keyOf(row)) ?? 0) > 1)
 }
 
-/** By column, the condition that all of `rows` meet and none of `others` does; null where there is none. As JSON. */
+/** By column: how many of the rows that differ meet which condition; NOTHING counts those that share none. */
+type Tally = Readonly<Record<string, Readonly<Record<string, number>>>>
+
+const NOTHING = ''
+
+/** What all of `rows` have in common and none of `others` has, as JSON of a Tally. */
 function shared(rows: readonly Row[], others: readonly Row[], { columns, natures }: RowContext): string {
-  const conditions: Record<string, string | null> = {}
+  const tally: Record<string, Record<string, number>> = {}
   for (const [at, { name }] of columns.slice(0, SHARED_COLUMNS_MAX).entries()) {
     const nature = natures[at]
     if (nature === undefined || nature.table === '' || nature.key || nature.free !== null || nature.domain !== null)
@@ -90,29 +98,39 @@ function shared(rows: readonly Row[], others: readonly Row[], { columns, natures
       rows.every(holds) &&
       !others.some((row) => !rows.includes(row) && holds(row)) &&
       (value?.length ?? 0) <= SHARED_LENGTH_MAX
-    conditions[nature.label] = !telling ? null : value === null ? `${name} is NULL` : `${name} = '${value}'`
+    const condition = !telling ? NOTHING : value === null ? `${name} is NULL` : `${name} = '${value}'`
+    tally[nature.label] = { [condition]: rows.length }
   }
-  return JSON.stringify(conditions)
+  return JSON.stringify(tally)
 }
 
-/** Statements show different columns; a condition stands until one of them contradicts it. */
 function inCommon(a: string, b: string): string {
-  const merged = JSON.parse(a) as Record<string, string | null>
-  for (const [label, condition] of Object.entries(JSON.parse(b) as Record<string, string | null>))
-    merged[label] = !(label in merged) || merged[label] === condition ? condition : null
+  const merged: Record<string, Record<string, number>> = { ...(JSON.parse(a) as Tally) }
+  for (const [label, counts] of Object.entries(JSON.parse(b) as Tally)) {
+    const sum = { ...merged[label] }
+    for (const [condition, count] of Object.entries(counts)) {
+      const known = condition in sum || Object.keys(sum).length < CONDITIONS_MAX ? condition : NOTHING
+      sum[known] = (sum[known] ?? 0) + count
+    }
+    merged[label] = sum
+  }
   return JSON.stringify(merged)
 }
 
-/** One row shares everything with itself; only a condition or two that are left over mean something. */
 function having(detail: string | null): string {
   const conditions = conditionsOf(detail)
   return conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`
 }
 
+/** Conditions that nearly all rows meet, wherever the column is shown. One row shares everything with itself: that says nothing. */
 export function conditionsOf(detail: string | null): readonly string[] {
   if (detail === null || detail === '') return []
-  const conditions = Object.values(JSON.parse(detail) as Record<string, string | null>).filter((one) => one !== null)
-  return conditions.length > SHARED_SHOWN_MAX ? [] : conditions
+  const found = Object.values(JSON.parse(detail) as Tally).flatMap((counts) => {
+    const rows = Object.values(counts).reduce((sum, count) => sum + count, 0)
+    const [condition, count] = Object.entries(counts).reduce((a, b) => (b[1] > a[1] ? b : a))
+    return rows >= SHARED_ROWS_MIN && condition !== NOTHING && count >= rows * SHARED_SHARE ? [condition] : []
+  })
+  return found.length > SHARED_SHOWN_MAX ? [] : found
 }
 
 export function explainOrder(difference: Difference, context: RowContext): Cause {

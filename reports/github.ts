@@ -1,0 +1,66 @@
+/**
+ * Annotations of GitHub Actions: the verdict and the worst findings beside the pull request, as lines that its runner understands.
+ * Captured text can neither end its line nor begin a command.
+ */
+import type { Finding } from '../segment/diff.js'
+import { counted } from './format.js'
+import type { GateLine, GateResult } from './gate.js'
+import { quantity } from './quantity.js'
+import { sizeWords } from './size.js'
+import { clip, plain } from './text.js'
+import { KIND_TITLES } from './words.js'
+
+/** The runner shows ten errors and ten warnings of a step. */
+const FINDINGS_MAX = 9
+const CAUSE_CHARACTERS_MAX = 300
+const LINES_NAMED_MAX = 6
+
+export function githubAnnotations(gate: GateResult, findings: readonly Finding[]): string[] {
+  const failing = gate.lines.filter((line) => line.outcome === 'fail')
+  const ids = new Set(failing.flatMap((line) => line.findingIds))
+  const causes = gate.verdict === 'FAIL' ? findings.filter(({ findingId }) => ids.has(findingId)) : []
+  const expired = gate.overrides.filter(({ state }) => state === 'expired')
+  return [
+    verdict(gate, failing),
+    ...causes
+      .slice(0, FINDINGS_MAX)
+      .map((finding) =>
+        command(
+          'error',
+          KIND_TITLES[finding.mismatch],
+          `${clip(finding.cause, CAUSE_CHARACTERS_MAX)} (${sizeWords(finding)})`,
+        ),
+      ),
+    ...expired
+      .slice(0, FINDINGS_MAX)
+      .map(({ query, until, reason }) =>
+        command('warning', 'Override expired', `${query}, until ${until}: ${clip(reason, CAUSE_CHARACTERS_MAX)}`),
+      ),
+  ]
+}
+
+function verdict(gate: GateResult, failing: readonly GateLine[]): string {
+  if (gate.verdict === 'PASS') {
+    return command('notice', 'pgrehearse: PASS', `All ${counted(gate.lines.length, 'check')} of the gate hold.`)
+  }
+  const of = gate.verdict === 'INVALID' ? failing.filter((line) => line.group === 'trust') : failing
+  const named = of.slice(0, LINES_NAMED_MAX).map((line) => {
+    const actual = line.actual === null ? '-' : quantity(line.actual, line.unit)
+    return `${line.title} ${actual}, ${line.bound === 'max' ? 'at most' : 'at least'} ${quantity(line.threshold, line.unit)}`
+  })
+  const more = of.length > named.length ? `; and ${of.length - named.length} more` : ''
+  const lead =
+    gate.verdict === 'INVALID'
+      ? 'The measurement cannot be vouched for'
+      : `${counted(of.length, 'check')} of ${gate.lines.length} fail`
+  return command('error', `pgrehearse: ${gate.verdict}`, `${lead}: ${named.join('; ')}${more}.`)
+}
+
+function command(kind: 'error' | 'warning' | 'notice', title: string, message: string): string {
+  return `::${kind} title=${escaped(title).replaceAll(':', '%3A').replaceAll(',', '%2C')}::${escaped(message)}`
+}
+
+/** `##[` begins a command of the runner's older form, anywhere in a line. */
+function escaped(text: string): string {
+  return plain(text).replaceAll('%', '%25').replaceAll('##[', '## [')
+}

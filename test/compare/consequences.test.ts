@@ -1,0 +1,109 @@
+import { describe, expect, test } from 'vitest'
+import { consequences, type Suspect } from '../../replayer/compare/consequences.js'
+
+const set = (...names: string[]): ReadonlySet<string> => new Set(names)
+
+function suspect(id: string, more: Partial<Suspect>): Suspect {
+  return {
+    id,
+    mismatch: 'SEMANTIC_MISMATCH',
+    subKind: 'values',
+    explainer: 'unexplained',
+    telling: false,
+    refused: false,
+    conditions: [],
+    tainted: 0,
+    columns: [],
+    tables: set('orders'),
+    columnNames: set(),
+    reach: set(),
+    firstSeq: 10,
+    count: 5,
+    ...more,
+  }
+}
+
+const cut = suspect('cut', { explainer: 'text.cut', telling: true, columns: ['orders.gateway'] })
+const refusal = suspect('refusal', {
+  subKind: 'error_new',
+  explainer: 'error.not_null',
+  reach: set('orders', 'jobs'),
+  firstSeq: 5,
+})
+const missing = suspect('missing', {
+  subKind: 'rows_missing',
+  explainer: 'rows.missing',
+  telling: true,
+  conditions: ["status = 'closed'"],
+  count: 50,
+})
+const of = (...findings: Suspect[]) => Object.fromEntries(consequences(findings))
+
+describe('what follows from another finding', () => {
+  test('the same column, where another statement cannot say why', () =>
+    expect(of(cut, suspect('vague', { columns: ['orders.gateway'] }))).toEqual({ vague: 'cut' }))
+  test('a statement that filters or computes by the column', () =>
+    expect(of(cut, suspect('count', { columns: ['count'], columnNames: set('gateway') }))).toEqual({ count: 'cut' }))
+  test('rows that an earlier refused transaction meant to write', () =>
+    expect(
+      of(refusal, suspect('late', { subKind: 'rows_missing', explainer: 'rows.missing', tables: set('jobs') })),
+    ).toEqual({ late: 'refusal' }))
+  test('such rows, whatever they have in common', () =>
+    expect(of(refusal, { ...missing, tainted: 40 })).toEqual({ missing: 'refusal' }))
+  test('a foreign key that misses a row which was refused', () =>
+    expect(
+      of(refusal, suspect('child', { subKind: 'error_new', explainer: 'error.foreign_key', tables: set('jobs') })),
+    ).toEqual({ child: 'refusal' }))
+  test('a count of rows that are missing', () =>
+    expect(of(missing, suspect('count', { columns: ['count'], explainer: 'number.off_by_one' }))).toEqual({
+      count: 'missing',
+    }))
+  test('the same rows, missing from a join', () =>
+    expect(of(missing, suspect('join', { ...missing, id: 'join', tables: set('orders', 'users'), count: 3 }))).toEqual({
+      join: 'missing',
+    }))
+  test('a constraint that had nothing to refuse, but is still there', () =>
+    expect(
+      of(refusal, suspect('idle', { subKind: 'error_vanished', explainer: 'constraint.lost', refused: true })),
+    ).toEqual({ idle: 'refusal' }))
+  test('in a chain: from the first', () =>
+    expect(
+      of(
+        refusal,
+        suspect('child', { subKind: 'error_new', explainer: 'error.foreign_key', reach: set('items'), firstSeq: 7 }),
+        suspect('count', { tables: set('items'), columns: ['count'] }),
+      ),
+    ).toEqual({ child: 'refusal', count: 'refusal' }))
+})
+
+describe('what stands for itself', () => {
+  test.each([
+    {
+      name: 'a finding that names its cause',
+      one: suspect('other', { explainer: 'moment.zone', telling: true, columns: ['orders.at'] }),
+      beside: [cut, refusal, missing],
+    },
+    { name: 'rows with something in common, which nobody meant to write', one: missing, beside: [refusal] },
+    {
+      name: 'another table',
+      one: suspect('other', { tables: set('users'), columns: ['count'] }),
+      beside: [cut, refusal, missing],
+    },
+    {
+      name: 'what came before the error',
+      one: suspect('early', { firstSeq: 2, columns: ['count'] }),
+      beside: [refusal],
+    },
+    {
+      name: 'a lost constraint',
+      one: suspect('lost', { subKind: 'error_vanished', explainer: 'constraint.lost' }),
+      beside: [refusal],
+    },
+    {
+      name: 'latency',
+      one: suspect('slow', { mismatch: 'LATENCY_SPIKE', subKind: 'latency' }),
+      beside: [cut, refusal, missing],
+    },
+    { name: 'the only finding', one: suspect('alone', {}), beside: [] },
+  ])('$name', ({ one, beside }) => expect(of(...beside, one)).not.toHaveProperty(one.id))
+})

@@ -1,0 +1,31 @@
+/** Runs a command as main does, on a host that only listens. */
+import { Command } from 'commander'
+import { createCli } from '../../cli/cli.js'
+import { COMMANDS } from '../../cli/commands/index.js'
+
+export type Ran = { readonly exit: number; readonly out: string; readonly err: string }
+
+export async function pgrehearse(cwd: string, ...args: string[]): Promise<Ran> {
+  return pgrehearseWith(cwd, {}, ...args)
+}
+
+export async function pgrehearseWith(cwd: string, env: Record<string, string>, ...args: string[]): Promise<Ran> {
+  const said = { out: '', err: '' }
+  const host = {
+    env,
+    cwd: () => cwd,
+    on: () => host,
+    exit: () => {},
+    exitCode: 0,
+    stdout: { write: (text: string) => (said.out += text) },
+    stderr: { write: (text: string) => (said.err += text), isTTY: false },
+  }
+  const cli = createCli(host as unknown as NodeJS.Process)
+  const program = new Command('pgrehearse').exitOverride()
+  for (const register of COMMANDS) register(program, cli)
+  for (const command of program.commands) {
+    if (!command.options.some(({ long }) => long === '--json')) command.option('--json')
+  }
+  await program.parseAsync(args, { from: 'user' })
+  return { exit: host.exitCode, ...said }
+}
