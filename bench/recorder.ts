@@ -1,12 +1,14 @@
 /**
- * What does recording cost? The same statements direct, through a bare forwarder (the least a proxy in Node can cost), and
- * through the recorder, in turns within one run, so that a busy machine is busy for all of them.
+ * What does recording cost? The same statements direct, through a bare forwarder (the least a proxy in Node can cost), through
+ * PgBouncer in session mode where it is installed, and through the recorder, in turns within one run, so that a busy machine is
+ * busy for all of them. What is compared is always of the same round; the spread over the rounds says how much it means.
  *
- * The recorder masks and writes real rows the whole time. `node dist/bench/recorder.js [--json]`, `--seconds N` per round.
+ * The recorder masks and writes real rows the whole time. `node dist/bench/recorder.js [--json] [--out FILE]`; `--seconds N` per
+ * turn, `--rounds N`.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Server } from 'node:net'
-import { tmpdir } from 'node:os'
+import { cpus, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import pg from 'pg'
@@ -15,18 +17,28 @@ import { readKey } from '../privacy/key.js'
 import { EMPTY_POLICY } from '../privacy/policy/policy.js'
 import { startProxyRecording } from '../recorder/proxy.js'
 import { startServer } from '../replayer/shadow/server.js'
+import { startPgBouncer } from './pgbouncer.js'
 import type { Measured, Round } from './recorder-client.js'
 
 const SQL = 'SELECT id, email, full_name, city, note FROM users WHERE id = $1'
-const WAYS = ['direct', 'forwarder', 'recorder'] as const
+const WAYS = ['direct', 'forwarder', 'pgbouncer', 'recorder'] as const
 type Way = (typeof WAYS)[number]
+type Rounds = Partial<Record<Way, Measured[]>>
 
-async function main(json: boolean, seconds: number): Promise<void> {
+type Options = {
+  readonly json: boolean
+  readonly out: string | undefined
+  readonly seconds: number
+  readonly rounds: number
+}
+
+async function main({ json, out, seconds, rounds }: Options): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'pgr-bench-'))
   const server = await startServer()
   const url = server.url()
   await load(url)
   const forwarder = await forward(server.port)
+  const pgbouncer = await startPgBouncer(folder, url)
   const recorder = await startProxyRecording({
     listen: { host: '127.0.0.1', port: 0 },
     upstream: url,
@@ -35,57 +47,112 @@ async function main(json: boolean, seconds: number): Promise<void> {
     policy: EMPTY_POLICY,
     madeBy: 'pgrehearse bench',
   })
-  const ports: Record<Way, number> = { direct: server.port, forwarder: forwarder.port, recorder: recorder.port }
+  const ports: Partial<Record<Way, number>> = {
+    direct: server.port,
+    forwarder: forwarder.port,
+    ...(pgbouncer === null ? {} : { pgbouncer: pgbouncer.port }),
+    recorder: recorder.port,
+  }
+  const ways = WAYS.filter((way) => ports[way] !== undefined)
   const client = new Worker(workerFile(import.meta.url, './recorder-client.js'))
   const measure = async (way: Way, clients: number): Promise<Measured> => {
     const target = Object.assign(new URL(url), { hostname: '127.0.0.1', port: String(ports[way]) }).toString()
     client.postMessage({ url: target, sql: SQL, clients, ms: seconds * 1000 } satisfies Round)
     return new Promise((resolve) => client.once('message', resolve))
   }
+  const say = (text: string) => {
+    if (!json) console.log(text)
+  }
 
+  const loadBefore = loadavg()[0]!
+  say(`${cpus().length} cores, load ${loadBefore.toFixed(1)}, ${pgbouncer?.version ?? 'PgBouncer is not installed'}`)
   const results: Record<string, unknown> = {}
   for (const clients of [1, 8]) {
-    const rounds: Record<Way, Measured[]> = { direct: [], forwarder: [], recorder: [] }
-    for (const way of WAYS) await measure(way, clients)
-    for (let round = 0; round < 5; round++) {
-      for (const way of WAYS) rounds[way].push(await measure(way, clients))
+    const measured: Rounds = {}
+    for (const way of ways) await measure(way, clients)
+    for (let round = 0; round < rounds; round++) {
+      // Whoever comes first in one round comes later in the next.
+      for (let i = 0; i < ways.length; i++) {
+        const way = ways[(i + round) % ways.length]!
+        measured[way] = [...(measured[way] ?? []), await measure(way, clients)]
+      }
     }
-    const medians = Object.fromEntries(WAYS.map((way) => [way, medianOf(rounds[way], seconds)]))
-    results[`clients ${clients}`] = medians
-    if (json) continue
-    const direct = medians.direct!
-    for (const way of WAYS) {
-      const { p50Us, p99Us, perSecond } = medians[way]!
-      const added = `+${p50Us - direct.p50Us} µs p50, +${p99Us - direct.p99Us} µs p99`
-      console.log(
-        `${clients} client${clients > 1 ? 's' : ' '}  ${way.padEnd(10)} ${String(perSecond).padStart(7)}/s  ` +
-          `${(perSecond / direct.perSecond).toFixed(2)} × direct  p50 ${p50Us} µs  p99 ${p99Us} µs  ${way === 'direct' ? '' : added}`,
-      )
-    }
+    const figures = Object.fromEntries(ways.map((way) => [way, figuresOf(way, measured, seconds)]))
+    results[`clients ${clients}`] = figures
+    for (const way of ways) say(`${clients} client${clients > 1 ? 's' : ' '}  ${line(way, figures[way]!)}`)
   }
   await client.terminate()
   const manifest = await recorder.stop()
   const { ring } = recorder.status()
   const { kept, lost } = manifest!.ledger
-  if (json) console.log(JSON.stringify({ results, kept, lost, ring }))
-  else
-    console.log(
-      `recorded ${kept.statements} statements, lost ${JSON.stringify(lost)}; ring at most ${ring.usedBytesMax} bytes`,
-    )
+  const machine = { cores: cpus().length, model: cpus()[0]?.model ?? '', loadBefore, loadAfter: loadavg()[0]! }
+  const result = {
+    at: new Date().toISOString(),
+    machine,
+    pgbouncer: pgbouncer?.version ?? null,
+    results,
+    kept,
+    lost,
+    ring,
+  }
+  if (out !== undefined) writeFileSync(out, `${JSON.stringify(result, null, 2)}\n`)
+  if (json) console.log(JSON.stringify(result))
+  say(`recorded ${kept.statements} statements, lost ${JSON.stringify(lost)}; ring at most ${ring.usedBytesMax} bytes`)
   forwarder.server.close()
+  await pgbouncer?.stop()
   await server.stop()
   rmSync(folder, { recursive: true, force: true })
 }
 
-type Figures = { readonly p50Us: number; readonly p99Us: number; readonly perSecond: number }
+/** Over the rounds. */
+type Spread = { readonly median: number; readonly min: number; readonly max: number }
+type Figures = {
+  readonly perSecond: Spread
+  readonly p50Us: Spread
+  readonly p99Us: Spread
+  /** Each round against the same round of another way. */
+  readonly addedP50Us: Spread
+  readonly addedP99Us: Spread
+  readonly throughputToDirect: Spread
+  readonly throughputToPgbouncer: Spread | null
+}
 
-function medianOf(rounds: readonly Measured[], seconds: number): Figures {
-  const median = (of: (round: Measured) => number) => rounds.map(of).sort((a, b) => a - b)[rounds.length >> 1]!
+function figuresOf(way: Way, measured: Rounds, seconds: number): Figures {
+  const own = measured[way]!
+  const direct = measured.direct!
+  const { pgbouncer } = measured
+  const spread = (of: (round: Measured, i: number) => number) => spreadOf(own.map(of))
   return {
-    p50Us: median((round) => round.p50Us),
-    p99Us: median((round) => round.p99Us),
-    perSecond: Math.round(median((round) => round.statements) / seconds),
+    perSecond: spread(({ statements }) => Math.round(statements / seconds)),
+    p50Us: spread(({ p50Us }) => p50Us),
+    p99Us: spread(({ p99Us }) => p99Us),
+    addedP50Us: spread(({ p50Us }, i) => p50Us - direct[i]!.p50Us),
+    addedP99Us: spread(({ p99Us }, i) => p99Us - direct[i]!.p99Us),
+    throughputToDirect: spread(({ statements }, i) => ratio(statements, direct[i]!.statements)),
+    throughputToPgbouncer: pgbouncer
+      ? spread(({ statements }, i) => ratio(statements, pgbouncer[i]!.statements))
+      : null,
   }
+}
+
+function ratio(a: number, b: number): number {
+  return Math.round((100 * a) / b) / 100
+}
+
+function spreadOf(values: readonly number[]): Spread {
+  const sorted = [...values].sort((a, b) => a - b)
+  return { median: sorted[sorted.length >> 1]!, min: sorted[0]!, max: sorted.at(-1)! }
+}
+
+function line(way: Way, figures: Figures): string {
+  const { perSecond, p50Us, p99Us, addedP50Us, addedP99Us, throughputToDirect, throughputToPgbouncer } = figures
+  const shown = ({ median, min, max }: Spread) => `${median} (${min}…${max})`
+  const parts = [way.padEnd(10), `${shown(perSecond)}/s`, `p50 ${p50Us.median} µs`, `p99 ${p99Us.median} µs`]
+  if (way !== 'direct') {
+    parts.push(`${shown(throughputToDirect)} × direct`, `+${shown(addedP50Us)} µs p50`, `+${shown(addedP99Us)} µs p99`)
+  }
+  if (way === 'recorder' && throughputToPgbouncer !== null) parts.push(`${shown(throughputToPgbouncer)} × PgBouncer`)
+  return parts.join('  ')
 }
 
 async function load(url: string): Promise<void> {
@@ -112,5 +179,13 @@ function forward(port: number): Promise<{ server: Server; port: number }> {
   })
 }
 
-const seconds = process.argv.indexOf('--seconds')
-await main(process.argv.includes('--json'), seconds < 0 ? 1 : Number(process.argv[seconds + 1]))
+const optionOf = (option: string) => {
+  const at = process.argv.indexOf(option)
+  return at < 0 ? undefined : process.argv[at + 1]
+}
+await main({
+  json: process.argv.includes('--json'),
+  out: optionOf('--out'),
+  seconds: Number(optionOf('--seconds') ?? 1),
+  rounds: Number(optionOf('--rounds') ?? 5),
+})

@@ -118,7 +118,8 @@ function children(walk: Walk, scope: Scope, body: Body): readonly Value[] {
 function constant(walk: Walk, body: Body): Value {
   if (body.isnull === true) return NOTHING
   const slot: Slot = { kind: 'literal', at: Number(body.location ?? 0) }
-  walk.slots.seen(slot)
+  if (body.sval === undefined) walk.slots.seenNumber(slot)
+  else walk.slots.seen(slot)
   return ofSlot(slot)
 }
 

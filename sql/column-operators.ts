@@ -3,7 +3,7 @@
  */
 import { caution, constantText, expression, meet, type Walk } from './column-expressions.js'
 import type { Scope } from './column-scope.js'
-import { derived, inside, NOTHING, type Value } from './column-values.js'
+import { derived, either, inside, NOTHING, type Value } from './column-values.js'
 import { list, strings, unwrap } from './tree-walk.js'
 
 type Body = Readonly<Record<string, unknown>>
@@ -79,10 +79,32 @@ function otherOperator(walk: Walk, name: string, left: Value, right: Value, body
       walk.slots.harmless(right, 'jsonpath')
       caution(walk, left.columns, 'pattern')
       return NOTHING
+    case '||':
+      if (holdsElements(walk, left) || holdsElements(walk, right)) {
+        meet(walk, left, right, 'equal')
+        return either([left, right])
+      }
+      return computed(walk, left, right)
     default:
-      caution(walk, [...left.columns, ...right.columns], 'derive')
-      return derived([left, right])
+      return computed(walk, left, right)
   }
+}
+
+function computed(walk: Walk, left: Value, right: Value): Value {
+  caution(walk, [...left.columns, ...right.columns], 'derive')
+  return derived([left, right])
+}
+
+/** Arrays and JSON are joined without touching what is inside. */
+function holdsElements({ index }: Walk, { columns, via }: Value): boolean {
+  return (
+    via === 'exact' &&
+    columns.length > 0 &&
+    columns.every(({ tableOid, attnum, path }) => {
+      const type = index.byOid(tableOid)?.columns.find((column) => column.attnum === attnum)?.type ?? ''
+      return path === undefined && /^jsonb$|\[\]$/.test(type)
+    })
+  )
 }
 
 function taken(walk: Walk, value: Value, asText: boolean): Value {

@@ -44,6 +44,7 @@ const UNKNOWN: SlotFacts = {
 
 export class SlotTable {
   readonly #slots = new Map<string, Mutable>()
+  readonly #numbers = new Set<number>()
 
   of(slot: Slot): SlotFacts {
     return this.#slots.get(`${slot.kind} ${slot.at}`) ?? UNKNOWN
@@ -61,6 +62,16 @@ export class SlotTable {
 
   seen(slot: Slot): void {
     this.#facts(slot)
+  }
+
+  /** A constant that is no string: nobody's, unless its column says so. */
+  seenNumber(slot: Slot): void {
+    this.#facts(slot)
+    this.#numbers.add(slot.at)
+  }
+
+  isNumber(slot: Slot): boolean {
+    return slot.kind === 'literal' && this.#numbers.has(slot.at)
   }
 
   bind(slots: readonly Slot[], columns: readonly ColumnRef[], use: Use): void {

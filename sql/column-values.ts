@@ -100,6 +100,17 @@ export function withVia(value: Value, via: Via): Value {
   return value.via === 'derive' ? value : { ...value, via }
 }
 
+/** Seen from another text: its literals and parameters stand elsewhere. */
+export function withoutSlots(value: Value): Value {
+  return {
+    ...value,
+    slots: [],
+    parts: [],
+    row: value.row?.map(({ name, value: field }) => ({ name, value: withoutSlots(field) })) ?? null,
+    json: value.json?.map(({ path, value: field }) => ({ path, value: withoutSlots(field) })) ?? null,
+  }
+}
+
 /** JSON made of a value: of a row, an object with its fields; of anything else, the value itself. */
 export function asJson(value: Value, under: readonly string[] = []): readonly JsonField[] {
   if (value.json !== null) return value.json.map((field) => ({ ...field, path: [...under, ...field.path] }))

@@ -9,7 +9,7 @@ import { type Caution, expression, type Walk } from './column-expressions.js'
 import { childScope, ofRelation, relationNamed } from './column-scope.js'
 import { queryOutputs, selectOutputs } from './column-select.js'
 import { type SlotFacts, SlotTable } from './column-slots.js'
-import type { ColumnRef, Output, Slot, Via } from './column-values.js'
+import { type ColumnRef, type Output, type Slot, type Via, withoutSlots } from './column-values.js'
 import { parse } from './parse.js'
 import { CatalogIndex } from './relations.js'
 import { list, strings, type TreeNode, unwrap, walk as walkTree } from './tree-walk.js'
@@ -69,7 +69,7 @@ export function createColumnResolver(catalog: Catalog, index = new CatalogIndex(
     views.set(oid, null) // a view that reads itself ends here
     const sql = index.byOid(oid)?.viewSql
     const select = sql === null || sql === undefined ? null : unwrap(parse(sql)?.[0]?.stmt)
-    const outputs = select?.kind === 'SelectStmt' ? selectOutputs(newWalk(), null, select.body) : null
+    const outputs = select?.kind === 'SelectStmt' ? foreign(selectOutputs(newWalk(), null, select.body)) : null
     views.set(oid, outputs)
     return outputs
   }
@@ -114,7 +114,7 @@ function resultColumn(output: Output, facts: SlotTable): ResultColumn {
     via,
     sources,
     clear,
-    echoes: [...slots, ...parts].filter((slot) => facts.of(slot).harmless === null),
+    echoes: [...slots, ...parts].filter((slot) => facts.of(slot).harmless === null && !facts.isNumber(slot)),
     json: (json ?? []).map((field) => ({ path: field.path, columns: field.value.columns })),
   }
 }
@@ -144,6 +144,10 @@ function statementOutputs(walk: Walk, node: TreeNode): readonly Output[] | null 
   return null
 }
 
+function foreign(outputs: readonly Output[]): readonly Output[] {
+  return outputs.map(({ name, value }) => ({ name, value: withoutSlots(value) }))
+}
+
 /** What `PREPARE name AS …` said of its parameters and its result. */
 type Prepared = { readonly parameters: ReadonlyMap<number, SlotFacts>; readonly outputs: readonly Output[] }
 
@@ -151,7 +155,7 @@ const PREPARED_MAX = 1_000
 
 /** Names belong to sessions; that two sessions mean different statements by one name is rarer than that they mean the same. */
 function prepare(node: TreeNode, prepared: Map<string, Prepared>, walk: Walk): void {
-  const outputs = queryOutputs(walk, null, node.body.query)
+  const outputs = foreign(queryOutputs(walk, null, node.body.query))
   if (prepared.size >= PREPARED_MAX) prepared.clear()
   prepared.set(String(node.body.name), { parameters: walk.slots.all('parameter'), outputs })
 }

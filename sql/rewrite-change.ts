@@ -30,7 +30,11 @@ export function rewriteUpdate(work: Work, body: Body, env: Env, place: Place): v
   const target = new Target(work, rule, table)
   const clauses = clausesOf(work, body, table, 'FROM')
   const assigned = list(body, 'targetList').map((item) => String(unwrap(item)?.body.name))
-  for (const name of assigned) if (!target.owns(name)) return // the server says what is wrong with it
+  if (!assigned.every((name) => target.owns(name))) {
+    // The server says what is wrong with it.
+    work.renameTarget(table, rule)
+    return
+  }
   const mentioned = work.mentions.of(rule, target.alias)
   const touched = mentioned && new Set([...mentioned, ...assigned])
   const movesKey = assigned.some((name) => columnRule(rule, name)?.isKey)

@@ -31,8 +31,9 @@ export function rewriteInsert(work: Work, body: Body, env: Env, place: Place): v
   const clauses = clausesOf(work, body, table)
   const names = list(body, 'cols').map((item) => String(unwrap(item)?.body.name))
   const insert = new Insert(new Target(work, rule, table), body, clauses, place, names)
-  if (!insert.isSound()) return // the server says what is wrong with it
-  if (insert.isPlain()) insert.inPlace()
+  // Where the statement cannot be right, the server says what is wrong with it.
+  if (!insert.isSound()) work.renameTarget(table, rule)
+  else if (insert.isPlain()) insert.inPlace()
   else insert.byParts()
 }
 

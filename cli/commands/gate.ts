@@ -5,10 +5,12 @@ import type { Command } from 'commander'
 import { EXIT, type ExitCode } from '../../base/errors.js'
 import { judgeDiff } from '../../reports/build-model.js'
 import type { GateLine, Verdict } from '../../reports/gate.js'
+import { remembered } from '../../reports/gate-streak.js'
+import { githubAnnotations } from '../../reports/github.js'
 import { needsExplaining, quantity } from '../../reports/quantity.js'
 import { openDiff } from '../../segment/diff-file.js'
 import type { Cli } from '../cli.js'
-import { readGate } from '../gate-config-file.js'
+import { readGate, readHistory, writeHistory } from '../gate-config-file.js'
 
 type Options = { readonly config?: string }
 
@@ -26,12 +28,20 @@ export function register(program: Command, cli: Cli): void {
         const config = readGate(options.config)
         const diff = openDiff(path)
         try {
-          const { gate } = judgeDiff(diff, config, Date.now())
+          const history = readHistory(config, options.config)
+          const { gate, facts } = judgeDiff(diff, config, Date.now(), history)
+          if (config.streakRuns !== undefined && options.config !== undefined) {
+            const { id: diffId, createdAtMs: comparedAtMs } = diff.facts
+            writeHistory(options.config, remembered({ diffId, comparedAtMs, verdict: gate.ownVerdict }, history))
+          }
           cli.result(gate)
           cli.print(gate.verdict)
           for (const line of gate.lines) cli.print(lineText(line))
           for (const { query, reason, until, state } of gate.overrides) {
             cli.print(`  override   ${query} ${state}, until ${until}: ${reason}`)
+          }
+          if (cli.env.GITHUB_ACTIONS !== undefined) {
+            for (const annotation of githubAnnotations(gate, facts.findings)) cli.print(annotation)
           }
           return EXIT_OF[gate.verdict]
         } finally {

@@ -11,6 +11,7 @@ import { register as record } from './record.js'
 import { register as replay } from './replay.js'
 import { register as report } from './report.js'
 import { register as reproduce } from './reproduce.js'
+import { register as rewrite } from './rewrite.js'
 import { register as snapshot } from './snapshot.js'
 
 export const COMMANDS: readonly ((program: Command, cli: Cli) => void)[] = [
@@ -20,6 +21,7 @@ export const COMMANDS: readonly ((program: Command, cli: Cli) => void)[] = [
   policy,
   inspect,
   plan,
+  rewrite,
   replay,
   compare,
   report,

@@ -5,6 +5,7 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { EXIT, type ExitCode, HarnessError } from '../../base/errors.js'
 import { buildPlan } from '../../replayer/plan/build.js'
+import { openRewrite } from '../../replayer/rewrite/open.js'
 import type { Speed } from '../../replayer/run/pace.js'
 import type { Plan } from '../../replayer/run/plan-shape.js'
 import { type ReplayProgress, replay } from '../../replayer/run/replay.js'
@@ -29,6 +30,7 @@ type Flags = {
   readonly order: string
   readonly workers?: string
   readonly readOnly?: boolean
+  readonly rewrite?: string
   readonly force?: boolean
 }
 
@@ -47,6 +49,7 @@ export function register(program: Command, cli: Cli): void {
       'causal',
     )
     .option('--workers <n>', 'threads that send (default: one for each core)')
+    .option('--rewrite <file>', 'mapping.yaml: how the recorded statements read on the target')
     .option('--read-only', 'the server refuses whatever would write')
     .option('--force', 'replace an existing run')
     .action(
@@ -71,6 +74,10 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
     const recordingSystemIdentifier = manifest.server.systemIdentifier
     const marker = await withClient(flags.target, (client) => assertShadow(client, { recordingSystemIdentifier }))
     refuseOtherMasks(marker, manifest)
+    const rewrite =
+      flags.rewrite === undefined
+        ? undefined
+        : await openRewrite(resolve(cli.cwd, flags.rewrite), manifest.catalog, flags.target)
     const plan = await planOf(recording, order, cli)
     const progress = cli.progress('replay')
     const facts = await replay({
@@ -82,6 +89,7 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
       speed,
       ...(ratePerSecondMax === undefined ? {} : { ratePerSecondMax }),
       ...(workers === undefined ? {} : { workers }),
+      ...(rewrite === undefined ? {} : { rewrite }),
       readOnly: flags.readOnly ?? false,
       snapshotId: marker.snapshotId,
       madeBy,

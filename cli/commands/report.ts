@@ -1,14 +1,17 @@
 /**
  * `pgrehearse report`: what a diff says, in every form a reader may want. Says the verdict, but leaves the exit code to `gate`.
  */
+import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs'
 import type { Command } from 'commander'
-import { EXIT } from '../../base/errors.js'
+import { EXIT, type ExitCode, HarnessError } from '../../base/errors.js'
 import { buildModel, judgeDiff } from '../../reports/build-model.js'
+import type { ReportModel } from '../../reports/model.js'
+import { changesSince, changesText, parseModel } from '../../reports/since.js'
 import { findingsTable } from '../../reports/table.js'
 import { checkTargets, type Targets, writeReport } from '../../reports/write.js'
 import { openDiff } from '../../segment/diff-file.js'
 import type { Cli } from '../cli.js'
-import { printVerdict, readGate } from '../gate-config-file.js'
+import { printVerdict, readGate, readHistory } from '../gate-config-file.js'
 
 type Options = {
   readonly html?: string
@@ -19,33 +22,37 @@ type Options = {
   readonly prometheus?: string
   readonly csv?: string
   readonly gate?: string
+  readonly compare?: string
   readonly force?: boolean
 }
 
 const ROWS_MAX = 20
+const SQLITE = 'SQLite format 3'
 
 export function register(program: Command, cli: Cli): void {
   program
     .command('report')
     .description('write what a diff says: a page, JUnit, JSON, a comment, metrics, CSV')
-    .argument('<diff>', 'file made by compare')
+    .argument('<diff>', 'file made by compare; with --compare also a report that --json FILE wrote')
     .option('--html <file>', 'the page: one self-contained file')
     .option('--junit <file>', 'a case per query shape and per check of the gate')
     .option('--json [file]', 'the model all others are made from; without a file: one object on stdout')
     .option('--markdown <file>', 'a comment for a pull request')
     .option('--prometheus <file>', "figures in Prometheus's text format")
     .option('--csv <file>', 'all discrepancies')
+    .option('--compare <old.json>', 'say what changed since: a report that --json FILE wrote')
     .option('--gate <file>', 'judge by this gate.yaml instead of the defaults')
     .option('--force', 'replace files that exist')
     .action(
       cli.action<Options>(async ([path = ''], options) => {
         const targets = targetsOf(options)
+        if (options.compare !== undefined) return since(options.compare, path, targets, options, cli)
         const force = options.force === true
         checkTargets(targets, { force })
         const config = readGate(options.gate)
         const diff = openDiff(path)
         try {
-          const { facts, gate } = judgeDiff(diff, config, Date.now())
+          const { facts, gate } = judgeDiff(diff, config, Date.now(), readHistory(config, options.gate))
           const model = buildModel(diff, facts, gate, path)
           const files = writeReport(model, diff, targets, { force })
           printVerdict(cli, model.verdict, model.headline, model.why)
@@ -64,6 +71,63 @@ export function register(program: Command, cli: Cli): void {
         }
       }),
     )
+}
+
+/** Prints what changed; writes nothing. */
+function since(oldPath: string, newPath: string, targets: Targets, options: Options, cli: Cli): ExitCode {
+  if (Object.keys(targets).length > 0) {
+    throw new HarnessError({
+      code: 'OPTION_CONFLICT',
+      message: `--compare writes no ${Object.keys(targets).join(', ')}`,
+      detail: 'it says what changed between two reports.',
+      hint: 'Write the report first, then compare it with the older one.',
+      exit: EXIT.usage,
+    })
+  }
+  const before = parseModel(readText(oldPath), oldPath)
+  const after = isDiff(newPath) ? modelOfDiff(newPath, options.gate) : parseModel(readText(newPath), newPath)
+  const changes = changesSince(before, after)
+  cli.print(changesText(changes))
+  cli.result(changes)
+  return EXIT.pass
+}
+
+/** Everything else is taken for a report, which says so when it is none. */
+function isDiff(path: string): boolean {
+  if (!existsSync(path) || !statSync(path).isFile()) return false
+  const header = Buffer.alloc(SQLITE.length)
+  const file = openSync(path, 'r')
+  try {
+    readSync(file, header)
+  } finally {
+    closeSync(file)
+  }
+  return header.toString('latin1') === SQLITE
+}
+
+function modelOfDiff(path: string, gatePath: string | undefined): ReportModel {
+  const config = readGate(gatePath)
+  const diff = openDiff(path)
+  try {
+    const { facts, gate } = judgeDiff(diff, config, Date.now(), readHistory(config, gatePath))
+    return buildModel(diff, facts, gate, path)
+  } finally {
+    diff.close()
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new HarnessError({
+      code: 'REPORT_UNREADABLE',
+      message: `cannot read report ${path}`,
+      detail: `the system says ${(error as NodeJS.ErrnoException).code ?? 'no'}.`,
+      hint: 'Check the path; `pgrehearse report DIFF --json FILE` writes a report.',
+      exit: EXIT.usage,
+    })
+  }
 }
 
 function targetsOf({ html, junit, json, markdown, prometheus, csv }: Options): Targets {

@@ -134,7 +134,7 @@ export function lexemesMask(text: Mask): Mask {
   return (value) =>
     value.replace(
       /'((?:[^']|'')*)'|([^\s':&|!()<>]+)(?=[:\s&|!)<]|$)/g,
-      (all: string, inQuotes: string | undefined, offset: number) => {
+      (all: string, inQuotes: string | undefined, _bare: string | undefined, offset: number) => {
         if (inQuotes !== undefined) return `'${text(inQuotes.replaceAll("''", "'")).replaceAll("'", "''")}'`
         const before = value[offset - 1]
         return before === ':' || before === '<' ? all : text(all)

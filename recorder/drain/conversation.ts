@@ -4,7 +4,6 @@
  *
  * Whatever cannot be understood loses the session for the recording (`lost`), never more than that: nothing here throws.
  */
-import { decodeParse } from '../../wire/frontend.js'
 import { type AnswerListener, Answers } from './answers.js'
 import { CLOSED, type Exchange, type RowSink } from './exchange.js'
 import { Names } from './names.js'
@@ -91,10 +90,9 @@ export class Conversation<Sink extends RowSink> {
     if (!this.#lost) this.#answers.takeOversized(type)
   }
 
-  /** A Parse that passed while nothing was recorded. */
-  remember(buffer: Buffer, start: number, end: number): void {
-    const parse = decodeParse(buffer, start, end)
-    if (parse) this.#names.prepare(parse.name, parse.sql, parse.parameterTypes)
+  /** What the session has given names to. */
+  get names(): Names {
+    return this.#names
   }
 
   /** Something passed that was not seen: unknown names may come up from now on. */

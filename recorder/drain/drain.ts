@@ -99,11 +99,11 @@ export class Drain implements SessionStore {
         session?.server(record.payload, record.atUs)
         break
       case RECORD.gap:
-        session?.gap(PASSING_WORDS[record.aux as PassingReason] ?? 'gap')
+        session?.gap(PASSING_WORDS[record.aux as PassingReason] ?? 'gap', record.atUs)
         session?.event('lost', { why: PASSING_WORDS[record.aux as PassingReason] ?? 'gap' })
         break
-      case RECORD.prepared:
-        session?.prepared(record.payload)
+      case RECORD.state:
+        session?.restore(record.payload, record.atUs, record.aux === 0)
         break
       case RECORD.close:
         this.#close(record)
@@ -162,7 +162,7 @@ export class Drain implements SessionStore {
   #open(record: RingRecord): void {
     const session = new DrainSession(record.session, this, this.#masker, this.#shapes, this.#limits)
     this.#sessions.set(record.session, session)
-    this.#newSessions.push(session.open(record.payload, record.atUs))
+    this.#newSessions.push(session.open(record.payload, record.atUs, record.aux === 0))
   }
 
   #close(record: RingRecord): void {

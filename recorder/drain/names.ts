@@ -50,6 +50,11 @@ export class Names {
     else this.#prepared.delete(prepared.name)
   }
 
+  /** DEALLOCATE ALL, DISCARD ALL. */
+  unprepareAll(): void {
+    this.#prepared.clear()
+  }
+
   clear(): void {
     this.#prepared.clear()
     this.#portals.clear()

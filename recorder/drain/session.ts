@@ -9,6 +9,7 @@ import { Framer } from '../../wire/framer.js'
 import { readStartup } from '../../wire/startup.js'
 import { Conversation, type ConversationHost } from './conversation.js'
 import type { Exchange } from './exchange.js'
+import { isPrologue, restored, type StateChange, stateChanges } from './restore.js'
 import { Result, type ResultLimits } from './result.js'
 import type { ResultShapes } from './result-shapes.js'
 import { type Draft, statementsOf, writes } from './statements.js'
@@ -35,6 +36,8 @@ export interface SessionStore {
 }
 
 const READABLE: ReadonlySet<string> = new Set(['UTF8', 'SQL_ASCII'])
+/** In front of the payload of `open`. */
+const LENGTHS_BYTES = 8
 const NOT_FOLLOWED = 'session could not be followed'
 
 export class DrainSession implements ConversationHost<Result> {
@@ -92,13 +95,18 @@ export class DrainSession implements ConversationHost<Result> {
     return this.#conversation.executions
   }
 
-  /** Payload of the record `open`: startup packet and greeting. */
-  open(payload: Buffer, atUs: number): Session {
-    const startupEnd = 4 + payload.readInt32BE(0)
-    const step = readStartup(payload.subarray(4, startupEnd))
+  /** Payload of the record `open`: startup packet and greeting, and what the session did before it was recorded. */
+  open(payload: Buffer, atUs: number, complete: boolean): Session {
+    const startupEnd = LENGTHS_BYTES + payload.readInt32BE(0)
+    const greetingEnd = startupEnd + payload.readInt32BE(4)
+    const step = readStartup(payload.subarray(LENGTHS_BYTES, startupEnd))
     const packet = step.kind === 'packet' && step.packet.kind === 'startup' ? step.packet.parameters : {}
     const { user = '', database = user, application_name: application = '', ...rest } = packet
-    this.#greet(payload.subarray(startupEnd))
+    this.#greet(payload.subarray(startupEnd, greetingEnd))
+    const changes = stateChanges(payload.subarray(greetingEnd), this.#masker)
+    const later = changes.findIndex((change) => !isPrologue(change))
+    const prologue = later < 0 ? changes : changes.slice(0, later)
+    this.#restore(changes.slice(prologue.length), atUs, complete)
     const parameters = Object.fromEntries(Object.entries(rest).filter(([name]) => !name.startsWith('_pq_.')))
     return {
       session: this.id,
@@ -108,7 +116,7 @@ export class DrainSession implements ConversationHost<Result> {
       application,
       parameters,
       connectedUs: atUs,
-      prologue: [],
+      prologue: prologue.flatMap((change) => (change.kind === 'run' ? [change.masked] : [])),
     }
   }
 
@@ -122,21 +130,34 @@ export class DrainSession implements ConversationHost<Result> {
     this.#fromServer.push(bytes)
   }
 
-  /** The rest of the transaction was not offered: what is here of it goes as well. */
-  gap(reason: string): void {
+  /** The rest of the transaction was not offered: what is here of it goes as well, except what it did to names. */
+  gap(reason: string, atUs: number): void {
     this.#conversation.missedSome()
     this.#fromClient.reset()
     this.#fromServer.reset()
-    this.#drop(reason)
+    const { names } = this.#conversation
+    const changes = this.#drop(reason).map((name): StateChange => {
+      const prepared = names.prepared(name)
+      return prepared === null ? { kind: 'close', name } : { kind: 'prepare', ...prepared }
+    })
+    this.#restore(changes, atUs, true)
   }
 
-  /** Parse messages that passed meanwhile. */
-  prepared(payload: Buffer): void {
-    new Framer({
-      message: (_type, buffer, start, end) => this.#conversation.remember(buffer, start, end),
-      part: () => {},
-      malformed: () => {},
-    }).push(payload)
+  /** What the session did to its own state while nothing was recorded; it is recorded now, as if it had been done now. */
+  restore(payload: Buffer, atUs: number, complete: boolean): void {
+    this.#restore(stateChanges(payload, this.#masker), atUs, complete)
+  }
+
+  #restore(changes: readonly StateChange[], atUs: number, complete: boolean): void {
+    this.#atUs = atUs
+    if (!complete) this.event('lost', { why: 'more session state than is remembered' })
+    const { names } = this.#conversation
+    for (const change of changes) {
+      if (change.kind === 'prepare') names.prepare(change.name, change.sql, change.parameterTypes)
+      else if (change.kind === 'close') names.close('S', change.name)
+      else if (change.forgetsStatements) names.unprepareAll()
+      this.finished(restored(change, this.nextSeq(1), atUs))
+    }
   }
 
   /** The connection is gone. What was never answered is kept, marked. */
@@ -244,13 +265,20 @@ export class DrainSession implements ConversationHost<Result> {
     this.#gathered = []
   }
 
-  #drop(reason: string): void {
-    const pending = this.#conversation.dropPending().length
-    const dropped = this.#gathered.length + pending
+  /** Gives up what is gathered and in flight; returns the names of statements it prepared or closed. */
+  #drop(reason: string): string[] {
+    const pending = this.#conversation.dropPending()
+    const dropped = this.#gathered.length + pending.length
+    const frames = [...this.#gathered, ...pending].flatMap((one) => one.frames)
+    const names = frames.flatMap((frame) => {
+      if (frame[0] === 'P') return frame[1]
+      return frame[0] === 'C' && frame[1] === 'S' ? frame[2] : ''
+    })
     this.#ordinal -= this.#gathered.length
     this.#gathered = []
     this.#transaction = 0
     this.#writes = false
     if (dropped > 0) this.#store.lost(reason, dropped)
+    return [...new Set(names)].filter((name) => name !== '')
   }
 }

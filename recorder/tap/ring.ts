@@ -12,7 +12,7 @@
  */
 
 export const RECORD = {
-  /** Session begins: startup packet and greeting; see ./session-tap.ts. */
+  /** Session begins: startup packet and greeting, then as for `state`; see ./session-tap.ts. */
   open: 1,
   client: 2,
   server: 3,
@@ -21,8 +21,8 @@ export const RECORD = {
   gap: 5,
   /** A cancel request for the backend whose process id is `aux`. */
   cancel: 6,
-  /** Parse messages that passed while nothing was recorded. */
-  prepared: 7,
+  /** What the session did to its own state while nothing was recorded, as its messages; `aux` 1: not all of it. */
+  state: 7,
 } as const
 
 export type RecordKind = (typeof RECORD)[keyof typeof RECORD]

@@ -8,18 +8,20 @@
  *   ended            a pure pipe: nothing is looked at any more
  *
  * Whole transactions are dropped, never pieces: recording resumes only where the session is idle outside a transaction,
- * nothing is in flight and both streams stand between messages. What passes meanwhile is counted, and named Parse messages
- * are kept (bounded), because later transactions will use them.
+ * nothing is in flight and both streams stand between messages. What passes meanwhile is counted, and what it does to the
+ * session's own state is kept (./keepsakes.ts), because later transactions will need it.
  */
 import { BACKEND } from '../../wire/backend.js'
 import { FRONTEND } from '../../wire/frontend.js'
 import { BoundaryScanner } from './boundaries.js'
+import { Keepsakes } from './keepsakes.js'
 import { RECORD, type RingProducer } from './ring.js'
 import { PASSING, type PassingReason, type Tally } from './tally.js'
 
 const GREETING_BYTES_MAX = 32 * 1024
-const PREPARED_BYTES_MAX = 256 * 1024
 const IDLE = 'I'.charCodeAt(0)
+/** The first four bytes of the tag ROLLBACK. */
+const ROLLBACK = Buffer.from('ROLL').readInt32BE(0)
 
 /** Messages that a Sync must follow. */
 const EXTENDED: ReadonlySet<number> = new Set([
@@ -50,8 +52,8 @@ export class SessionTap {
   #greetingBytes = 0
   /** The drain holds the beginning of a transaction whose rest was not offered, and has not been told. */
   #gapDue = false
-  #prepared: Uint8Array[] = []
-  #preparedBytes = 0
+  /** What was done to the session's state while nothing was offered. */
+  readonly #keepsakes = new Keepsakes()
   #pausing = false
   #ending = false
 
@@ -143,7 +145,7 @@ export class SessionTap {
     }
     this.#phase = 'ended'
     this.#greeting = []
-    this.#prepared = []
+    this.#keepsakes.clear()
   }
 
   /** Does what waits for a transaction boundary, when this is one. */
@@ -169,8 +171,9 @@ export class SessionTap {
     )
   }
 
-  #clientMessage(type: number, first: number, start: number, end: number): void {
+  #clientMessage(type: number, _first: number, start: number, end: number): void {
     this.#halfSent = EXTENDED.has(type)
+    if (this.#passingChunk !== null) this.#keepsakes.client(type, this.#passingChunk, start, end)
     switch (type) {
       case FRONTEND.query:
       case FRONTEND.functionCall:
@@ -189,10 +192,6 @@ export class SessionTap {
       case FRONTEND.copyFail:
         this.#unanswered -= this.#syncsSinceExecute
         this.#syncsSinceExecute = 0
-        break
-      case FRONTEND.parse:
-        // The name's first byte is zero for the unnamed statement, which nobody uses across transactions.
-        if (this.#passingChunk !== null && first >>> 24 !== 0) this.#keepParse(this.#passingChunk, start, end)
     }
   }
 
@@ -203,8 +202,14 @@ export class SessionTap {
 
   #serverMessage(type: number, first: number, _start: number, end: number): void {
     switch (type) {
-      case BACKEND.commandComplete:
       case BACKEND.error:
+        this.#answered = true
+        this.#keepsakes.failed()
+        break
+      case BACKEND.commandComplete:
+        this.#answered = true
+        if (first === ROLLBACK) this.#keepsakes.rolledBack()
+        break
       case BACKEND.emptyQueryResponse:
       case BACKEND.portalSuspended:
       case BACKEND.functionCallResponse:
@@ -214,6 +219,7 @@ export class SessionTap {
         this.#idle = first >>> 24 === IDLE
         if (this.#phase === 'greeting') break
         this.#unanswered = Math.max(0, this.#unanswered - 1)
+        if (this.#phase === 'passing') this.#keepsakes.ready(this.#idle, this.#unanswered === 0)
         if (this.#idle && this.#answered) this.#transactionPassed()
         break
       case BACKEND.authentication:
@@ -245,20 +251,23 @@ export class SessionTap {
     this.#phase = 'passing'
     this.#reason = reason
     this.#gapDue = true
+    this.#keepsakes.begin(this.#unanswered)
   }
 
   #tryResume(atUs: number): void {
     if (this.#reason === PASSING.broken) return
     if (this.#pausing) this.#reason = PASSING.paused
     if (this.#pausing || !this.#quiet()) return
-    if (this.#offerOpen(atUs) && this.#offerGap(atUs) && this.#offerPrepared(atUs)) this.#phase = 'recording'
+    if (this.#offerOpen(atUs) && this.#offerGap(atUs) && this.#offerState(atUs)) this.#phase = 'recording'
     else this.#reason = PASSING.ringFull
   }
 
   #offerOpen(atUs: number): boolean {
     if (this.#open === null) return true
-    if (!this.#ring.offer(RECORD.open, this.id, atUs, 0, this.#open)) return false
+    const payload = Buffer.concat([this.#open, this.#keepsakes.bytes()])
+    if (!this.#ring.offer(RECORD.open, this.id, atUs, this.#keepsakes.incomplete ? 1 : 0, payload)) return false
     this.#open = null
+    this.#keepsakes.clear()
     return true
   }
 
@@ -269,19 +278,12 @@ export class SessionTap {
     return true
   }
 
-  #offerPrepared(atUs: number): boolean {
-    if (this.#preparedBytes === 0) return true
-    if (!this.#ring.offer(RECORD.prepared, this.id, atUs, 0, Buffer.concat(this.#prepared))) return false
-    this.#prepared = []
-    this.#preparedBytes = 0
+  #offerState(atUs: number): boolean {
+    if (this.#keepsakes.empty) return true
+    const aux = this.#keepsakes.incomplete ? 1 : 0
+    if (!this.#ring.offer(RECORD.state, this.id, atUs, aux, this.#keepsakes.bytes())) return false
+    this.#keepsakes.clear()
     return true
-  }
-
-  #keepParse(chunk: Uint8Array, start: number, end: number): void {
-    const bytes = end - start
-    if (start < 0 || end > chunk.length || this.#preparedBytes + bytes > PREPARED_BYTES_MAX) return
-    this.#prepared.push(Uint8Array.from(chunk.subarray(start, end)))
-    this.#preparedBytes += bytes
   }
 
   /** Bytes that are not PostgreSQL's protocol: forwarded like any other, recorded no further. */
@@ -292,9 +294,13 @@ export class SessionTap {
   }
 }
 
-/** `[startup bytes: i32] startup packet, greeting`. */
+/** `[startup bytes: i32][greeting bytes: i32] startup packet, greeting`; what the session did meanwhile comes behind. */
 function openPayload(startup: Uint8Array, greeting: readonly Uint8Array[]): Uint8Array {
-  const length = Buffer.alloc(4)
-  length.writeInt32BE(startup.length)
-  return Buffer.concat([length, startup, ...greeting])
+  const lengths = Buffer.alloc(8)
+  lengths.writeInt32BE(startup.length)
+  lengths.writeInt32BE(
+    greeting.reduce((sum, piece) => sum + piece.length, 0),
+    4,
+  )
+  return Buffer.concat([lengths, startup, ...greeting])
 }

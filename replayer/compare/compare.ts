@@ -63,7 +63,7 @@ class Comparison {
       out,
       traceId: (seq) => recording.traceId(seq),
       recordedAtMs: recording.manifest.startedAtMs,
-      written: (sql) => this.#candidate.written(sql),
+      describer: this.#candidate.describer,
     })
   }
 

@@ -10,6 +10,8 @@
  *  3. it came after an error that only one side had, about tables that the failed transactions meant to write;
  *  4. rows of the same tables are missing or extra, and it counts, sums or lists rows.
  *
+ * Slower look-ups by one column take those by that column and others with them.
+ *
  * It is a judgement, so they are counted apart (`follows`), and every statement stays in the diff with what it differs by.
  */
 export type Suspect = {
@@ -54,7 +56,7 @@ export function consequences(findings: readonly Suspect[]): ReadonlyMap<string, 
   const candidates = findings.filter(({ mismatch }) => mismatch !== 'LATENCY_SPIKE')
   const named = candidates.filter(namesCause)
   const rows = candidates
-    .filter(isAboutRows)
+    .filter((one) => isAboutRows(one) && !isTainted(one))
     .sort((a, b) => Number(namesCause(b)) - Number(namesCause(a)) || b.count - a.count)
   const roots = new Map<string, string>()
   for (const one of candidates) {
@@ -67,7 +69,21 @@ export function consequences(findings: readonly Suspect[]): ReadonlyMap<string, 
           : rootOfVague(one, named, rows)
     if (root !== undefined && root.id !== one.id) roots.set(one.id, root.id)
   }
+  const slow = findings.filter(({ mismatch }) => mismatch === 'LATENCY_SPIKE')
+  for (const one of slow) {
+    const root = slow.find((other) => looksUpByLess(other, one))
+    if (root !== undefined) roots.set(one.id, root.id)
+  }
   return followed(roots)
+}
+
+/** Slow by one column, and slow by that column and others: it is the one. */
+function looksUpByLess(other: Suspect, one: Suspect): boolean {
+  return (
+    other.columns.length > 0 &&
+    other.columns.length < one.columns.length &&
+    other.columns.every((column) => one.columns.includes(column))
+  )
 }
 
 function namesCause(one: Suspect): boolean {

@@ -12,6 +12,7 @@ import { rowKey } from './broken-rows.js'
 import type { Excuse } from './excuses.js'
 import type { IgnoreList } from './ignore.js'
 import type { Knowledge } from './knowledge.js'
+import type { Access } from './latency-cause.js'
 import type { ColumnNature } from './nature.js'
 import type { Noise } from './noise.js'
 import { type Origin, Origins } from './origins.js'
@@ -44,6 +45,16 @@ export class Describer {
     return this.#texts.of(sql).written.map((relation) => this.#origins.tableName(relation))
   }
 
+  /** How a text gets at its rows. */
+  access(sql: string): Access {
+    const traits = this.#texts.of(sql)
+    const columns = traits.lookedUp.flatMap(({ tableOid, attnum }) => {
+      const origin = this.#origins.of(tableOid, attnum)
+      return origin === null ? [] : [`${origin.table}.${origin.column.name}`]
+    })
+    return { soughtColumns: [...new Set(columns)].sort(), writtenTable: this.written(sql)[0] ?? '' }
+  }
+
   /** `columns` are those of the outcome that is judged; the recorded statement says which tables they come from. */
   knowledge(
     statement: Pick<Statement, 'sql' | 'fingerprint' | 'parameters' | 'outcome'>,
@@ -64,6 +75,7 @@ export class Describer {
       columnNames: traits.columnNames,
       chancyRows: traits.chance.filter !== 'none' && (noise?.allowsChance(fingerprint) ?? true),
       aboutServer: traits.chance.aboutServer,
+      ignored: this.#options.ignore.statement(fingerprint),
       noisy: { error: noisy('error'), rows: noisy('rows'), order: noisy('order') },
     }
   }
@@ -134,11 +146,12 @@ export class Describer {
       free: this.#free(
         expressed,
         item,
-        ignore.statement(fingerprint) || ignore.column(table, column),
+        ignore.column(table, column),
         noise?.isNoise(fingerprint, `column ${at}`) ?? false,
       ),
       chance: wilder(expressed, origin?.chance ?? 'none'),
       domain: origin?.domain ?? null,
+      renamed: origin?.domain !== null && (sequencesDiffer || origin?.source === 'random'),
       references: origin?.references ?? '',
       hasDefault: (origin?.column.default ?? null) !== null,
       teaches: origin?.owns === true && shows,

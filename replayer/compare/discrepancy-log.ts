@@ -10,6 +10,7 @@ import type { RecordedStatement } from '../../segment/segment-reader.js'
 import { BrokenRows } from './broken-rows.js'
 import type { Cause } from './causes/cause.js'
 import { explain } from './causes/explain.js'
+import type { Describer } from './describe.js'
 import { Findings } from './findings.js'
 import type { Judged } from './judge-pair.js'
 import type { Difference } from './judgement.js'
@@ -27,8 +28,7 @@ export type LogOptions = {
   readonly out: DiffTarget
   readonly traceId: (seq: number) => string
   readonly recordedAtMs: number
-  /** Tables that a text writes. */
-  readonly written: (sql: string) => readonly string[]
+  readonly describer: Pick<Describer, 'written' | 'access'>
 }
 
 const NO_NAMES: ReadonlySet<string> = new Set()
@@ -51,7 +51,7 @@ export class DiscrepancyLog {
   /** Differs only because its transaction was broken before: what it meant to write is missing as well. */
   follows({ statement, before, after }: Compared, { knowledge }: Judged): void {
     const findingId = this.#transactions.brokenBy(statement.session)
-    if (findingId !== null) this.#findings.reaches(findingId, this.#options.written(statement.sql))
+    if (findingId !== null) this.#findings.reaches(findingId, this.#options.describer.written(statement.sql))
     this.#breakRows({ statement, before, after }, knowledge)
   }
 
@@ -79,7 +79,12 @@ export class DiscrepancyLog {
     let part = 0
     for (const whole of judged.judgement.differences) {
       const { difference, tainted } = this.#withoutBroken(whole, knowledge)
-      for (const cause of explain(difference, { ...outcomes, natures, clocks })) {
+      for (const cause of explain(difference, {
+        ...outcomes,
+        natures,
+        clocks,
+        writes: (knowledge?.written.length ?? 0) > 0,
+      })) {
         part += 1
         const findingId = this.#write(compared, difference, cause, {
           suffix: part === 1 ? '' : `-${part}`,
@@ -110,6 +115,7 @@ export class DiscrepancyLog {
 
   /** One finding per kind of statement that is slower, its slowest executions as examples; `read` finds them again. */
   slower({ row, slowest }: LatencyVerdict, read: (seq: number) => Compared | null): void {
+    const access = this.#options.describer.access(row.sql)
     for (const [at, { seq }] of slowest.entries()) {
       const compared = read(seq)
       if (compared === null) continue
@@ -117,12 +123,12 @@ export class DiscrepancyLog {
       const one = {
         suffix: '-latency',
         rows: null,
-        labels: [],
+        labels: access.writtenTable === '' ? access.soughtColumns : [],
         knowledge: null,
         tainted: false,
         count: at === 0 ? row.count : 0,
       }
-      this.#write(compared, kind, latencyCause(row), one)
+      this.#write(compared, kind, latencyCause(row, access), one)
     }
   }
 
@@ -135,9 +141,9 @@ export class DiscrepancyLog {
   }
 
   #breaks({ statement, before, after }: Compared, knowledge: Knowledge | null, findingId: string): void {
-    const { written } = this.#options
+    const { describer } = this.#options
     for (const sql of this.#transactions.broken(statement.session, findingId))
-      this.#findings.reaches(findingId, written(sql))
+      this.#findings.reaches(findingId, describer.written(sql))
     this.#breakRows({ statement, before, after }, knowledge)
     if (after.outcome.error !== null) this.#findings.refused(after.outcome.error)
   }

@@ -58,7 +58,13 @@ function inWords(
   if (judgement.verdict === 'discrepancy') {
     const natures = knowledge?.columns ?? []
     for (const difference of judgement.differences)
-      for (const cause of explain(difference, { before: before.outcome, after: after.outcome, natures, clocks }))
+      for (const cause of explain(difference, {
+        before: before.outcome,
+        after: after.outcome,
+        natures,
+        clocks,
+        writes: (knowledge?.written.length ?? 0) > 0,
+      }))
         reasons.push(
           `${difference.mismatch} ${difference.subKind}: ${cause.sentence(cause.detail)} (${cause.explainer})`,
         )

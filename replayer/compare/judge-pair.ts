@@ -36,9 +36,8 @@ export class PairJudge {
     this.#pairing = pairing
   }
 
-  /** Tables that a text writes. */
-  written(sql: string): readonly string[] {
-    return this.#pairing.describer.written(sql)
+  get describer(): Describer {
+    return this.#pairing.describer
   }
 
   judge(statement: RecordedStatement, before: RunRow, after: RunRow): Judged {
@@ -46,7 +45,7 @@ export class PairJudge {
     const clocks = this.#clocks(before, after)
     const { judgement, knowledge } = this.#judgeOutcomes(statement, before, after, clocks)
     if (judgement.verdict !== 'discrepancy') return { judgement, knowledge, clocks }
-    const excuse = this.#excuse(statement, before, after)
+    const excuse = knowledge?.ignored === true ? 'ignored' : this.#excuse(statement, before, after)
     if (excuse === null && judgement.differences.some(({ subKind }) => subKind.startsWith('error')))
       this.#sessions.set(statement.session, { transaction: statement.transaction, diverged: true })
     return { judgement: excuse === null ? judgement : excused(...judgement.excuses, excuse), knowledge, clocks }

@@ -13,6 +13,7 @@ import type { Excuse } from './excuses.js'
 import { type CellPair, type Difference, difference, discrepancy, excused, type Judgement } from './judgement.js'
 import { type Knowledge, membershipExcuse } from './knowledge.js'
 import { isLimitTie } from './limit-tie.js'
+import type { ColumnNature } from './nature.js'
 
 const SHOWN_ROWS_MAX = 10
 
@@ -146,9 +147,7 @@ function alignRows(
   const natures = looked.map((at) => natureOf(knowledge, at))
   const key = looked.filter((at) => natures[at]!.key && natures[at]!.free === null)
   const alignment = align(before, after, {
-    steady: looked.filter(
-      (at) => natures[at]!.free === null && natures[at]!.chance === 'none' && natures[at]!.domain === null,
-    ),
+    steady: looked.filter((at) => isSteady(natures[at]!)),
     key,
     // Where LIMIT may pick other rows, rows that look alike are not the same row when a key could say so.
     alike: !(arbitrary && key.length > 0),
@@ -159,6 +158,11 @@ function alignRows(
   // Where all of several stored values differ, it is another row; a computed row has nothing else to be known by.
   const stored = natures.every(({ table }) => table !== '') && natures.length > 2
   return pairRest(alignment, (a, b) => !stored || before[a]!.some((cell, at) => cell === after[b]![at]))
+}
+
+/** Its values are the same in both runs, unless something is wrong. */
+function isSteady({ free, chance, renamed }: ColumnNature): boolean {
+  return free === null && !renamed && (chance === 'none' || chance === 'sequence')
 }
 
 function membershipDifference(before: Outcome, after: Outcome, seen: Inspection): Difference | null {

@@ -11,6 +11,8 @@ export type Knowledge = {
   /** Chance decides which rows qualify: another number of rows means little. */
   readonly chancyRows: boolean
   readonly aboutServer: boolean
+  /** The user does not want this kind of statement compared. */
+  readonly ignored: boolean
   /** Tables and views that take part, by name. */
   readonly tables: readonly string[]
   /** Tables that it writes, itself or by triggers and cascades. */

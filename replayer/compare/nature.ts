@@ -21,6 +21,8 @@ export type ColumnNature = {
   readonly chance: Chance
   /** Values of one domain are renamed together; null: not a generated column. */
   readonly domain: string | null
+  /** The runs draw different values of that domain, so rows cannot be told by them. */
+  readonly renamed: boolean
   /** Table its foreign key points at; empty without one. */
   readonly references: string
   /** The table fills it in when a statement does not. */
@@ -42,6 +44,7 @@ export function plainColumn(label: string): ColumnNature {
     free: null,
     chance: 'none',
     domain: null,
+    renamed: false,
     references: '',
     hasDefault: false,
     teaches: false,

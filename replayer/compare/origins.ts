@@ -15,6 +15,8 @@ export type Origin = {
   readonly table: string
   readonly chance: Chance
   readonly domain: string | null
+  /** What generates the domain's values. */
+  readonly source: 'random' | 'sequence' | null
   /** The domain is this column's own: it generates. */
   readonly owns: boolean
   /** Table that a foreign key of this column points at; empty without one. */
@@ -62,7 +64,7 @@ export class Origins {
     // A view's column is the table's, where it is handed through as it is.
     const below = relation.viewSql === null ? null : this.#resolver.below(relationOid, attnum)
     if (below?.length === 1) return this.of(below[0]!.tableOid, below[0]!.attnum)
-    const domain = this.#domains.get(columnName(relationOid, attnum))?.name ?? null
+    const domain = this.#domains.get(columnName(relationOid, attnum))
     const pointsAt = relation.foreignKeys.find(({ columns }) => columns.includes(attnum))
     const referenced = pointsAt === undefined ? undefined : this.#index.byOid(pointsAt.referencedOid)
     return {
@@ -70,8 +72,9 @@ export class Origins {
       column,
       table: this.tableName(relation),
       chance: chanceOfColumn(column),
-      domain,
-      owns: domain === `${relation.name}.${column.name}`,
+      domain: domain?.name ?? null,
+      source: domain?.source ?? null,
+      owns: domain?.name === `${relation.name}.${column.name}`,
       references: referenced === undefined ? '' : this.tableName(referenced),
     }
   }

@@ -3,7 +3,7 @@
  * Once per text; only statements whose outcomes differ come here.
  */
 import type { Relation } from '../../segment/catalog.js'
-import type { ColumnRef, ColumnResolver, ResolvedColumns, ResultColumn } from '../../sql/columns.js'
+import type { ColumnRef, ColumnResolver, ResolvedColumns, ResultColumn, SlotFacts } from '../../sql/columns.js'
 import {
   type Chance,
   chanceInText,
@@ -29,6 +29,8 @@ export type Traits = {
   readonly inserts: boolean
   /** Columns that a parameter is compared with for equality, by its number. */
   readonly sought: readonly { readonly parameter: number; readonly column: ColumnRef }[]
+  /** Columns that a parameter or a literal is compared with. */
+  readonly lookedUp: readonly ColumnRef[]
 }
 
 const NOTHING: Traits = {
@@ -40,6 +42,7 @@ const NOTHING: Traits = {
   columnNames: new Set(),
   inserts: false,
   sought: [],
+  lookedUp: [],
 }
 
 const TEXTS_MAX = 5_000
@@ -84,6 +87,7 @@ export class TraitReader {
       columnNames: found.columnNames,
       inserts: found.inserts,
       sought: soughtColumns(resolved),
+      lookedUp: [...resolved.parameters.values(), ...resolved.literals.values()].flatMap(comparedWith),
     }
   }
 }
@@ -92,6 +96,10 @@ function soughtColumns({ parameters }: ResolvedColumns): Traits['sought'] {
   return [...parameters].flatMap(([parameter, { array, bindings }]) =>
     array ? [] : bindings.flatMap(({ column, use }) => (use === 'equal' ? [{ parameter, column }] : [])),
   )
+}
+
+function comparedWith({ bindings }: SlotFacts): readonly ColumnRef[] {
+  return bindings.flatMap(({ column, use }) => (use === 'store' || use === 'derive' ? [] : [column]))
 }
 
 class Found {

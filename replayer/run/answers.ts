@@ -13,6 +13,7 @@ import { type Described, describe } from './descriptions.js'
 import type { Job } from './job.js'
 import { type Replies, repliesTo } from './replies.js'
 import { ResultSet } from './result-set.js'
+import { regroup } from './rewriting.js'
 
 export type AnswerEvents = {
   /** An outcome and a time for each row of the job. */
@@ -237,6 +238,7 @@ export class AnswerReader implements MessageSink {
   #fill(expected: Expected, status: TransactionStatus | null, missing: ServerError | null): void {
     const rows = expected.job.rows.length
     if (!expected.shape.simple || expected.outcomes.length === 0) this.#endPart(expected, status)
+    if (expected.job.groups) regroup(expected.outcomes, expected.doneUs, expected.job.groups)
     while (expected.outcomes.length < rows) {
       expected.error = missing
       this.#endPart(expected, null)

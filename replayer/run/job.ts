@@ -3,8 +3,10 @@
  *
  * A simple query with several statements is one job with several rows: they go out together, so they wait together.
  */
+import type { ServerError } from '../../segment/outcome.js'
 import type { Timing } from '../../segment/run.js'
 import type { StatementScript } from '../../segment/segment-reader.js'
+import type { Group } from '../../sql/rewrite.js'
 import type { Speed } from './pace.js'
 
 /** The recorded outcome stays on disk. */
@@ -29,6 +31,10 @@ export type Job = {
   sentUs: number
   /** A wait was given up to end a standstill. */
   relaxed: boolean
+  /** How many statements went out for each row, and whose answer counts; null: one for each. */
+  groups: readonly Group[] | null
+  /** Error of a statement that was sent before it, as a part of it. */
+  failed: ServerError | null
 }
 
 export function createJob(
@@ -38,7 +44,7 @@ export function createJob(
   flushAfterBind = false,
 ): Job {
   const times = { waitsDone: 0, freeUs: -1, orderUs: -1, dueUs: 0, sentUs: 0 }
-  return { rows, indexes, offsetUs, flushAfterBind, ...times, relaxed: false }
+  return { rows, indexes, offsetUs, flushAfterBind, ...times, relaxed: false, groups: null, failed: null }
 }
 
 /** The server answers a job of its own accord only when it ends with a Sync, a Flush or is a simple query. */

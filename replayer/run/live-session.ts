@@ -14,12 +14,14 @@ import { type ConnectOptions, connect, type RawConnection } from './connection.j
 import { COPY_FAILED, encode, FLUSH, type Sendable, SYNC } from './encode.js'
 import { asksForAnswer, createJob, type Job, type Script } from './job.js'
 import type { Remap } from './remap.js'
+import { exchangeOf, type Rewrite } from './rewriting.js'
 import { SessionState } from './session-state.js'
 import type { Fate } from './tally.js'
 
 export type SessionHost = {
   readonly agenda: Agenda
   readonly remap: Remap
+  readonly rewrite: Rewrite
   readonly nowUs: () => number
   readonly connectOptions: Pick<ConnectOptions, 'url' | 'timeoutMs'> & {
     readonly parameters: Readonly<Record<string, string>>
@@ -87,9 +89,16 @@ export class LiveSession {
       this.#skip(job, fate)
       return
     }
-    const sendable = this.#host.remap.before(script)
-    this.#state.sent(script)
-    this.#write(encode(sendable, job.flushAfterBind).bytes)
+    const { before, main, groups } = exchangeOf(this.#host.remap.before(script), script.parameterTypes, this.#host.rewrite)
+    job.groups = groups
+    this.#state.sent(main)
+    for (const helper of before) {
+      const own = ownJob(helper.frames)
+      helps.set(own, job)
+      this.#write(encode(helper).bytes)
+      this.#answers.expect(own)
+    }
+    this.#write(encode(main, job.flushAfterBind).bytes)
     this.#unflushed = !asksForAnswer(job)
     this.#answers.expect(job)
   }
@@ -133,11 +142,15 @@ export class LiveSession {
   }
 
   #answered(job: Job, outcomes: readonly Outcome[], doneUs: readonly number[]): void {
+    const helped = helps.get(job)
+    if (helped) helped.failed ??= outcomes[0]?.error ?? null
     if (own.has(job)) {
       const skipped = own.get(job)
       if (skipped) this.#host.agenda.answered(this.lane, skipped)
       return
     }
+    const first = outcomes[0]
+    if (job.failed && first?.error === null) outcomes = [{ ...first, error: job.failed, tag: '' }, ...outcomes.slice(1)]
     for (let i = 0; i < job.rows.length; i++) {
       const row = job.rows[i]!
       if (this.#host.remap.wantsRows(row.sql)) this.#host.remap.after(row, outcomes[i]!)
@@ -169,7 +182,7 @@ export class LiveSession {
       const connection = await connect({
         ...connectOptions,
         parameters: { ...this.#session.parameters, ...connectOptions.parameters },
-        prologue: this.#session.prologue,
+        prologue: this.#session.prologue.map((sql) => this.#host.rewrite(sql)?.sql ?? sql),
         sink: this.#answers,
         afterChunk,
         closed: () => this.#closed(),
@@ -258,3 +271,6 @@ function reasonOf(error: unknown): string {
   const { code } = error as { code?: string }
   return `the target does not let it in (${code ?? 'no answer'})`
 }
+
+/** Exchanges that go before a rewritten statement, and the job they stand before. */
+const helps = new WeakMap<Job, Job>()

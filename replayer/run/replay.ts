@@ -14,6 +14,7 @@ import { openRecording, type RecordingReader } from '../../segment/recording.js'
 import { RUN_FORMAT_VERSION, type RunFacts, type RunRole } from '../../segment/run.js'
 import { createRun, type RunWriter } from '../../segment/run-file.js'
 import type { Session } from '../../segment/statement.js'
+import type { RewriteSource } from '../rewrite/rewriter.js'
 import { balance } from './balance.js'
 import { positionsOf } from './feed.js'
 import { domainNames } from './generated.js'
@@ -40,6 +41,8 @@ export type ReplayOptions = {
   readonly role?: RunRole
   readonly readOnly?: boolean
   readonly snapshotId?: string | null
+  /** How the recorded statements read on the target. */
+  readonly rewrite?: RewriteSource
   readonly madeBy?: string
   /** How long a target that is away may take to come back; then sessions are lost, and the replay with them. */
   readonly patienceMs?: number
@@ -193,6 +196,7 @@ class Replay {
       speed: this.#speed,
       rate,
       targetUrl: target,
+      rewrite: this.#options.rewrite ?? null,
       parameters: readOnly ? { default_transaction_read_only: 'on' } : {},
       patienceMs: this.#options.patienceMs ?? PATIENCE_MS,
     }))
@@ -354,7 +358,7 @@ class Replay {
         order: plan.mode,
         workers: this.#workers,
         readOnly: readOnly ?? false,
-        rewriteHash: null,
+        rewriteHash: this.#options.rewrite?.hash ?? null,
       },
       startedAtMs: this.#startedAtMs,
       elapsedUs: Math.round(this.#elapsedMs() * 1000),

@@ -7,6 +7,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import { openRecording } from '../../segment/recording.js'
 import { loadParser } from '../../sql/parse.js'
+import { loadRewriter } from '../rewrite/rewriter.js'
 import { Agenda, createLane } from './agenda.js'
 import { Feed } from './feed.js'
 import { createGenerated } from './generated.js'
@@ -17,6 +18,7 @@ import { dueUs, sharedTurns } from './pace.js'
 import { Pairs } from './pairs.js'
 import { Progress } from './progress.js'
 import { IDENTITY, type Remap } from './remap.js'
+import { AS_RECORDED, type Rewrite } from './rewriting.js'
 import { Tally } from './tally.js'
 import type { FromWorker, ToWorker, WorkerTask } from './task.js'
 import { utilisationSampler } from './utilisation.js'
@@ -55,6 +57,7 @@ class ReplayWorker {
   readonly #recording: ReturnType<typeof openRecording>
   readonly #scripts: ReturnType<ReturnType<typeof openRecording>['scripts']>
   readonly #remap: Remap
+  #rewrite: Rewrite = AS_RECORDED
   /** Sessions in the order in which they are to be opened; those before `#openAt` have had their turn. */
   readonly #toOpen: { readonly atUs: number; readonly session: LiveSession }[] = []
   #openAt = 0
@@ -121,6 +124,10 @@ class ReplayWorker {
   /** Opens the first connections before the clock starts, or the replay would begin with being late. */
   async prepare(): Promise<void> {
     await loadParser()
+    if (this.#task.rewrite !== null) {
+      const rewriter = await loadRewriter(this.#task.rewrite)
+      this.#rewrite = (sql) => rewriter.of(sql)
+    }
     this.#feed.pull(AHEAD_MIN)
     const first = this.#toOpen.filter(({ atUs }) => atUs <= 0)
     await Promise.all(first.slice(0, FIRST_MAX).map(() => this.#openNext()))
@@ -132,6 +139,7 @@ class ReplayWorker {
     const host: SessionHost = {
       agenda: this.#agenda,
       remap: this.#remap,
+      rewrite: (sql) => this.#rewrite(sql),
       nowUs: this.#nowUs,
       connectOptions: { url: this.#task.targetUrl, timeoutMs: CONNECT_MS_MAX, parameters: this.#task.parameters },
       patienceMs: this.#task.patienceMs,

@@ -3,6 +3,7 @@
  */
 import type { SkippedStatement } from '../../segment/run.js'
 import type { Session } from '../../segment/statement.js'
+import type { RewriteSource } from '../rewrite/rewriter.js'
 import type { Positions } from './feed.js'
 import type { Rate, Speed } from './pace.js'
 import type { PairLog } from './pairs.js'
@@ -24,6 +25,8 @@ export type WorkerTask = {
   readonly speed: Speed
   readonly rate: { readonly rate: Rate; readonly fullAtNs: BigInt64Array } | null
   readonly targetUrl: string
+  /** How statements read on the target; null: as recorded. */
+  readonly rewrite: RewriteSource | null
   /** Start-up parameters of all connections, over the recorded ones. */
   readonly parameters: Readonly<Record<string, string>>
   /** How long a target that does not let a session in is asked again. */

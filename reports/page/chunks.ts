@@ -5,7 +5,7 @@
 import { gzipSync } from 'node:zlib'
 import type { Discrepancy } from '../../segment/diff.js'
 import { type Clock, toExample } from '../build-model.js'
-import type { Example, ReportModel } from '../model.js'
+import type { Example, ReportFinding, ReportModel } from '../model.js'
 import { exampleUnfolded } from './example.js'
 import { exampleLine } from './gist.js'
 import { toWire, type Wire } from './html.js'
@@ -56,16 +56,23 @@ export function carry(
     if (finding.count <= finding.examples.length) continue
     for (const batch of batched(discrepanciesOf(finding.findingId), ITEMS_PER_CHUNK)) {
       if (bytes > bytesMax) break
-      carried.chunkIds.push(pack(batch.map((one) => item(toExample(one, clock, ROWS_IN_DETAIL), model))))
+      carried.chunkIds.push(
+        pack(batch.map((one) => item(toExample(one, clock, ROWS_IN_DETAIL), model, isOther(one, finding)))),
+      )
       carried.count += batch.length
     }
   }
   return { chunks, findings, queryRows, queryDetails: { perChunk: DETAILS_PER_CHUNK, chunkIds: queryDetails } }
 }
 
+/** Of another kind than its finding, so one of those that follow; those of the same kind cannot be told apart. */
+function isOther(one: Discrepancy, finding: ReportFinding): boolean {
+  return finding.follows !== undefined && (one.mismatch !== finding.mismatch || one.subKind !== finding.subKind)
+}
+
 /** Summary and body of one discrepancy; the browser builds the body when it is opened. */
-function item(example: Example, model: ReportModel): readonly [summary: Wire, body: Wire] {
-  return [toWire(exampleLine(example)), toWire(exampleUnfolded(example, model.diffPath))]
+function item(example: Example, model: ReportModel, follows: boolean): readonly [summary: Wire, body: Wire] {
+  return [toWire(exampleLine(example, follows)), toWire(exampleUnfolded(example, model.diffPath))]
 }
 
 function batches<T>(items: readonly T[], size: number): T[][] {

@@ -111,7 +111,7 @@ function following(finding: ReportFinding): Child {
   return h(
     'p',
     { class: 'note follows' },
-    `${counted(finding.follows, 'statement')} ${finding.follows === 1 ? 'differs' : 'differ'} in another way and probably only ${finding.follows === 1 ? 'follows' : 'follow'} from this: they touch what it broke, later in the recording. All of them by kind: ${kinds.join(', ')}. A rehearsal after the repair shows whether anything is left.`,
+    `Another ${counted(finding.follows, 'statement')} probably only ${finding.follows === 1 ? 'follows' : 'follow'} from this: ${finding.follows === 1 ? 'it touches' : 'they touch'} what it broke, later in the recording. All together, by kind: ${kinds.join(', ')}. A rehearsal after the repair shows whether anything is left.`,
   )
 }
 

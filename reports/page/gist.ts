@@ -7,12 +7,13 @@ import { captured, sqlLine, value } from './captured.js'
 import { cellView } from './cells.js'
 import { type Child, type Element, h } from './html.js'
 
-export function exampleLine(example: Example): Element {
+/** `follows`: it probably only follows from what its finding is about. */
+export function exampleLine(example: Example, follows = false): Element {
   return h(
     'span',
     { class: 'item' },
     h('span', { class: 'item-at' }, clock(example.offsetMs)),
-    h('span', { class: 'item-what' }, gist(example)),
+    h('span', { class: 'item-what' }, follows ? h('span', { class: 'item-follows' }, 'follows') : null, gist(example)),
     h(
       'span',
       { class: 'item-with' },

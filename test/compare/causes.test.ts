@@ -160,7 +160,13 @@ describe('why rows differ', () => {
     ['5', 'void', null],
   ]
   const say = (parts: Parameters<typeof difference>[2], kind: Parameters<typeof difference>[1], after = rows) => {
-    const context = { before: outcome(columns, rows), after: outcome(columns, after), natures, clocks: CLOCKS }
+    const context = {
+      before: outcome(columns, rows),
+      after: outcome(columns, after),
+      natures,
+      clocks: CLOCKS,
+      writes: false,
+    }
     return explain(difference('SEMANTIC_MISMATCH', kind, parts), context).map((cause) => cause.sentence(cause.detail))
   }
   test('missing rows share a value', () =>
@@ -197,6 +203,7 @@ describe('why rows differ', () => {
       after: outcome(columns, named(...to)),
       natures,
       clocks: CLOCKS,
+      writes: false,
     }
     const [cause] = explain(difference('SEMANTIC_MISMATCH', 'order', { columns: [1] }), context)
     expect(cause!.sentence(cause!.detail)).toBe(`rows come in another order of orders.status (${says})`)

@@ -76,6 +76,18 @@ describe('what follows from another finding', () => {
     ).toEqual({ child: 'refusal', count: 'refusal' }))
 })
 
+test('slower look-ups by one column take those by more with them', () => {
+  const slow = (id: string, ...columns: string[]) =>
+    suspect(id, { mismatch: 'LATENCY_SPIKE', subKind: 'latency', columns })
+  expect(
+    of(
+      slow('both', 'orders.customer_id', 'orders.status'),
+      slow('one', 'orders.customer_id'),
+      slow('other', 'users.email'),
+    ),
+  ).toEqual({ both: 'one' })
+})
+
 describe('what stands for itself', () => {
   test.each([
     {

@@ -71,6 +71,7 @@ export function knowledge(columns: readonly Column[], more: Partial<Knowledge> =
     sort: ANY_ORDER,
     chancyRows: false,
     aboutServer: false,
+    ignored: false,
     tables: [],
     written: [],
     sought: [],

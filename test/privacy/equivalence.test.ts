@@ -196,6 +196,10 @@ const SAME: readonly Case[] = [
   [
     "UPDATE users SET data = jsonb_set(data, '{contact,email}', '\"other@corp.example\"') WHERE id = 2 RETURNING data->'contact'->>'email'",
   ],
+  [
+    'UPDATE users SET data = data || \'{"lang": "fr", "town": "Foo Bar"}\', tags = tags || ARRAY[\'red\'] WHERE id = 1 RETURNING data, tags',
+  ],
+  ['SELECT 100 / 7, coalesce(sum(id), 0) > 5 FROM users'],
   ["UPDATE users SET (name, phone) = ('Robert', '+49 30 5551234') WHERE id = 2 RETURNING name, phone"],
   ["UPDATE users SET home.street = 'Elm Street', tags[2] = 'pink' WHERE id = 2 RETURNING home, tags"],
   ["INSERT INTO events VALUES (3, '2024-04-04', 'Carol') RETURNING who"],

@@ -205,7 +205,7 @@ test('after a gap in the middle of messages the next transaction is whole', () =
       const half = TURNS[4]!
       session.client(ofClient ? half.client.subarray(0, place % half.client.length) : half.client, 1)
       if (!ofClient) session.server(half.server.subarray(0, place % half.server.length), 2)
-      session.gap('ring full')
+      session.gap('ring full', 0)
       session.client(TURNS[0]!.client, 3)
       session.server(TURNS[0]!.server, 4)
       expect(statements).toMatchObject([{ ordinal: 1, outcome: { tag: 'SELECT 1', rows: [['1']] } }])
@@ -242,4 +242,16 @@ test('a row, a Bind and COPY data beyond the bounds pass by: their statements ar
     ['SELECT 1', true, 'its message is too large to be recorded'],
   ])
   expect(statements[0]!.outcome.rowsCut).toBe(true)
+})
+
+test('what a dropped transaction did to names is not dropped with it', () => {
+  const { session, statements } = drained()
+  session.client(buildQuery('BEGIN'), 1)
+  session.server(Buffer.concat([server.complete('BEGIN'), server.ready('T')]), 1)
+  session.client(Buffer.concat([buildParse('kept', 'SELECT 1'), buildSync()]), 2)
+  session.server(Buffer.concat([server.message('1'), server.ready('T')]), 2)
+  session.gap('ring full', 3)
+  expect(statements).toMatchObject([
+    { ordinal: 1, sql: 'SELECT 1', frames: [['C', 'S', 'kept'], ['P', 'kept', []], ['S']] },
+  ])
 })

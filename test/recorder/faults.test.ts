@@ -87,7 +87,7 @@ test('a ring that is too small drops whole transactions, and every statement is 
   }
 })
 
-test('statements prepared while the ring was full are known afterwards', async () => {
+test('statements prepared while nothing was recorded are recorded as soon as it goes on', async () => {
   const recording = await at.start(db.url)
   const client = await connect(recording)
   await client.query('SELECT 1')
@@ -101,6 +101,7 @@ test('statements prepared while the ring was full are known afterwards', async (
   const { statements } = read(recording.path)
   expect(statements.map(({ sql, frames }) => [sql, frames[0]![0]])).toEqual([
     ['SELECT 1', 'Q'],
+    [named.text, 'C'],
     [named.text, 'B'],
   ])
   expect(manifest!.ledger.filtered.paused).toEqual({ statements: 1, transactions: 1 })

@@ -115,7 +115,7 @@ describe('a full ring', () => {
     tap.server(answered('I'), 2)
     expect(taken()).toEqual([
       { kind: 'gap', text: '', aux: PASSING.ringFull },
-      { kind: 'prepared', text: parse.toString('latin1'), aux: 0 },
+      { kind: 'state', text: parse.toString('latin1'), aux: 0 },
     ])
   })
 

@@ -1,7 +1,9 @@
 /** Runs a command as main does, on a host that only listens. */
 import { Command } from 'commander'
 import { createCli } from '../../cli/cli.js'
-import { COMMANDS } from '../../cli/commands/index.js'
+import { register as gate } from '../../cli/commands/gate.js'
+import { register as report } from '../../cli/commands/report.js'
+import { register as reproduce } from '../../cli/commands/reproduce.js'
 
 export type Ran = { readonly exit: number; readonly out: string; readonly err: string }
 
@@ -22,7 +24,7 @@ export async function pgrehearseWith(cwd: string, env: Record<string, string>, .
   }
   const cli = createCli(host as unknown as NodeJS.Process)
   const program = new Command('pgrehearse').exitOverride()
-  for (const register of COMMANDS) register(program, cli)
+  for (const register of [report, gate, reproduce]) register(program, cli)
   for (const command of program.commands) {
     if (!command.options.some(({ long }) => long === '--json')) command.option('--json')
   }

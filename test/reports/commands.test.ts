@@ -1,9 +1,12 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { judgeDiff } from '../../reports/build-model.js'
+import type { GateResult } from '../../reports/gate.js'
+import { DEFAULT_GATE } from '../../reports/gate-config.js'
 import { createDiff } from '../../segment/diff-file.js'
-import { pgrehearse as runIn } from './command-line.js'
+import { pgrehearseWith, pgrehearse as runIn } from './command-line.js'
 import { type SampleKind, sample } from './sample.js'
 
 let folder: string
@@ -35,6 +38,13 @@ describe('gate', () => {
     const result = await pgrehearse('gate', path(`${kind}.diff`))
     expect(result.exit).toBe(exit)
     expect(result.out).toMatch(new RegExp(`^${kind}\n`))
+  })
+
+  test('a diff on disk is judged as it was in memory', async () => {
+    const { gate } = judgeDiff(sample({ kind: 'FAIL', discrepancies: 120, queryShapes: 10 }), DEFAULT_GATE, Date.now())
+    const differences = ({ lines }: GateResult) => lines.filter(({ group }) => group === 'differences')
+    const onDisk = JSON.parse((await pgrehearse('gate', path('FAIL.diff'), '--json')).out) as GateResult
+    expect(differences(onDisk)).toEqual(differences(gate))
   })
 
   test('a configuration may allow what the defaults refuse', async () => {
@@ -85,5 +95,65 @@ describe('report', () => {
     const forced = await pgrehearse('report', path('PASS.diff'), '--html', path('mine.html'), '--force')
     expect(forced.exit).toBe(0)
     expect(readFileSync(path('mine.html'), 'utf8')).toMatch(/^<!doctype html>/)
+  })
+})
+
+describe('a gate that asks for a row of passes', () => {
+  const gate = () => ['gate', path('PASS.diff'), '--config', path('row.yaml')] as const
+  const history = () => path('row.history.json')
+
+  beforeEach(() => {
+    writeFileSync(path('row.yaml'), 'streak: {runs: 2}\n')
+    rmSync(history(), { force: true })
+  })
+
+  test('keeps its history beside the file, and counts a diff once', async () => {
+    const first = await pgrehearse(...gate())
+    expect(first.exit).toBe(1)
+    expect(first.out).toContain('1 rehearsal passed in a row so far, 2 needed.')
+    expect((await pgrehearse(...gate())).exit).toBe(1)
+    expect(JSON.parse(readFileSync(history(), 'utf8')).runs).toHaveLength(1)
+  })
+
+  test('passes when the row is long enough', async () => {
+    const earlier = { diffId: 'yesterday', comparedAtMs: 1, verdict: 'PASS' }
+    writeFileSync(history(), JSON.stringify({ format: 'pgrehearse gate history', formatVersion: 1, runs: [earlier] }))
+    const reported = await pgrehearse('report', path('PASS.diff'), '--gate', path('row.yaml'))
+    expect(reported.out).toMatch(/^PASS/)
+    expect(JSON.parse(readFileSync(history(), 'utf8')).runs).toHaveLength(1)
+    expect((await pgrehearse(...gate())).exit).toBe(0)
+    expect(JSON.parse(readFileSync(history(), 'utf8')).runs).toHaveLength(2)
+  })
+
+  test('a damaged history is exit code 2', async () => {
+    writeFileSync(history(), '{')
+    expect(await pgrehearse(...gate())).toMatchObject({ exit: 2, out: '' })
+  })
+})
+
+describe('in GitHub Actions', () => {
+  test('the gate prints annotations', async () => {
+    const inActions = (...args: string[]) => pgrehearseWith(folder, { GITHUB_ACTIONS: 'true' }, ...args)
+    expect((await inActions('gate', path('FAIL.diff'))).out).toContain('\n::error title=pgrehearse%3A FAIL::')
+    expect((await pgrehearse('gate', path('FAIL.diff'))).out).not.toContain('::error')
+    expect(JSON.parse((await inActions('gate', path('FAIL.diff'), '--json')).out)).toMatchObject({ verdict: 'FAIL' })
+  })
+})
+
+describe('report --compare', () => {
+  test('says what changed between two reports, or since a report', async () => {
+    await pgrehearse('report', path('FAIL.diff'), '--json', path('old.json'), '--force')
+    await pgrehearse('report', path('PASS.diff'), '--json', path('new.json'), '--force')
+    const result = await pgrehearse('report', '--compare', path('old.json'), path('new.json'))
+    expect(result).toMatchObject({ exit: 0, err: '' })
+    expect(result.out).toMatch(/^FAIL → PASS\n {2}gone /)
+    expect((await pgrehearse('report', '--compare', path('old.json'), path('PASS.diff'))).out).toBe(result.out)
+  })
+
+  test('what is no report is exit code 2', async () => {
+    writeFileSync(path('not.json'), '{}')
+    const result = await pgrehearse('report', '--compare', path('not.json'), path('PASS.diff'))
+    expect(result).toMatchObject({ exit: 2, out: '' })
+    expect((await pgrehearse('report', '--compare', path('none.json'), path('PASS.diff'))).err).toContain('ENOENT')
   })
 })

@@ -304,6 +304,11 @@ describe('gate.yaml', () => {
     expect(config.overrides).toHaveLength(1)
   })
 
+  test('a streak is asked for by its length', () => {
+    expect(parseGateConfig('streak: {runs: 7}', 'gate.yaml').streakRuns).toBe(7)
+    expect(() => parseGateConfig('streak: {runs: 1}', 'gate.yaml')).toThrow()
+  })
+
   test('overrides read as written', () => {
     const text = `overrides:\n  - query: ${FP}\n    allow: [values]\n    until: 2027-01-31\n    reason: cents are rounded on purpose\n`
     expect(parseGateConfig(text, 'gate.yaml').overrides).toEqual([

@@ -135,3 +135,24 @@ describe('captured text', () => {
     expect(clip('ab😀cd', 3)).toBe('ab … (4 more characters)')
   })
 })
+
+describe('what only follows from a finding', () => {
+  const source = sample({ kind: 'FAIL' })
+  const [refused] = source.findings()
+  const errors = new Map([[refused!.findingId, refused!.count - 7]])
+  const model = modelOf({
+    ...source,
+    findings: () => [{ ...refused!, follows: refused!.count - 5 }],
+    errorsByFinding: () => errors,
+  })
+
+  test('is said apart from it', () => {
+    expect(model.why[0]).toContain(`(5 statements and ${refused!.count - 5} that follow, 1 query shape)`)
+    expect(model.findings[0]).toMatchObject({ kinds: [{ subKind: 'error_new', count: refused!.count }] })
+  })
+
+  test('counts as an error only if it is one', () => {
+    const line = model.gate.lines.find(({ id }) => id === 'error_rate')
+    expect(line?.explanation).toMatch(new RegExp(`^${refused!.count - 7} of `))
+  })
+})

@@ -94,7 +94,9 @@ export function sample({ kind, seed = 7, discrepancies = 2_600, queryShapes = 24
     findings: () => findings,
     errorsByFinding: () =>
       new Map(
-        findings.filter(({ subKind }) => subKind.startsWith('error')).map(({ findingId, count }) => [findingId, count]),
+        findings
+          .filter(({ mismatch }) => mismatch === 'SQL_ERROR' || mismatch === 'SCHEMA_CONSTRAINT_VIOLATION')
+          .map(({ findingId, count }) => [findingId, count]),
       ),
     latency: () => latencyRows(kind, queryShapes, random),
     *discrepancies({ findingId, limit = Number.POSITIVE_INFINITY } = {}) {

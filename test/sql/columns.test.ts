@@ -41,6 +41,7 @@ const catalog: Catalog = {
     relation(20_000, 'users', 'id email name data tags'),
     relation(20_001, 'posts', 'id author title body'),
     relation(20_002, 'writers', 'mail shown', 'SELECT u.email AS mail, upper(u.name) AS shown FROM public.users u'),
+    relation(20_004, 'plans', 'id plan', "SELECT u.id, coalesce(u.name, 'none') AS plan FROM public.users u"),
     relation(20_003, 'best', 'm', 'SELECT w.mail AS m FROM public.writers w'),
   ],
   types: [],
@@ -185,6 +186,11 @@ describe('which column does a value belong to', () => {
     ['UNION', "SELECT email FROM users UNION ALL SELECT 'a'", ["'a' users.email"]],
     ['unnest', 'SELECT 1 FROM unnest($1::text[]) AS w(m) JOIN users u ON u.email = w.m', ['$1 users.email']],
     ['a view', "SELECT 1 FROM writers WHERE mail = 'a' AND shown = 'b'", ["'a' users.email", "'b' users.name fold"]],
+    [
+      'a literal of a view is not one of the text',
+      "SELECT 'aaaaaaaaaaaaaaaaa', plan FROM plans WHERE id = 'b'",
+      ["'b' users.id"],
+    ],
     ['a view of a view', 'SELECT 1 FROM best WHERE m = $1', ['$1 users.email']],
     [
       'JSON by key',

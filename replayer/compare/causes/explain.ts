@@ -15,15 +15,17 @@ export type ExplainContext = {
   readonly after: Outcome
   readonly natures: readonly ColumnNature[]
   readonly clocks: Clocks
+  /** Rows that a statement returns after writing them show what it wrote, not what they were found by. */
+  readonly writes: boolean
 }
 
 export function explain(difference: Difference, context: ExplainContext): readonly Cause[] {
-  const { before, after, natures } = context
+  const { before, after, natures, writes } = context
   if (before.error !== null && after.error !== null) return [explainChangedError(before.error, after.error)]
   if (after.error !== null) return [explainNewError(after.error)]
   if (before.error !== null) return [explainVanishedError(before.error)]
   if (difference.subKind === 'column_set') return [noted('columns', difference)]
-  const rows = { columns: before.columns ?? [], natures, before: before.rows ?? [], after: after.rows ?? [] }
+  const rows = { columns: before.columns ?? [], natures, before: before.rows ?? [], after: after.rows ?? [], writes }
   if (difference.subKind === 'order') return [explainOrder(difference, rows)]
   if (before.columns === null || after.columns === null)
     return [difference.subKind === 'row_count' ? affected(difference) : noted('tag', difference)]

@@ -11,6 +11,7 @@ export type RowContext = {
   readonly natures: readonly ColumnNature[]
   readonly before: readonly Row[]
   readonly after: readonly Row[]
+  readonly writes: boolean
 }
 
 const SHARED_SHOWN_MAX = 2
@@ -86,7 +87,8 @@ type Tally = Readonly<Record<string, Readonly<Record<string, number>>>>
 const NOTHING = ''
 
 /** What all of `rows` have in common and none of `others` has, as JSON of a Tally. */
-function shared(rows: readonly Row[], others: readonly Row[], { columns, natures }: RowContext): string {
+function shared(rows: readonly Row[], others: readonly Row[], { columns, natures, writes }: RowContext): string {
+  if (writes) return '{}'
   const tally: Record<string, Record<string, number>> = {}
   for (const [at, { name }] of columns.slice(0, SHARED_COLUMNS_MAX).entries()) {
     const nature = natures[at]
