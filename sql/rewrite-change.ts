@@ -8,7 +8,7 @@
 import type { ColumnRef, RangeVar } from 'libpg-query'
 import { type Env, NotRewritable, type Place, partOf, type Work } from './rewrite.js'
 import { type ColumnRule, columnRule, columnsIn, fill, quoted, type TableRule } from './rewrite-rules.js'
-import { aliasesOf, type Body, named, Target } from './rewrite-target.js'
+import { aliasesOf, type Body, isBare, named, Target } from './rewrite-target.js'
 import { list, unwrap, walk } from './tree-walk.js'
 
 type Clauses = {
@@ -180,6 +180,8 @@ type Assignment = {
   readonly column: ColumnRule | null
   /** null: DEFAULT. */
   readonly value: string | null
+  /** A constant of the right type: it can stand where it is stored, and is checked when the statement is planned. */
+  readonly inline: string | null
   readonly from: number
   readonly to: number
 }
@@ -196,7 +198,7 @@ function assignments(target: Target, body: Body, { set, from }: Clauses): Assign
     const own = targets.slice(at, at + count)
     at += count
     const columns = own.map(({ name }) => columnRule(rule, String(name))!)
-    const base = { columns, node: columns, from: itemFrom, to: itemTo }
+    const base = { columns, node: columns, inline: null, from: itemFrom, to: itemTo }
     if (
       own.some(({ indirection }) => indirection !== undefined) &&
       (rule.parts.length > 1 || columns.some(({ write }) => write))
@@ -208,8 +210,11 @@ function assignments(target: Target, body: Body, { set, from }: Clauses): Assign
     if (unwrap(only!.val)?.kind === 'SetToDefault') return { ...base, column: columns[0]!, value: null }
     const equals = text.find('=', itemFrom, itemTo)
     const said = text.render(equals + 1, itemTo)
+    const first = columns[0]!
+    const isConstant = isBare(only!.val) || unwrap(only!.val)?.kind === 'A_Const'
+    const isInline = isConstant && !first.isKey && first.write === null && first.part >= 0 && rule.columns.every(({ write }) => write === null) && target.isSameType(first, first.part)
     const needsCast = columns[0]!.write !== null || rule.parts.length > 1
-    return { ...base, column: columns[0]!, value: needsCast ? target.cast(only!.val, columns[0], said) : said }
+    return { ...base, column: columns[0]!, inline: isInline ? said : null, value: needsCast ? target.cast(only!.val, columns[0], said) : said }
   })
 }
 
@@ -243,11 +248,13 @@ class ByParts {
     const sets = parts.map((): string[] => [])
     const valued = new Set<string>()
     const defaults = new Set<string>()
+    const inline = new Map<string, string>()
     for (const item of assignments(this.#target, this.#body, this.#clauses)) {
       if (item.column === null) this.#several(item)
       else if (item.value === null) defaults.add(item.column.name)
+      else if (item.inline !== null) inline.set(item.column.name, item.inline)
       else this.#carry(`n_${item.column.name}`, item.value)
-      for (const { name } of item.columns) if (!defaults.has(name)) valued.add(name)
+      for (const { name } of item.columns) if (!defaults.has(name) && !inline.has(name)) valued.add(name)
     }
     const valueOf = (name: string): string =>
       valued.has(name) ? `${this.#old}.${quoted(`n_${name}`)}` : this.#current(name)
@@ -256,7 +263,7 @@ class ByParts {
       for (const part of column.isKey ? parts.keys() : [column.part]) {
         const to = this.#work.nameIn(this.#rule, part, name)
         if (to === undefined) continue
-        sets[part]!.push(`${quoted(to)} = ${defaults.has(name) ? 'DEFAULT' : this.#target.stored(column, valueOf)}`)
+        sets[part]!.push(`${quoted(to)} = ${defaults.has(name) ? 'DEFAULT' : (inline.get(name) ?? this.#target.stored(column, valueOf))}`)
       }
     }
     if (sets.every((set) => set.length === 0)) {

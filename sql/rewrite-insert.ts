@@ -167,6 +167,10 @@ class Insert {
 
   byParts(): void {
     const { parts } = this.#rule
+    if (this.#isOneRow()) {
+      this.#insertOne()
+      return
+    }
     const rows = this.#work.helper('new')
     const provided = new Set(this.#provided())
     const drawn = this.#rule.key.filter((key) => !provided.has(key))
@@ -188,6 +192,54 @@ class Insert {
     if (this.#rule.where !== null) throw new NotRewritable(`${this.#rule.label} is both split and merged`)
     if (this.#body.onConflictClause) this.#upsert(rows, made, provided, valueOf)
     else this.#insertAll(rows, made, provided, valueOf)
+  }
+
+  /** One row of plain values into several parts: the first part makes the key as the table did, and the others follow it. */
+  #isOneRow(): boolean {
+    const { parts, columns, added, where } = this.#rule
+    if (parts.length === 1 || where !== null || this.#body.onConflictClause || this.#place.cteName !== null) return false
+    if (this.#rows?.length !== 1 && this.#names.length > 0) return false
+    return columns.every(({ write }) => write === null) && added.every(({ value }) => columnsIn(value).length === 0)
+  }
+
+  #insertOne(): void {
+    const { parts } = this.#rule
+    const provided = this.#provided()
+    const top = parts.length - 1
+    const helpers = new Map(parts.slice(0, -1).map((part, at) => [at, this.#work.helper(part.relation.name)]))
+    const first = quoted(helpers.get(0)!)
+    const returned = this.#returning(top, helpers)
+    const { text } = this.#work
+    const { source, conflict, start, verb } = this.#clauses
+    const open = text.find('VALUES', source, conflict) + 1
+    const items = this.#names.length === 0 ? [] : text.split(open + 1, text.closeOf(open))
+    const statement = (part: number): string => {
+      const { relation, name, key } = parts[part]!
+      const values = new Map<string, string>()
+      if (part > 0) key.forEach((to, at) => values.set(to, `${first}.${quoted(parts[0]!.key[at]!)}`))
+      for (const old of provided) {
+        const column = columnRule(this.#rule, old)!
+        const to = this.#work.nameIn(this.#rule, part, old)
+        if (to === undefined || values.has(to)) continue
+        const at = this.#names.indexOf(old)
+        const said = text.render(...items[at]!)
+        values.set(to, this.#target.isSameType(column, part) ? said : this.#target.cast(this.#rows![0]![at], column, said))
+      }
+      for (const { part: own, to, value } of this.#rule.added) if (own === part && !values.has(to)) values.set(to, `(${fill(value, () => '')})`)
+      if (values.size === 0) return `INSERT INTO ${name} DEFAULT VALUES`
+      const isKeyGiven = part > 0 && key.some((to) => relation.columns.find((one) => one.name === to)?.identity === 'a')
+      const given = { OVERRIDING_USER_VALUE: 'USER', OVERRIDING_SYSTEM_VALUE: 'SYSTEM' }[String(this.#body.override)]
+      const override = isKeyGiven ? 'SYSTEM' : part === 0 ? given : undefined
+      const overriding = override === undefined ? '' : ` OVERRIDING ${override} VALUE`
+      const list = [...values.values()].join(', ')
+      const made = part === 0 ? `VALUES (${list})` : `SELECT ${list} FROM ${first}`
+      return `INSERT INTO ${name} (${[...values.keys()].map(quoted).join(', ')})${overriding} ${made}`
+    }
+    const texts = [...helpers].map(([part, helper]) => {
+      const isRead = part === 0 || returned.includes(`${quoted(helper)} `)
+      return `${quoted(helper)} AS (${statement(part)}${isRead ? ' RETURNING *' : ''})`
+    })
+    writeWith(this.#work, this.#place, { start, verb, end: this.#clauses.end }, texts, statement(top) + returned)
   }
 
   #insertAll(rows: string, made: string, provided: ReadonlySet<string>, valueOf: (name: string) => string): void {

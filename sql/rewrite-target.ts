@@ -129,6 +129,14 @@ export class Target {
     return column.write === null ? valueOf(column.name) : `(${fill(column.write, valueOf)})`
   }
 
+  /** Whether a bare value takes the type it had from the new column as well. */
+  isSameType(column: ColumnRule, part: number): boolean {
+    const was = this.rule.from.columns.find(({ name }) => name === column.name)
+    const to = this.work.nameIn(this.rule, part, column.name)
+    const is = this.rule.parts[part]?.relation.columns.find(({ name }) => name === to)
+    return was !== undefined && is !== undefined && was.type === is.type
+  }
+
   /** A bare parameter or literal took its type from the column; elsewhere it has to be told. */
   cast(value: unknown, column: ColumnRule | undefined, said: string): string {
     const node = unwrap(value)
@@ -137,6 +145,12 @@ export class Target {
       (node?.kind === 'A_Const' && (node.body.sval !== undefined || node.body.isnull === true))
     return isBare && column?.type ? `CAST(${said} AS ${column.type})` : said
   }
+}
+
+/** A value whose type is told by where it stands. */
+export function isBare(value: unknown): boolean {
+  const node = unwrap(value)
+  return node?.kind === 'ParamRef' || (node?.kind === 'A_Const' && (node.body.sval !== undefined || node.body.isnull === true))
 }
 
 /** `value AS name`, unless the value is called that anyway. */

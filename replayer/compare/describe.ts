@@ -45,6 +45,12 @@ export class Describer {
     return this.#texts.of(sql).written.map((relation) => this.#origins.tableName(relation))
   }
 
+  /** Does an enum of the recorded schema have this label? */
+  isLabel(type: string, label: string): boolean {
+    const name = type.slice(type.lastIndexOf('.') + 1).replaceAll('"', '')
+    return this.#resolver.index.catalog.types.some((one) => one.name === name && one.labels.includes(label))
+  }
+
   /** How a text gets at its rows. */
   access(sql: string): Access {
     const traits = this.#texts.of(sql)

@@ -9,7 +9,7 @@ import type { RunRow } from '../../segment/run.js'
 import type { RecordedStatement } from '../../segment/segment-reader.js'
 import { BrokenRows } from './broken-rows.js'
 import type { Cause } from './causes/cause.js'
-import { explain } from './causes/explain.js'
+import { type ExplainContext, explain } from './causes/explain.js'
 import type { Describer } from './describe.js'
 import { Findings } from './findings.js'
 import type { Judged } from './judge-pair.js'
@@ -28,7 +28,7 @@ export type LogOptions = {
   readonly out: DiffTarget
   readonly traceId: (seq: number) => string
   readonly recordedAtMs: number
-  readonly describer: Pick<Describer, 'written' | 'access'>
+  readonly describer: Pick<Describer, 'written' | 'access' | 'isLabel'>
 }
 
 const NO_NAMES: ReadonlySet<string> = new Set()
@@ -75,16 +75,19 @@ export class DiscrepancyLog {
     const { knowledge, clocks } = judged
     this.renamed(compared, judged)
     const natures = knowledge?.columns ?? []
-    const outcomes = { before: compared.before.outcome, after: compared.after.outcome }
+    const { describer } = this.#options
+    const context: ExplainContext = {
+      before: compared.before.outcome,
+      after: compared.after.outcome,
+      natures,
+      clocks,
+      writes: (knowledge?.written.length ?? 0) > 0,
+      isLabel: (type, label) => describer.isLabel(type, label),
+    }
     let part = 0
     for (const whole of judged.judgement.differences) {
       const { difference, tainted } = this.#withoutBroken(whole, knowledge)
-      for (const cause of explain(difference, {
-        ...outcomes,
-        natures,
-        clocks,
-        writes: (knowledge?.written.length ?? 0) > 0,
-      })) {
+      for (const cause of explain(difference, context)) {
         part += 1
         const findingId = this.#write(compared, difference, cause, {
           suffix: part === 1 ? '' : `-${part}`,

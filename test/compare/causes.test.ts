@@ -267,6 +267,14 @@ describe('why an error is new', () => {
     const cause = explainNewError(error)
     expect(cause.sentence(cause.detail)).toBe(says)
   })
+  test('an enum that lost a label: the one value that is the schema and may be named', () => {
+    const error = { sqlstate: '22P02', message: 'invalid input value for enum order_status: "shipped"' }
+    const isLabel = (type: string, label: string) => type === 'order_status' && label === 'shipped'
+    expect(explainNewError(error, isLabel).sentence('')).toBe(
+      'enum order_status has lost its label shipped (SQLSTATE 22P02)',
+    )
+    expect(explainNewError(error, () => false).sentence('')).not.toContain('shipped')
+  })
   test('a constraint that is gone', () =>
     expect(
       explainVanishedError({ sqlstate: '23505', message: 'x', constraint: 'users_email_key', table: 'users' }).sentence(

@@ -62,7 +62,12 @@ const VANISHED: Readonly<Record<string, (object: string, error: ServerError) => 
   '42501': (name) => `permission is no longer denied for ${name || 'an object'}`,
 }
 
-export function explainNewError(error: ServerError): Cause {
+/** Is it a label that an enum of the recorded schema has? Then it is no captured value and may be named. */
+export type IsLabel = (type: string, label: string) => boolean
+
+export function explainNewError(error: ServerError, isLabel: IsLabel = () => false): Cause {
+  const lost = lostLabel(error, isLabel)
+  if (lost !== null) return lost
   const object = objectOf(error)
   const wording = NEW[error.sqlstate]
   const explainer =
@@ -73,14 +78,21 @@ export function explainNewError(error: ServerError): Cause {
   return cause(explainer, error, `${words} (SQLSTATE ${error.sqlstate})`)
 }
 
+function lostLabel(error: ServerError, isLabel: IsLabel): Cause | null {
+  const [, type = '', label = ''] = /^invalid input value for enum (\S+): "(.{1,63})"$/.exec(error.message) ?? []
+  if (error.sqlstate !== '22P02' || !isLabel(type, label)) return null
+  const words = `enum ${type} has lost its label ${label} (SQLSTATE 22P02)`
+  return { ...cause('error.enum_label', error, words), subject: `22P02 ${type} ${label}` }
+}
+
 export function explainVanishedError(error: ServerError): Cause {
   const object = objectOf(error)
   const words = VANISHED[error.sqlstate]?.(object, error) ?? `SQLSTATE ${error.sqlstate} is no longer raised`
   return cause(VANISHED[error.sqlstate] === undefined ? 'unexplained' : 'constraint.lost', error, words)
 }
 
-export function explainChangedError(before: ServerError, after: ServerError): Cause {
-  const now = explainNewError(after)
+export function explainChangedError(before: ServerError, after: ServerError, isLabel?: IsLabel): Cause {
+  const now = explainNewError(after, isLabel)
   return { ...now, sentence: () => `${now.sentence(now.detail)} where it was SQLSTATE ${before.sqlstate}` }
 }
 

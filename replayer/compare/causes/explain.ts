@@ -6,7 +6,7 @@ import type { Clocks } from '../clock.js'
 import type { CellPair, Difference } from '../judgement.js'
 import type { ColumnNature } from '../nature.js'
 import { type Cause, sameOrNothing } from './cause.js'
-import { explainChangedError, explainNewError, explainVanishedError } from './errors.js'
+import { explainChangedError, explainNewError, explainVanishedError, type IsLabel } from './errors.js'
 import { explainMembership, explainOrder } from './rows.js'
 import { columnCells, explainColumn } from './values.js'
 
@@ -17,12 +17,14 @@ export type ExplainContext = {
   readonly clocks: Clocks
   /** Rows that a statement returns after writing them show what it wrote, not what they were found by. */
   readonly writes: boolean
+  readonly isLabel?: IsLabel
 }
 
 export function explain(difference: Difference, context: ExplainContext): readonly Cause[] {
   const { before, after, natures, writes } = context
-  if (before.error !== null && after.error !== null) return [explainChangedError(before.error, after.error)]
-  if (after.error !== null) return [explainNewError(after.error)]
+  if (before.error !== null && after.error !== null)
+    return [explainChangedError(before.error, after.error, context.isLabel)]
+  if (after.error !== null) return [explainNewError(after.error, context.isLabel)]
   if (before.error !== null) return [explainVanishedError(before.error)]
   if (difference.subKind === 'column_set') return [noted('columns', difference)]
   const rows = { columns: before.columns ?? [], natures, before: before.rows ?? [], after: after.rows ?? [], writes }
