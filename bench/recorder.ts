@@ -149,7 +149,11 @@ function line(way: Way, figures: Figures): string {
   const shown = ({ median, min, max }: Spread) => `${median} (${min}…${max})`
   const parts = [way.padEnd(10), `${shown(perSecond)}/s`, `p50 ${p50Us.median} µs`, `p99 ${p99Us.median} µs`]
   if (way !== 'direct') {
-    parts.push(`${shown(throughputToDirect)} × direct`, `+${shown(addedP50Us)} µs p50`, `+${shown(addedP99Us)} µs p99`)
+    parts.push(
+      `${shown(throughputToDirect)} × direct`,
+      `${shown(addedP50Us)} µs more at p50`,
+      `${shown(addedP99Us)} µs at p99`,
+    )
   }
   if (way === 'recorder' && throughputToPgbouncer !== null) parts.push(`${shown(throughputToPgbouncer)} × PgBouncer`)
   return parts.join('  ')

@@ -197,7 +197,8 @@ class Insert {
   /** One row of plain values into several parts: the first part makes the key as the table did, and the others follow it. */
   #isOneRow(): boolean {
     const { parts, columns, added, where } = this.#rule
-    if (parts.length === 1 || where !== null || this.#body.onConflictClause || this.#place.cteName !== null) return false
+    const hasInnerWith = this.#place.cteName !== null && this.#clauses.start !== this.#clauses.verb
+    if (parts.length === 1 || where !== null || this.#body.onConflictClause || hasInnerWith) return false
     if (this.#rows?.length !== 1 && this.#names.length > 0) return false
     return columns.every(({ write }) => write === null) && added.every(({ value }) => columnsIn(value).length === 0)
   }

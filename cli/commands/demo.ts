@@ -9,6 +9,7 @@ import pc from 'picocolors'
 import { EXIT, type ExitCode, HarnessError } from '../../base/errors.js'
 import { FAULTS, faultsNamed } from '../../fixtures/shop/shop.js'
 import type { ReportModel } from '../../reports/index.js'
+import { sizeFigures } from '../../reports/size.js'
 import type { Cli } from '../cli.js'
 import { runDemo } from '../demo/demo.js'
 import { printVerdict } from '../gate-config-file.js'
@@ -96,8 +97,9 @@ function printFindings(model: ReportModel, cli: Cli): void {
   if (model.findings.length === 0) return
   cli.print()
   cli.print('Found:')
-  for (const { cause, count } of model.findings.slice(0, FINDINGS_MAX))
-    cli.print(`  ${String(count).padStart(6)}×  ${cause}`)
+  const shown = model.findings.slice(0, FINDINGS_MAX)
+  const width = Math.max(...shown.map((finding) => sizeFigures(finding).length))
+  for (const finding of shown) cli.print(`  ${sizeFigures(finding).padStart(width)}×  ${finding.cause}`)
   const more = model.findings.length - FINDINGS_MAX
   if (more > 0) cli.print(`          and ${more} more on the page`)
 }

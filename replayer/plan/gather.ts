@@ -4,6 +4,7 @@
  * One statement at a time, in the order of seq. The text says what may be touched (sql/touch), parameters say which rows, and
  * the outcome says the rest: which rows came back, which ids were drawn, which value a counter reached.
  */
+import { EXIT, HarnessError } from '../../base/errors.js'
 import type { Catalog, Relation } from '../../segment/catalog.js'
 import type { Session, Statement } from '../../segment/statement.js'
 import { asIsolation } from '../../sql/control.js'
@@ -119,7 +120,8 @@ class Gatherer {
     const headOf = new Int32Array(this.#sessions.size)
     let i = 0
     for (const statement of this.#input.statements) {
-      const session = this.#sessions.get(statement.session)!
+      const session = this.#sessions.get(statement.session)
+      if (!session) throw sessionMissing(statement.session)
       this.#session[i] = session.index
       this.#ordinal[i] = statement.ordinal
       this.#sentUs[i] = statement.sentUs
@@ -499,6 +501,16 @@ function withoutKeys(touch: Touch): Touch {
     given: isWrite(access.mode) ? access.given.map((key) => ({ ...key, values: [] })) : [],
   }))
   return { ...touch, accesses, chains: [], advisory: touch.advisory.map((lock) => ({ ...lock, key: null })) }
+}
+
+function sessionMissing(session: number): HarnessError {
+  return new HarnessError({
+    code: 'SESSION_MISSING',
+    message: 'this recording cannot be planned',
+    detail: `it holds statements of session ${session}, but nothing about that session`,
+    hint: 'Record again; if the recording is as the recorder left it, please report this.',
+    exit: EXIT.invalid,
+  })
 }
 
 function list<K, V>(map: Map<K, V[]>, key: K): V[] {

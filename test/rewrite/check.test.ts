@@ -1,0 +1,94 @@
+/** What a mapping still lacks, before anything is replayed; and a first mapping from two schemas. */
+import { rmSync } from 'node:fs'
+import { dirname } from 'node:path'
+import pg from 'pg'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { parseMapping } from '../../replayer/rewrite/mapping.js'
+import { checkRewrite } from '../../replayer/rewrite/check.js'
+import { Rewriter } from '../../replayer/rewrite/rewriter.js'
+import { bindRules } from '../../replayer/rewrite/rules.js'
+import { suggestMapping } from '../../replayer/rewrite/suggest.js'
+import { openRecording } from '../../segment/recording.js'
+import { fingerprint, loadParser } from '../../sql/parse.js'
+import { readCatalog } from '../../sql/read-catalog.js'
+import { simple, Tape, unnamed } from '../run/tape.js'
+import { createDatabase, type TestDatabase } from '../support/database.js'
+import { CHANGED } from './changed-world.js'
+import { SPLIT } from './split-world.js'
+
+const databases: TestDatabase[] = []
+const create = async (...setUp: string[]): Promise<TestDatabase> => {
+  const database = await createDatabase(...setUp)
+  databases.push(database)
+  return database
+}
+beforeAll(() => loadParser())
+afterAll(() => Promise.all(databases.map((database) => database.drop())))
+
+test('every kind of statement with its share and how it fares; nothing is executed', async () => {
+  const [before, after] = [await create(SPLIT.before), await create(SPLIT.before, SPLIT.after)]
+  const mapping = parseMapping(`version: 1\nstatements:\n  - pattern: SELECT note FROM customers\n    sql: SELECT name FROM customers\n`, 'mapping.yaml')
+  const texts = [
+    'DELETE FROM customers WHERE customer_id = 6',
+    'SELECT note FROM customers',
+    'SELECT cents FROM orders WHERE order_id = 1',
+    'SELECT cents FROM orders WHERE order_id = 2',
+    'BEGIN',
+  ]
+  const tape = new Tape()
+  for (const sql of texts) tape.send(1, { ...simple(sql), fingerprint: fingerprint(sql) })
+  const path = tape.write()
+  const recording = openRecording(path)
+  const client = new pg.Client(after.url)
+  await client.connect()
+  try {
+    const rewriter = new Rewriter(mapping, bindRules(mapping, await readCatalog(before), await readCatalog(after)), null)
+    const { fingerprints, byState, statements } = await checkRewrite(recording, rewriter, client)
+    expect(statements).toBe(5)
+    expect(byState).toEqual({ unchanged: 1, rewritten: 1, invalid: 2, 'refused before': 0, 'not checked': 1 })
+    const [invalid, rewritten] = fingerprints
+    expect(invalid).toMatchObject({ state: 'invalid', count: 2, share: 0.4, message: 'relation "orders" does not exist' })
+    expect(invalid!.suggestion).toContain('orders:')
+    expect(rewritten).toMatchObject({ state: 'rewritten', by: 'statement on line 3', after: 'SELECT name FROM customers' })
+    expect((await after.query('SELECT count(*)::int AS n FROM customers')).rows[0].n).toBe(6)
+  } finally {
+    await client.end()
+    recording.close()
+    rmSync(dirname(path), { recursive: true })
+  }
+})
+
+test('a rewritten statement that reads a parameter as another type is invalid', async () => {
+  const [before, after] = [await create(SPLIT.before), await create(SPLIT.before, SPLIT.after)]
+  const mapping = parseMapping(`version: 1\nstatements:\n  - pattern: SELECT name FROM customers WHERE customer_id = $1\n    sql: SELECT name FROM customers WHERE name = $1\n`, 'mapping.yaml')
+  const sql = 'SELECT name FROM customers WHERE customer_id = $1'
+  const path = new Tape().send(1, { ...unnamed(sql, ['1']), parameterTypes: [23], fingerprint: fingerprint(sql) }).write()
+  const recording = openRecording(path)
+  const client = new pg.Client(after.url)
+  await client.connect()
+  try {
+    const rewriter = new Rewriter(mapping, bindRules(mapping, await readCatalog(before), await readCatalog(after)), null)
+    const [only] = (await checkRewrite(recording, rewriter, client)).fingerprints
+    expect(only).toMatchObject({ state: 'invalid', message: 'its parameter $1 was read as integer and would be read as text' })
+  } finally {
+    await client.end()
+    recording.close()
+    rmSync(dirname(path), { recursive: true })
+  }
+})
+
+test('suggests splits by shared key, new names, moves and conversions, and says where it is unsure', async () => {
+  const suggest = async ({ before, after }: typeof SPLIT) =>
+    suggestMapping(await readCatalog(await create(before)), await readCatalog(await create(before, after)))
+  const split = await suggest({ ...SPLIT, after: SPLIT.after.replaceAll('id bigint PRIMARY KEY REFERENCES', 'order_id bigint PRIMARY KEY REFERENCES').replace('CREATE TABLE order_extra (id ', 'CREATE TABLE order_extra (order_id ').replace('order_order_id', 'order_id') })
+  expect(split).toMatch(/orders:\n {4}split: \[order_core, order_billing, order_extra\]/)
+  expect(split).toMatch(/extra: details/)
+  expect(split).not.toContain('customers')
+  const changed = await suggest(CHANGED)
+  expect(changed).toMatch(/users:.*\n {4}to: people/)
+  expect(changed).toMatch(/full_name: display_name/)
+  expect(changed).toMatch(/legacy: .*unsure/)
+  expect(changed).toMatch(/teams:\n {4}to: crm\.teams/)
+  expect(changed).toMatch(/price_cents: .*unsure/)
+  expect(() => parseMapping(changed, 'mapping.yaml')).not.toThrow()
+})
