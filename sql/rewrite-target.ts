@@ -125,8 +125,8 @@ export class Target {
   }
 
   /** What a part stores for a column that is written: the value itself, or made of it and other old columns. */
-  stored(column: ColumnRule, valueOf: (name: string) => string): string {
-    return column.write === null ? valueOf(column.name) : `(${fill(column.write, valueOf)})`
+  stored(column: ColumnRule, valueFor: (name: string) => string): string {
+    return column.write === null ? valueFor(column.name) : `(${fill(column.write, valueFor)})`
   }
 
   /** Whether a bare value takes the type it had from the new column as well. */
@@ -150,7 +150,10 @@ export class Target {
 /** A value whose type is told by where it stands. */
 export function isBare(value: unknown): boolean {
   const node = unwrap(value)
-  return node?.kind === 'ParamRef' || (node?.kind === 'A_Const' && (node.body.sval !== undefined || node.body.isnull === true))
+  return (
+    node?.kind === 'ParamRef' ||
+    (node?.kind === 'A_Const' && (node.body.sval !== undefined || node.body.isnull === true))
+  )
 }
 
 /** `value AS name`, unless the value is called that anyway. */

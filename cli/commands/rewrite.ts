@@ -48,9 +48,15 @@ async function check(path: string, flags: CheckFlags, cli: Cli): Promise<ExitCod
     progress.done(`${result.fingerprints.length} kinds of statements`)
     cli.result(result)
     for (const one of result.fingerprints) if (flags.all || SHOWN.includes(one.state)) show(one, cli)
-    const share = (state: CheckState) => `${((100 * result.byState[state]) / Math.max(1, result.statements)).toFixed(1)} % ${state}`
+    const share = (state: CheckState) =>
+      `${((100 * result.byState[state]) / Math.max(1, result.statements)).toFixed(1)} % ${state}`
     const states: readonly CheckState[] = ['unchanged', 'rewritten', 'invalid', 'refused before', 'not checked']
-    cli.print(`${result.statements} statements: ${states.filter((state) => result.byState[state] > 0).map(share).join(', ')}`)
+    cli.print(
+      `${result.statements} statements: ${states
+        .filter((state) => result.byState[state] > 0)
+        .map(share)
+        .join(', ')}`,
+    )
     return result.byState.invalid > 0 ? EXIT.failed : EXIT.pass
   } finally {
     recording.close()
@@ -59,13 +65,17 @@ async function check(path: string, flags: CheckFlags, cli: Cli): Promise<ExitCod
 
 const SHOWN: readonly CheckState[] = ['invalid', 'rewritten']
 
-function show({ state, share, count, fingerprint, by, before, after, message, suggestion }: CheckedStatement, cli: Cli): void {
+function show(
+  { state, share, count, fingerprint, by, before, after, message, suggestion }: CheckedStatement,
+  cli: Cli,
+): void {
   const how = by === null ? state : `${state}, ${by}`
   cli.print(`${fingerprint}  ${(100 * share).toFixed(2)} %  (${count})  ${how}`)
   cli.print(`  V1  ${oneLine(before)}`)
   if (after !== null) cli.print(`  V2  ${oneLine(after)}`)
   if (message !== null) cli.print(`  why ${message}`)
-  if (suggestion !== null) for (const [at, line] of suggestion.split('\n').entries()) cli.print(`  ${at === 0 ? 'fix' : '   '} ${line}`)
+  if (suggestion !== null)
+    for (const [at, line] of suggestion.split('\n').entries()) cli.print(`  ${at === 0 ? 'fix' : '   '} ${line}`)
   cli.print()
 }
 

@@ -55,7 +55,7 @@ type Server = Awaited<ReturnType<typeof startServer>>
 type Files = ReturnType<typeof filesIn>
 
 /** A pause between what an application does, so that latencies are those of a busy database and not of a drowning one. */
-const THINK_MS = 12
+const THINK_MS = 40
 
 export async function runDemo(options: DemoOptions, cli: Cli): Promise<DemoResult> {
   mkdirSync(options.out, { recursive: true })

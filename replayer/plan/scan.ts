@@ -128,9 +128,10 @@ class Scan {
     for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) this.#look(i, session, op)
     for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) this.#leave(i, session, op)
     this.#taint(i)
-    this.#lastOf[session] = i
     const t = g.transaction[i]!
     const transaction = g.transactions[t]!
+    // A COMMIT takes effect at its end's own event: whatever comes between the two must not wait for it.
+    if (!transaction.explicit || transaction.last !== i) this.#lastOf[session] = i
     if (!transaction.explicit && transaction.last === i) this.#end(t)
   }
 

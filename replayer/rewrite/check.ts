@@ -42,7 +42,13 @@ export type CheckResult = {
   readonly fingerprints: readonly CheckedStatement[]
 }
 
-type Use = { readonly sql: string; readonly types: readonly number[]; readonly given: readonly number[]; readonly sqlstate: string | null; count: number }
+type Use = {
+  readonly sql: string
+  readonly types: readonly number[]
+  readonly given: readonly number[]
+  readonly sqlstate: string | null
+  count: number
+}
 
 export async function checkRewrite(
   recording: RecordingReader,
@@ -54,10 +60,21 @@ export async function checkRewrite(
   const total = [...uses.values()].reduce((sum, { count }) => sum + count, 0)
   const found: CheckedStatement[] = []
   for (const [fingerprint, use] of uses) {
-    found.push({ fingerprint, count: use.count, share: total > 0 ? use.count / total : 0, ...(await checkOne(use, rewriter, client)) })
+    found.push({
+      fingerprint,
+      count: use.count,
+      share: total > 0 ? use.count / total : 0,
+      ...(await checkOne(use, rewriter, client)),
+    })
     onProgress(found.length, uses.size)
   }
-  const byState: Record<CheckState, number> = { unchanged: 0, rewritten: 0, invalid: 0, 'refused before': 0, 'not checked': 0 }
+  const byState: Record<CheckState, number> = {
+    unchanged: 0,
+    rewritten: 0,
+    invalid: 0,
+    'refused before': 0,
+    'not checked': 0,
+  }
   for (const { state, count } of found) byState[state] += count
   const order: readonly CheckState[] = ['invalid', 'rewritten', 'not checked', 'refused before', 'unchanged']
   found.sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || b.count - a.count)
@@ -96,7 +113,8 @@ async function checkOne(use: Use, rewriter: Rewriter, client: pg.Client): Promis
   for (const [at, sql] of all.entries()) {
     const prepared = await prepareOn(client, sql, given)
     if (prepared.error !== null) {
-      if (prepared.error.sqlstate === use.sqlstate) return { ...base, state: 'refused before', message: prepared.error.message }
+      if (prepared.error.sqlstate === use.sqlstate)
+        return { ...base, state: 'refused before', message: prepared.error.message }
       return {
         ...base,
         state: 'invalid',
@@ -106,8 +124,15 @@ async function checkOne(use: Use, rewriter: Rewriter, client: pg.Client): Promis
     }
     if (prepared.parameterTypes === null) continue
     isChecked = true
-    const changed = said !== null && all.length === 1 && at === 0 ? changedType(use, prepared.parameterTypes, before.catalog) : null
-    if (changed !== null) return { ...base, state: 'invalid', message: changed, suggestion: 'Cast the parameter in the V2 text to the type it had.' }
+    const changed =
+      said !== null && all.length === 1 && at === 0 ? changedType(use, prepared.parameterTypes, before.catalog) : null
+    if (changed !== null)
+      return {
+        ...base,
+        state: 'invalid',
+        message: changed,
+        suggestion: 'Cast the parameter in the V2 text to the type it had.',
+      }
   }
   if (said !== null) return { ...base, state: 'rewritten' }
   return { ...base, state: isChecked ? 'unchanged' : 'not checked' }
@@ -134,10 +159,32 @@ function changedType({ types }: Use, now: readonly string[], before: Catalog): s
 }
 
 const BUILT_IN: Readonly<Record<number, string>> = {
-  16: 'boolean', 17: 'bytea', 20: 'bigint', 21: 'smallint', 23: 'integer', 25: 'text', 114: 'json', 700: 'real', 701: 'double precision',
-  869: 'inet', 1000: 'boolean[]', 1005: 'smallint[]', 1007: 'integer[]', 1009: 'text[]', 1016: 'bigint[]', 1042: 'character', 1043: 'character varying',
-  1082: 'date', 1083: 'time without time zone', 1114: 'timestamp without time zone', 1184: 'timestamp with time zone', 1186: 'interval',
-  1700: 'numeric', 2950: 'uuid', 2951: 'uuid[]', 3802: 'jsonb',
+  16: 'boolean',
+  17: 'bytea',
+  20: 'bigint',
+  21: 'smallint',
+  23: 'integer',
+  25: 'text',
+  114: 'json',
+  700: 'real',
+  701: 'double precision',
+  869: 'inet',
+  1000: 'boolean[]',
+  1005: 'smallint[]',
+  1007: 'integer[]',
+  1009: 'text[]',
+  1016: 'bigint[]',
+  1042: 'character',
+  1043: 'character varying',
+  1082: 'date',
+  1083: 'time without time zone',
+  1114: 'timestamp without time zone',
+  1184: 'timestamp with time zone',
+  1186: 'interval',
+  1700: 'numeric',
+  2950: 'uuid',
+  2951: 'uuid[]',
+  3802: 'jsonb',
 }
 
 function typeName(oid: number, catalog: Catalog): string | null {

@@ -51,7 +51,13 @@ async function checkStatements(
       // A parameter that nothing gives a type to is typed by the recorded statement.
       if (prepared.error === null || prepared.error.sqlstate === '42P18') continue
       const which = sql.length > 1 ? `statement ${at + 1} of ` : ''
-      throw mappingFault(file, line, `${which}\`sql\` is not valid on the target`, prepared.error.message, 'Correct the statement: it is sent to the new schema as it stands here.')
+      throw mappingFault(
+        file,
+        line,
+        `${which}\`sql\` is not valid on the target`,
+        prepared.error.message,
+        'Correct the statement: it is sent to the new schema as it stands here.',
+      )
     }
   }
 }

@@ -41,10 +41,22 @@ export type Said = {
 export type Unsaid = { readonly reason: string }
 
 export type HookStatement = { readonly sql: string; readonly fingerprint: string }
-type HookAnswer = string | readonly string[] | { readonly statements: readonly string[]; readonly result?: number } | null | undefined
+type HookAnswer =
+  | string
+  | readonly string[]
+  | { readonly statements: readonly string[]; readonly result?: number }
+  | null
+  | undefined
 type Hook = (statement: HookStatement) => HookAnswer
 
-type Plan = Unsaid | null | { readonly template: Template; readonly said: Omit<Said, 'sql' | 'statements'>; readonly statements: readonly Template[] | null }
+type Plan =
+  | Unsaid
+  | null
+  | {
+      readonly template: Template
+      readonly said: Omit<Said, 'sql' | 'statements'>
+      readonly statements: readonly Template[] | null
+    }
 
 const SHAPES_MAX = 20_000
 
@@ -69,10 +81,17 @@ export class Rewriter {
     for (const statement of mapping.statements) {
       const key = statement.fingerprint ?? fingerprint(statement.pattern ?? '')
       const fault = (what: string, why: string) => mappingFault(mapping.file, statement.line, what, why)
-      if (key === '') throw fault('the pattern does not parse', 'PostgreSQL refuses it; it is an example of the recorded statement')
+      if (key === '')
+        throw fault('the pattern does not parse', 'PostgreSQL refuses it; it is an example of the recorded statement')
       const other = this.#byFingerprint.get(key)
-      if (other !== undefined) throw fault('two rules for one statement', `the one on line ${other.line} is about the same`)
-      for (const sql of statement.sql) if (parse(sql)?.length !== 1) throw fault('`sql` does not parse as one statement', 'PostgreSQL refuses it, or it is several: write those as a list')
+      if (other !== undefined)
+        throw fault('two rules for one statement', `the one on line ${other.line} is about the same`)
+      for (const sql of statement.sql)
+        if (parse(sql)?.length !== 1)
+          throw fault(
+            '`sql` does not parse as one statement',
+            'PostgreSQL refuses it, or it is several: write those as a list',
+          )
       this.#byFingerprint.set(key, statement)
     }
   }
@@ -99,7 +118,7 @@ export class Rewriter {
     return {
       ...plan.said,
       sql: fillTemplate(plan.template, sql, lexed),
-      statements: plan.statements && plan.statements.map((template) => fillTemplate(template, sql, lexed)),
+      statements: plan.statements?.map((template) => fillTemplate(template, sql, lexed)) ?? null,
     }
   }
 
@@ -129,7 +148,11 @@ function byHand({ sql, result, line }: StatementMapping, recorded: string, { sta
   const hasParameters = /\$\d/.test(recorded)
   const template = (text: string): Template => {
     if (hasParameters || starts.length === 0) return [text]
-    return text.split(/(\$\d+)/).map((piece) => (/^\$\d+$/.test(piece) && Number(piece.slice(1)) <= starts.length ? Number(piece.slice(1)) - 1 : piece))
+    return text
+      .split(/(\$\d+)/)
+      .map((piece) =>
+        /^\$\d+$/.test(piece) && Number(piece.slice(1)) <= starts.length ? Number(piece.slice(1)) - 1 : piece,
+      )
   }
   const statements = sql.map(template)
   const whole = statements.flatMap((one, at) => (at === 0 ? one : ['; ', ...one]))
@@ -142,7 +165,10 @@ function byHand({ sql, result, line }: StatementMapping, recorded: string, { sta
 
 function byHook(answer: NonNullable<HookAnswer>): Plan {
   const statements = typeof answer === 'string' ? [answer] : 'statements' in answer ? answer.statements : answer
-  const result = typeof answer !== 'string' && 'statements' in answer ? (answer.result ?? statements.length) - 1 : statements.length - 1
+  const result =
+    typeof answer !== 'string' && 'statements' in answer
+      ? (answer.result ?? statements.length) - 1
+      : statements.length - 1
   return {
     template: [statements.join('; ')],
     said: { groups: [{ count: statements.length, result }], by: 'hook' },
@@ -167,5 +193,11 @@ async function loadHook(mapping: Mapping, folder: string): Promise<Hook> {
   }
   const hook = module.rewrite ?? module.default
   if (typeof hook === 'function') return hook as Hook
-  throw mappingFault(mapping.file, mapping.lineOf('hook'), 'the hook exports no function `rewrite`', `${path} was loaded`, 'Write `export function rewrite({ sql, fingerprint }) { … }`; null leaves a statement as it is.')
+  throw mappingFault(
+    mapping.file,
+    mapping.lineOf('hook'),
+    'the hook exports no function `rewrite`',
+    `${path} was loaded`,
+    'Write `export function rewrite({ sql, fingerprint }) { … }`; null leaves a statement as it is.',
+  )
 }

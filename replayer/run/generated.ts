@@ -1,5 +1,7 @@
 /**
  * Generated values: a random key that production made is another one here, so later statements that name it must name this run's.
+ * Sequences give production's own numbers as long as everything goes as it went there. Where it does not (V2 accepts a row that V1
+ * refused), every later number is off, and without the exchange one fault would show as a thousand.
  *
  * Type and column decide, never the text alone. A statement's parameters and literals belong to a domain through the columns they
  * meet (sql/columns); what it returned in the recording and what it returns here, cell by cell, gives the pairs.
@@ -27,7 +29,7 @@ export type GeneratedOptions = {
 type Places = {
   /** By position, from 0. */
   readonly parameters: ReadonlyMap<number, number>
-  /** Byte offset of a literal's opening quote. */
+  /** Byte offset of a literal: its opening quote, or its first digit. */
   readonly literals: readonly { readonly at: number; readonly domain: number }[]
   /** The statement makes or shows values of a domain. */
   readonly answers: boolean
@@ -35,16 +37,15 @@ type Places = {
 
 const TEXTS_MAX = 20_000
 
-/** null: nothing in this schema is generated at random, so nothing is ever exchanged. */
+/** null: nothing in this schema is generated, so nothing is ever exchanged. */
 export function createGenerated(options: GeneratedOptions): Remap | null {
-  const all = domainsOf(options.catalog)
-  const domains = new Map([...all].filter(([, domain]) => domain.source === 'random'))
+  const domains = domainsOf(options.catalog)
   return domains.size === 0 ? null : new Generated(options, domains)
 }
 
 /** Names of the domains in the numbering that pairs use. */
 export function domainNames(catalog: Catalog): string[] {
-  return numbered(new Map([...domainsOf(catalog)].filter(([, domain]) => domain.source === 'random')))
+  return numbered(domainsOf(catalog))
 }
 
 function numbered(domains: Domains): string[] {
@@ -103,11 +104,11 @@ class Generated implements Remap {
       const domain = places.parameters.get(i)
       if (domain === undefined || value === null) return value
       const binary = bind.formats[i] === BINARY
-      if (binary && value.length !== 16) return value
-      const actual = this.#pairs.get(domain, binary ? uuidText(value) : Buffer.from(value).toString('utf8'))
+      const text = binary ? textOfBinary(value) : Buffer.from(value).toString('utf8')
+      const actual = text === null ? undefined : this.#pairs.get(domain, text)
       if (actual === undefined) return value
       changed = true
-      return binary ? Buffer.from(actual.replaceAll('-', ''), 'hex') : Buffer.from(actual)
+      return binary ? binaryOfText(actual, value.length) : Buffer.from(actual)
     })
     return changed ? buildBindRest(values, bind.formats, bind.resultFormats) : rest
   }
@@ -117,11 +118,13 @@ class Generated implements Remap {
     const pieces: Buffer[] = []
     let from = 0
     for (const { at, domain } of places.literals) {
-      const end = bytes.indexOf(0x27, at + 1)
-      if (bytes[at] !== 0x27 || end < 0) continue
-      const actual = this.#pairs.get(domain, bytes.toString('utf8', at + 1, end))
-      if (actual === undefined || actual.includes("'")) continue
-      pieces.push(bytes.subarray(from, at + 1), Buffer.from(actual))
+      const quoted = bytes[at] === QUOTE
+      const start = quoted ? at + 1 : at
+      const end = quoted ? bytes.indexOf(QUOTE, start) : endOfDigits(bytes, start)
+      if (end <= start) continue
+      const actual = this.#pairs.get(domain, bytes.toString('utf8', start, end))
+      if (actual === undefined || !(quoted ? !actual.includes("'") : /^\d+$/.test(actual))) continue
+      pieces.push(bytes.subarray(from, start), Buffer.from(actual))
       from = end
     }
     return pieces.length === 0 ? sql : (Buffer.concat([...pieces, bytes.subarray(from)]).toString('utf8') as SafeSql)
@@ -169,6 +172,30 @@ class Generated implements Remap {
     const domain = this.#domains.get(columnName(tableOid, attnum))
     return domain && this.#numbers.get(domain.name)
   }
+}
+
+const QUOTE = 0x27
+
+function endOfDigits(bytes: Uint8Array, start: number): number {
+  let end = start
+  while (end < bytes.length && bytes[end]! >= 0x30 && bytes[end]! <= 0x39) end += 1
+  return end
+}
+
+/** Keys are uuids or integers of two, four or eight bytes; anything else is left as it was recorded. */
+function textOfBinary(value: Uint8Array): string | null {
+  if (value.length === 16) return uuidText(value)
+  const bytes = Buffer.from(value)
+  if (value.length === 8) return bytes.readBigInt64BE().toString()
+  return value.length === 4 || value.length === 2 ? String(bytes.readIntBE(0, value.length)) : null
+}
+
+function binaryOfText(text: string, length: number): Buffer {
+  if (length === 16) return Buffer.from(text.replaceAll('-', ''), 'hex')
+  const bytes = Buffer.alloc(length)
+  if (length === 8) bytes.writeBigInt64BE(BigInt(text))
+  else bytes.writeIntBE(Number(text), 0, length)
+  return bytes
 }
 
 function uuidText(bytes: Uint8Array): string {

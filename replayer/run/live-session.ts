@@ -89,7 +89,11 @@ export class LiveSession {
       this.#skip(job, fate)
       return
     }
-    const { before, main, groups } = exchangeOf(this.#host.remap.before(script), script.parameterTypes, this.#host.rewrite)
+    const { before, main, groups } = exchangeOf(
+      this.#host.remap.before(script),
+      script.parameterTypes,
+      this.#host.rewrite,
+    )
     job.groups = groups
     this.#state.sent(main)
     for (const helper of before) {

@@ -37,7 +37,9 @@ export function exchangeOf(recorded: Sendable, types: readonly number[], rewrite
   if (said.statements === null) return { before: [], main: { ...recorded, sql: said.sql as SafeSql }, groups: null }
   const result = said.groups[0]?.result ?? 0
   const executes = recorded.frames.some(([kind]) => kind === 'E')
-  const before = executes ? said.statements.slice(0, result).map((sql, at) => helper(sql, `pgr_${at}`, recorded.bind, types)) : []
+  const before = executes
+    ? said.statements.slice(0, result).map((sql, at) => helper(sql, `pgr_${at}`, recorded.bind, types))
+    : []
   return { before, main: { ...recorded, sql: said.statements[result] as SafeSql }, groups: null }
 }
 
@@ -45,8 +47,7 @@ export function exchangeOf(recorded: Sendable, types: readonly number[], rewrite
 function helper(sql: string, name: string, bind: Uint8Array | null, types: readonly number[]): Sendable {
   const count = Math.max(0, ...[...sql.matchAll(/\$(\d+)/g)].map((match) => Number(match[1])))
   const given = bind === null ? null : bindParameters(bind)
-  const rest =
-    given === null ? null : buildBindRest(given.values.slice(0, count), given.formats.slice(0, count), [])
+  const rest = given === null ? null : buildBindRest(given.values.slice(0, count), given.formats.slice(0, count), [])
   const frames: Frame[] = [
     ['C', 'S', name],
     ['P', name, types.slice(0, count).map((oid) => (oid < FIRST_USER_OID ? oid : 0))],

@@ -229,6 +229,15 @@ describe('what touches everything', () => {
       ]),
     ).toEqual(['B < A', 'C < B'])
   })
+  test('a barrier between a COMMIT’s sending and its effect does not wait for it, so nothing waits in a circle', async () => {
+    const full = await plan([
+      { session: 1, sql: 'BEGIN', at: [0, 1], transaction: 1 },
+      { ...write(1, '7', [2, 10]), transaction: 1 },
+      { session: 1, sql: 'COMMIT', at: [20, 100], transaction: 1 },
+      { session: 2, sql: 'CREATE INDEX ON accounts (balance)', at: [21, 30] },
+    ])
+    expect(order(full)).not.toBeNull()
+  })
   test('but not a temporary table', async () => {
     expect(
       await waits([

@@ -3,8 +3,8 @@ import { rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { parseMapping } from '../../replayer/rewrite/mapping.js'
 import { checkRewrite } from '../../replayer/rewrite/check.js'
+import { parseMapping } from '../../replayer/rewrite/mapping.js'
 import { Rewriter } from '../../replayer/rewrite/rewriter.js'
 import { bindRules } from '../../replayer/rewrite/rules.js'
 import { suggestMapping } from '../../replayer/rewrite/suggest.js'
@@ -27,7 +27,10 @@ afterAll(() => Promise.all(databases.map((database) => database.drop())))
 
 test('every kind of statement with its share and how it fares; nothing is executed', async () => {
   const [before, after] = [await create(SPLIT.before), await create(SPLIT.before, SPLIT.after)]
-  const mapping = parseMapping(`version: 1\nstatements:\n  - pattern: SELECT note FROM customers\n    sql: SELECT name FROM customers\n`, 'mapping.yaml')
+  const mapping = parseMapping(
+    `version: 1\nstatements:\n  - pattern: SELECT note FROM customers\n    sql: SELECT name FROM customers\n`,
+    'mapping.yaml',
+  )
   const texts = [
     'DELETE FROM customers WHERE customer_id = 6',
     'SELECT note FROM customers',
@@ -42,14 +45,27 @@ test('every kind of statement with its share and how it fares; nothing is execut
   const client = new pg.Client(after.url)
   await client.connect()
   try {
-    const rewriter = new Rewriter(mapping, bindRules(mapping, await readCatalog(before), await readCatalog(after)), null)
+    const rewriter = new Rewriter(
+      mapping,
+      bindRules(mapping, await readCatalog(before), await readCatalog(after)),
+      null,
+    )
     const { fingerprints, byState, statements } = await checkRewrite(recording, rewriter, client)
     expect(statements).toBe(5)
     expect(byState).toEqual({ unchanged: 1, rewritten: 1, invalid: 2, 'refused before': 0, 'not checked': 1 })
     const [invalid, rewritten] = fingerprints
-    expect(invalid).toMatchObject({ state: 'invalid', count: 2, share: 0.4, message: 'relation "orders" does not exist' })
+    expect(invalid).toMatchObject({
+      state: 'invalid',
+      count: 2,
+      share: 0.4,
+      message: 'relation "orders" does not exist',
+    })
     expect(invalid!.suggestion).toContain('orders:')
-    expect(rewritten).toMatchObject({ state: 'rewritten', by: 'statement on line 3', after: 'SELECT name FROM customers' })
+    expect(rewritten).toMatchObject({
+      state: 'rewritten',
+      by: 'statement on line 3',
+      after: 'SELECT name FROM customers',
+    })
     expect((await after.query('SELECT count(*)::int AS n FROM customers')).rows[0].n).toBe(6)
   } finally {
     await client.end()
@@ -60,16 +76,28 @@ test('every kind of statement with its share and how it fares; nothing is execut
 
 test('a rewritten statement that reads a parameter as another type is invalid', async () => {
   const [before, after] = [await create(SPLIT.before), await create(SPLIT.before, SPLIT.after)]
-  const mapping = parseMapping(`version: 1\nstatements:\n  - pattern: SELECT name FROM customers WHERE customer_id = $1\n    sql: SELECT name FROM customers WHERE name = $1\n`, 'mapping.yaml')
+  const mapping = parseMapping(
+    `version: 1\nstatements:\n  - pattern: SELECT name FROM customers WHERE customer_id = $1\n    sql: SELECT name FROM customers WHERE name = $1\n`,
+    'mapping.yaml',
+  )
   const sql = 'SELECT name FROM customers WHERE customer_id = $1'
-  const path = new Tape().send(1, { ...unnamed(sql, ['1']), parameterTypes: [23], fingerprint: fingerprint(sql) }).write()
+  const path = new Tape()
+    .send(1, { ...unnamed(sql, ['1']), parameterTypes: [23], fingerprint: fingerprint(sql) })
+    .write()
   const recording = openRecording(path)
   const client = new pg.Client(after.url)
   await client.connect()
   try {
-    const rewriter = new Rewriter(mapping, bindRules(mapping, await readCatalog(before), await readCatalog(after)), null)
+    const rewriter = new Rewriter(
+      mapping,
+      bindRules(mapping, await readCatalog(before), await readCatalog(after)),
+      null,
+    )
     const [only] = (await checkRewrite(recording, rewriter, client)).fingerprints
-    expect(only).toMatchObject({ state: 'invalid', message: 'its parameter $1 was read as integer and would be read as text' })
+    expect(only).toMatchObject({
+      state: 'invalid',
+      message: 'its parameter $1 was read as integer and would be read as text',
+    })
   } finally {
     await client.end()
     recording.close()
@@ -80,8 +108,8 @@ test('a rewritten statement that reads a parameter as another type is invalid', 
 test('suggests splits by shared key, new names, moves and conversions, and says where it is unsure', async () => {
   const suggest = async ({ before, after }: typeof SPLIT) =>
     suggestMapping(await readCatalog(await create(before)), await readCatalog(await create(before, after)))
-  const split = await suggest({ ...SPLIT, after: SPLIT.after.replaceAll('id bigint PRIMARY KEY REFERENCES', 'order_id bigint PRIMARY KEY REFERENCES').replace('CREATE TABLE order_extra (id ', 'CREATE TABLE order_extra (order_id ').replace('order_order_id', 'order_id') })
-  expect(split).toMatch(/orders:\n {4}split: \[order_core, order_billing, order_extra\]/)
+  const split = await suggest(SPLIT)
+  expect(split).toContain('orders:\n    split: [order_core, order_billing, { table: order_extra, key: [id] }]')
   expect(split).toMatch(/extra: details/)
   expect(split).not.toContain('customers')
   const changed = await suggest(CHANGED)

@@ -8,9 +8,16 @@ import { createWorld, type WorldParts } from './world.js'
 
 const SCHEMAS = 4
 const STATEMENTS = 40
-const seed = Number(process.env['PGREHEARSE_SEED'] ?? Date.now() % 1_000_000)
+const seed = Number(process.env.PGREHEARSE_SEED ?? Date.now() % 1_000_000)
 
-type Column = { readonly name: string; readonly type: string; readonly to: string; readonly part: number; readonly notNull: boolean; readonly fallback: string | null }
+type Column = {
+  readonly name: string
+  readonly type: string
+  readonly to: string
+  readonly part: number
+  readonly notNull: boolean
+  readonly fallback: string | null
+}
 type Shape = { readonly columns: readonly Column[]; readonly parts: number; readonly keyTo: readonly string[] }
 
 const VALUES: Readonly<Record<string, (dice: Dice) => string>> = {
@@ -38,7 +45,11 @@ function shapeOf(dice: Dice): Shape {
       fallback: dice.chance(0.4) ? VALUES[type]!(dice).replace('toolong', 'long') : null,
     }
   })
-  return { columns, parts, keyTo: Array.from({ length: parts }, (_, i) => (i === 0 || dice.chance(0.6) ? 'id' : 'row_id')) }
+  return {
+    columns,
+    parts,
+    keyTo: Array.from({ length: parts }, (_, i) => (i === 0 || dice.chance(0.6) ? 'id' : 'row_id')),
+  }
 }
 
 /** Which of several broken constraints is named, and how many numbers several rows drew before one failed, may differ. */
@@ -49,7 +60,10 @@ const q = (name: string): string => `"${name}"`
 function partsOf({ columns, parts, keyTo }: Shape, dice: Dice): WorldParts {
   const define = (name: string, { type, notNull, fallback }: Column): string =>
     `${q(name)} ${type}${notNull ? ' NOT NULL' : ''}${fallback === null ? '' : ` DEFAULT ${fallback}`}`
-  const rows = Array.from({ length: 8 }, (_, i) => `(${[i + 1, ...columns.map((one) => VALUES[one.type]!(dice).replace('toolong', 'long'))].join(', ')})`)
+  const rows = Array.from(
+    { length: 8 },
+    (_, i) => `(${[i + 1, ...columns.map((one) => VALUES[one.type]!(dice).replace('toolong', 'long'))].join(', ')})`,
+  )
   const before = `
     CREATE TABLE t (id serial PRIMARY KEY, ${columns.map((column) => define(column.name, column)).join(', ')});
     CREATE TABLE other (id int PRIMARY KEY, word text);
@@ -70,7 +84,10 @@ function partsOf({ columns, parts, keyTo }: Shape, dice: Dice): WorldParts {
     after: `${made.join('')} ALTER SEQUENCE t_id_seq OWNED BY NONE; DROP TABLE t;`,
     mapping: `version: 1\ntables:\n  t:\n    ${parts > 1 ? `split: [${split.join(', ')}]` : 'to: p0'}\n${renamed.length > 0 ? `    columns:\n${renamed.map(({ name, to }) => `      ${q(name)}: ${q(to)}`).join('\n')}\n` : ''}`,
     tables: {
-      t: `SELECT ${['p0.id', ...columns.map(({ to, part }) => `p${part}.${q(to)}`)].join(', ')} FROM p0${keyTo.slice(1).map((key, at) => ` JOIN p${at + 1} ON p${at + 1}.${q(key)} = p0.id`).join('')}`,
+      t: `SELECT ${['p0.id', ...columns.map(({ to, part }) => `p${part}.${q(to)}`)].join(', ')} FROM p0${keyTo
+        .slice(1)
+        .map((key, at) => ` JOIN p${at + 1} ON p${at + 1}.${q(key)} = p0.id`)
+        .join('')}`,
       other: 'SELECT * FROM other',
     },
   }
@@ -92,12 +109,21 @@ function statementOf({ columns }: Shape, dice: Dice): string {
       `EXISTS (SELECT 1 FROM other o WHERE o.id = ${alias === '' ? 't' : 'x'}.id)`,
     ])
   }
-  const where = dice.chance(0.8) ? ` WHERE ${condition()}${dice.chance(0.3) ? ` ${dice.pick(['AND', 'OR'])} ${condition()}` : ''}` : ''
-  const shown = () => dice.pick(['*', `${own}id, ${named(column())}`, `${named(column())} AS "Out", ${own}id`, `${own}id, coalesce(${named(column())}::text, '-')`])
+  const where = dice.chance(0.8)
+    ? ` WHERE ${condition()}${dice.chance(0.3) ? ` ${dice.pick(['AND', 'OR'])} ${condition()}` : ''}`
+    : ''
+  const shown = () =>
+    dice.pick([
+      '*',
+      `${own}id, ${named(column())}`,
+      `${named(column())} AS "Out", ${own}id`,
+      `${own}id, coalesce(${named(column())}::text, '-')`,
+    ])
   const returning = dice.chance(0.6) ? ` RETURNING ${shown()}` : ''
   const given = columns.filter((one) => dice.chance(0.7) || (one.notNull && one.fallback === null))
   const rows = dice.int(1, 3)
-  const row = () => `(${given.map((one) => (dice.chance(0.15) ? 'DEFAULT' : rows === 1 ? VALUES[one.type]!(dice) : VALUES[one.type]!(dice).replace('toolong', 'long'))).join(', ')})`
+  const row = () =>
+    `(${given.map((one) => (dice.chance(0.15) ? 'DEFAULT' : rows === 1 ? VALUES[one.type]!(dice) : VALUES[one.type]!(dice).replace('toolong', 'long'))).join(', ')})`
   switch (dice.int(0, 7)) {
     case 0:
       return `SELECT ${shown()} FROM t ${alias}${where} ORDER BY ${own}id`
@@ -131,7 +157,10 @@ test.each(Array.from({ length: SCHEMAS }, (_, i) => seed + i))('seed %i', async 
     for (let i = 0; i < STATEMENTS; i++) {
       const statements = Array.from({ length: dice.int(1, 3) }, () => statementOf(shape, dice))
       await world.compare(statements, LOOSE).catch((error: unknown) => {
-        throw new Error(`PGREHEARSE_SEED=${own} (statement ${i})\n${parts.mapping}\n${error instanceof Error ? error.message : String(error)}`, { cause: error })
+        throw new Error(
+          `PGREHEARSE_SEED=${own} (statement ${i})\n${parts.mapping}\n${error instanceof Error ? error.message : String(error)}`,
+          { cause: error },
+        )
       })
     }
   } finally {

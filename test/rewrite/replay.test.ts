@@ -72,7 +72,13 @@ describe('with rules about tables', () => {
     const outcomes = await outcomesOf(
       new Tape()
         .send(1, simple('BEGIN'))
-        .send(1, unnamed(`UPDATE orders SET cents = cents + $1, status = 'sent' WHERE order_id < 4 RETURNING order_id, cents`, ['1']))
+        .send(
+          1,
+          unnamed(
+            `UPDATE orders SET cents = cents + $1, status = 'sent' WHERE order_id < 4 RETURNING order_id, cents`,
+            ['1'],
+          ),
+        )
         .send(1, unnamed('DELETE FROM orders WHERE cents > $1', ['1500']))
         .send(1, simple('ROLLBACK')),
     )
@@ -96,7 +102,13 @@ describe('with rules about tables', () => {
     )
     expect(outcomes.map(short)).toEqual([
       ['COPY 2', null],
-      ['SELECT 2', [['900', '5', 'fresh', 'EUR'], ['901', '6', null, 'EUR']]],
+      [
+        'SELECT 2',
+        [
+          ['900', '5', 'fresh', 'EUR'],
+          ['901', '6', null, 'EUR'],
+        ],
+      ],
       ['DELETE 2', null],
     ])
   })
@@ -105,10 +117,16 @@ describe('with rules about tables', () => {
     const copy: Frame[] = [['d'], ['c']]
     const outcomes = await outcomesOf(
       new Tape()
-        .send(1, { ...simple('COPY orders (order_id, customer_id, cents) FROM STDIN', ...copy), copy: Buffer.from('900\t99\t5\n') })
+        .send(1, {
+          ...simple('COPY orders (order_id, customer_id, cents) FROM STDIN', ...copy),
+          copy: Buffer.from('900\t99\t5\n'),
+        })
         .send(1, simple('SELECT count(*) FROM orders WHERE order_id >= 900')),
     )
-    expect(outcomes.map(short)).toEqual([['23503', null], ['SELECT 1', [['0']]]])
+    expect(outcomes.map(short)).toEqual([
+      ['23503', null],
+      ['SELECT 1', [['0']]],
+    ])
   })
 })
 
@@ -137,7 +155,10 @@ statements:
         .send(1, simple('SELECT name FROM customers WHERE customer_id = 4')),
       await sourceOf(mapping),
     )
-    expect(outcomes.map(short)).toEqual([['SELECT 1', [['CUSTOMER 3']]], ['SELECT 1', [['CUSTOMER 4']]]])
+    expect(outcomes.map(short)).toEqual([
+      ['SELECT 1', [['CUSTOMER 3']]],
+      ['SELECT 1', [['CUSTOMER 4']]],
+    ])
   })
 
   test('several for one: the last gives the result, all of them take effect', async () => {
@@ -164,7 +185,10 @@ statements:
   })
 
   test('the result may be that of an earlier one', async () => {
-    const outcomes = await outcomesOf(new Tape().send(1, simple(`SELECT count(*) FROM customers WHERE note = 'z'`)), await sourceOf(mapping))
+    const outcomes = await outcomesOf(
+      new Tape().send(1, simple(`SELECT count(*) FROM customers WHERE note = 'z'`)),
+      await sourceOf(mapping),
+    )
     expect(outcomes.map(short)).toEqual([['SELECT 1', [['6']]]])
   })
 })

@@ -1,14 +1,15 @@
 /**
  * Two real databases, one of the old schema and one of the new, with the same rows; a statement is asked of both, and so are the tables afterwards.
  */
-import { expect } from 'vitest'
+
 import pg from 'pg'
+import { expect } from 'vitest'
 import { parseMapping } from '../../replayer/rewrite/mapping.js'
 import { bindRules } from '../../replayer/rewrite/rules.js'
 import { lex } from '../../sql/lex.js'
 import { loadParser } from '../../sql/parse.js'
 import { readCatalog } from '../../sql/read-catalog.js'
-import { rewriteSql, type RuleBook } from '../../sql/rewrite.js'
+import { type RuleBook, rewriteSql } from '../../sql/rewrite.js'
 import { fillTemplate } from '../../sql/rewrite-text.js'
 import { createDatabase, type TestDatabase } from '../support/database.js'
 
@@ -37,7 +38,9 @@ export type WorldParts = {
   readonly tables: Readonly<Record<string, string>>
 }
 
-type Answer = { readonly error: string } | { readonly command: string; readonly rows: readonly unknown[]; readonly fields: readonly string[] }
+type Answer =
+  | { readonly error: string }
+  | { readonly command: string; readonly rows: readonly unknown[]; readonly fields: readonly string[] }
 
 export async function createWorld(parts: WorldParts): Promise<World> {
   await loadParser()
@@ -68,10 +71,12 @@ export async function createWorld(parts: WorldParts): Promise<World> {
           expect(got, `${sql}\n  as\n${said}`).toEqual(wanted)
         }
         for (const [table, query] of Object.entries(parts.tables)) {
-          const rows = async (client: pg.Client, sql: string) => (await client.query({ text: `SELECT t::text FROM (${sql}) t ORDER BY 1`, rowMode: 'array' })).rows
-          expect(await rows(now, query), `rows of ${table} after\n${statements.map((one) => rewrite(typeof one === 'string' ? one : one[0])).join('\n')}`).toEqual(
-            await rows(old, `SELECT * FROM ${table}`),
-          )
+          const rows = async (client: pg.Client, sql: string) =>
+            (await client.query({ text: `SELECT t::text FROM (${sql}) t ORDER BY 1`, rowMode: 'array' })).rows
+          expect(
+            await rows(now, query),
+            `rows of ${table} after\n${statements.map((one) => rewrite(typeof one === 'string' ? one : one[0])).join('\n')}`,
+          ).toEqual(await rows(old, `SELECT * FROM ${table}`))
         }
       } finally {
         await old.query('ROLLBACK')
@@ -100,15 +105,26 @@ async function resetSequences(client: pg.Client, to = 1000): Promise<void> {
 }
 
 /** An error of both sides is equal by its code; the transaction goes on after it. */
-async function ask(client: pg.Client, sql: string, values: readonly unknown[] | undefined, isOrdered: boolean): Promise<Answer> {
+async function ask(
+  client: pg.Client,
+  sql: string,
+  values: readonly unknown[] | undefined,
+  isOrdered: boolean,
+): Promise<Answer> {
   await client.query('SAVEPOINT asked')
   try {
-    const result = await client.query({ text: sql, rowMode: 'array', ...(values === undefined ? {} : { values: [...values] }) })
+    const result = await client.query({
+      text: sql,
+      rowMode: 'array',
+      ...(values === undefined ? {} : { values: [...values] }),
+    })
     const last = Array.isArray(result) ? (result as pg.QueryArrayResult[]).at(-1)! : (result as pg.QueryArrayResult)
     const rows = last.rows.map((row) => JSON.stringify(row))
     return {
       command: `${last.command} ${last.rowCount}`,
-      fields: last.fields.map(({ name, dataTypeID }) => (dataTypeID < 16384 && dataTypeID !== RECORD ? `${name} ${dataTypeID}` : name)),
+      fields: last.fields.map(({ name, dataTypeID }) =>
+        dataTypeID < 16384 && dataTypeID !== RECORD ? `${name} ${dataTypeID}` : name,
+      ),
       rows: isOrdered ? rows : rows.sort(),
     }
   } catch (error) {
