@@ -1,6 +1,9 @@
 /** The shop, recorded, and replayed on its version 2 through the mapping alone: no view hides the split, and nothing differs. */
+import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Stage, setStage } from '../../bench/stage.js'
 import { runSql } from '../../fixtures/load.js'
@@ -9,13 +12,11 @@ import { loadShop, migratePath, policyPath, runTraffic, v1Path } from '../../fix
 import { compareRuns } from '../../replayer/compare/compare.js'
 import { verifyTables } from '../../replayer/compare/verify.js'
 import { buildPlan } from '../../replayer/plan/build.js'
-import { checkRewrite } from '../../replayer/rewrite/check.js'
-import { openRewrite } from '../../replayer/rewrite/open.js'
-import { loadRewriter } from '../../replayer/rewrite/rewriter.js'
+import type { CheckResult } from '../../replayer/rewrite/check.js'
 import { replay } from '../../replayer/run/replay.js'
-import { withClient } from '../../replayer/shadow/connect.js'
 import { createDiff, openDiff } from '../../segment/diff-file.js'
 import { openRecording } from '../../segment/recording.js'
+import type { RunFacts } from '../../segment/run.js'
 import { openRun } from '../../segment/run-file.js'
 
 let stage: Stage
@@ -36,11 +37,11 @@ test('every statement is covered, nothing differs, and the tables are equal', as
   const { plan } = await buildPlan(recording)
   const [v1, v2] = [await stage.shadow('v1'), await stage.shadow('v2')]
   for (const path of [migratePath, migrateTablesPath]) await runSql(v2, readFileSync(path, 'utf8'))
-  const rewrite = await openRewrite(mappingPath, recording.manifest.catalog, v2)
-  const base = { recording: stage.recording, plan, speed: 'max', workers: 2 } as const
   const [outV1, outV2] = [join(stage.folder, 'v1.run'), join(stage.folder, 'v2.run')]
-  const baseline = await replay({ ...base, target: v1, out: outV1 })
-  const candidate = await replay({ ...base, target: v2, out: outV2, rewrite })
+  const baseline = await replay({ recording: stage.recording, plan, target: v1, out: outV1, speed: 'max', workers: 2 })
+  const sent = ['--target', v2, '--out', outV2, '--speed', 'max', '--rewrite', mappingPath]
+  const candidate = await pgrehearse<RunFacts>('replay', stage.recording, ...sent)
+  expect(candidate.settings.rewriteHash).toMatch(/^[0-9a-f]{64}$/)
   expect(candidate.ledger.kept).toEqual(baseline.ledger.kept)
 
   const [before, after] = [openRun(outV1), openRun(outV2)]
@@ -60,11 +61,29 @@ test('every statement is covered, nothing differs, and the tables are equal', as
   })
   expect(tables.filter(({ verdict }) => verdict !== 'equal')).toEqual([])
 
-  const rewriter = await loadRewriter(rewrite)
-  const { byState } = await withClient(v2, (client) => checkRewrite(recording, rewriter, client))
+  const { byState } = await pgrehearse<CheckResult>(
+    'rewrite',
+    'check',
+    stage.recording,
+    '--mapping',
+    mappingPath,
+    '--target',
+    v2,
+  )
   expect(byState.invalid).toBe(0)
   expect(byState.rewritten).toBeGreaterThan(100)
+  const { mapping } = await pgrehearse<{ mapping: string }>('rewrite', 'suggest', '--from', v1, '--to', v2)
+  expect(mapping).toContain('orders:\n    split: [orders_v2_core, orders_v2_billing]')
   recording.close()
   before.close()
   after.close()
 })
+
+/** The command line as built, asked for JSON. */
+async function pgrehearse<T>(...args: string[]): Promise<T> {
+  const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+  const { stdout } = await promisify(execFile)(process.execPath, [main, ...args, '--json'], {
+    maxBuffer: 64 * 1024 * 1024,
+  })
+  return JSON.parse(stdout) as T
+}
