@@ -8,5 +8,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     maxWorkers: 2,
+    // Commands that tests run speak plainly, also where CI asks for colour.
+    env: { NO_COLOR: '1' },
   },
 })
