@@ -1,8 +1,9 @@
 /**
  * A run on disk: one SQLite file with an outcome per statement.
  *
- * The writer lives in one thread and takes rows as objects, or as the buffers that encodeRunRows makes in the replay's workers. It
- * grows as `PATH.open` and gets its name when it is complete; a run that was interrupted is never mistaken for a whole one.
+ * The writer lives in one thread and takes rows as objects, or as the buffers that encodeRunRows makes in the replay's workers; those
+ * are spooled (./spool.ts) and become rows when the run is closed. It grows as `PATH.open` and `PATH.spool` and gets its name when it
+ * is complete; a run that was interrupted is never mistaken for a whole one.
  */
 import { existsSync } from 'node:fs'
 import { EXIT, HarnessError } from '../base/errors.js'
@@ -17,6 +18,7 @@ import {
 import { type MappedValue, RUN_FORMAT_VERSION, type RunFacts, type RunRow, type SkippedStatement } from './run.js'
 import { decodeRunRows } from './run-codec.js'
 import type { RunSource } from './run-source.js'
+import { Spool } from './spool.js'
 import { createDb, type Db, type Insert, type Kind, openDb, pagesOf, sealDb } from './sqlite.js'
 
 export const RUN: Kind = {
@@ -42,6 +44,7 @@ const ROW_COLUMNS = [
 ] as const
 
 const ROWS_PER_PAGE = 256
+const BUFFERS_PER_TRANSACTION = 32
 
 const OUTCOME_AT = ROW_COLUMNS.indexOf('error')
 
@@ -71,6 +74,7 @@ export class RunWriter {
   readonly path: string
   readonly #openPath: string
   readonly #db: Db
+  readonly #spool: Spool
   readonly #outcomes: OutcomeEncoder
   readonly #insertRow: Insert
   readonly #insertSkipped: Insert
@@ -80,6 +84,7 @@ export class RunWriter {
     this.path = path
     this.#openPath = `${path}.open`
     this.#db = createDb(this.#openPath, RUN, RUN_SCHEMA)
+    this.#spool = new Spool(`${path}.spool`)
     this.#outcomes = new OutcomeEncoder(this.#db)
     const places = ROW_COLUMNS.map(() => '?').join(', ')
     this.#insertRow = this.#db.prepare(`INSERT INTO outcomes (${ROW_COLUMNS.join(', ')}) VALUES (${places})`)
@@ -89,13 +94,12 @@ export class RunWriter {
 
   /** In any order of seq; each seq once. */
   write(rows: readonly RunRow[]): void {
-    this.#atomically(() => {
-      for (const row of rows) this.#insertRow.run(this.#cellsOf(row))
-    })
+    this.#atomically(() => this.#insert(rows))
   }
 
+  /** The same, while a replay is on: the rows are put in their places when the run is closed. */
   writeEncoded(buffer: ArrayBuffer): void {
-    this.write(decodeRunRows(buffer))
+    this.#spool.append(buffer)
   }
 
   skip(statements: readonly SkippedStatement[]): void {
@@ -112,13 +116,32 @@ export class RunWriter {
 
   /** The facts are known when the replay is over; the file gets its name here. */
   close(facts: RunFacts): void {
+    this.#unspool()
     this.#db.prepare<unknown[]>('INSERT INTO facts VALUES (?)').run(JSON.stringify(facts))
     sealDb(this.#db, this.#openPath, this.path)
   }
 
-  /** Gives up: the unfinished file stays as `PATH.open`. */
+  /** Gives up: the unfinished files stay as `PATH.open` and `PATH.spool`. */
   abandon(): void {
+    this.#spool.close()
     this.#db.close()
+  }
+
+  #unspool(): void {
+    const buffers = this.#spool.buffers()
+    for (let next = buffers.next(); next.done !== true; ) {
+      this.#atomically(() => {
+        for (let i = 0; i < BUFFERS_PER_TRANSACTION && next.done !== true; i++) {
+          this.#insert(decodeRunRows(next.value))
+          next = buffers.next()
+        }
+      })
+    }
+    this.#spool.remove()
+  }
+
+  #insert(rows: readonly RunRow[]): void {
+    for (const row of rows) this.#insertRow.run(this.#cellsOf(row))
   }
 
   #cellsOf(row: RunRow): unknown[] {
