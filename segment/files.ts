@@ -101,7 +101,8 @@ export function claimFile(path: string, force: boolean): void {
     if (!force || statSync(path).isDirectory()) refuseExisting(path)
     rmSync(path)
   }
-  for (const leftover of ['.spool', '.open', '.open-wal', '.open-shm', '.open-journal']) rmSync(path + leftover, { force: true })
+  for (const leftover of ['.spool', '.open', '.open-wal', '.open-shm', '.open-journal'])
+    rmSync(path + leftover, { force: true })
 }
 
 /** Makes way for a new folder. --force removes only what is recognisably ours: a folder with the given marker file. */
