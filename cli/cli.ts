@@ -35,6 +35,8 @@ export type Cli = {
   progress(label: string): Progress
   /** Called for every SIGINT or SIGTERM, with how many have come. The third always ends the process. */
   onSignal(listener: (count: number) => void): void
+  /** Called for every SIGUSR2: the sign to let go at once. */
+  onKillSignal(listener: () => void): void
   /** Wraps a command's work: `command.action(cli.action(async (args, options) => EXIT.pass))`. */
   action<Options extends object>(
     work: (args: readonly string[], options: Options, command: Command) => Promise<ExitCode>,
@@ -76,6 +78,9 @@ export function createCli(host: NodeJS.Process): Cli {
     progress: (label) => (host.stderr.isTTY ? liveProgress(label, host.stderr) : plainProgress(label, host.stderr)),
     onSignal: (listener) => {
       listeners.push(listener)
+    },
+    onKillSignal: (listener) => {
+      host.on('SIGUSR2', listener)
     },
     action:
       (work, how = {}) =>

@@ -10,21 +10,30 @@ import type { ProxyOptions } from '../recorder/proxy.js'
 import type { ListenAddress } from '../recorder/tap/listener.js'
 import type { Cli } from './cli.js'
 import { type MaskingFlags, readMaskingOptions } from './masking-options.js'
-import { parseBytes, parseDuration, parseHostPort } from './units.js'
+import { readChoice, readThresholds, type SampleFlags } from './sample-options.js'
+import { parseBytes, parseCount, parseDuration, parseHostPort } from './units.js'
 
-export type ProxyFlags = MaskingFlags & {
-  readonly listen: readonly string[]
-  readonly upstream: readonly string[]
-  readonly out: readonly string[]
-  readonly tlsCert?: string
-  readonly tlsKey?: string
-  readonly duration?: string
-  readonly maxBytes?: string
-  readonly ringBytes?: string
-  readonly control?: string
-  readonly metrics?: string
-  readonly force?: boolean
-}
+export type ProxyFlags = MaskingFlags &
+  SampleFlags & {
+    readonly listen: readonly string[]
+    readonly upstream: readonly string[]
+    readonly out: readonly string[]
+    readonly tlsCert?: string
+    readonly tlsKey?: string
+    readonly duration?: string
+    readonly maxBytes?: string
+    readonly maxStatements?: string
+    readonly killFile?: string
+    readonly grace?: string
+    readonly connectTimeout?: string
+    readonly loginTimeout?: string
+    readonly idleTimeout?: string
+    readonly keepalive?: string
+    readonly ringBytes?: string
+    readonly control?: string
+    readonly metrics?: string
+    readonly force?: boolean
+  }
 
 const DEFAULT_PORT = 5432
 
@@ -38,10 +47,18 @@ export function readProxyOptions(flags: ProxyFlags, madeBy: string, cli: Cli): P
       'Leave it out: they stand beside them.',
     )
   }
+  if (recordings.length > 1 && flags.killFile !== undefined) {
+    throw wrong('--kill-file', 'it names one file, and each recording has its own.', 'Leave it out: OUT.kill of each.')
+  }
   const durationMsMax = flags.duration === undefined ? undefined : parseDuration(flags.duration, '--duration')
   const recordingBytesMax = flags.maxBytes === undefined ? undefined : parseBytes(flags.maxBytes, '--max-bytes')
+  const recordingStatementsMax =
+    flags.maxStatements === undefined ? undefined : parseCount(flags.maxStatements, '--max-statements')
   const ringBytes = parseBytes(flags.ringBytes ?? '64MB', '--ring-bytes')
   const tls = readTls(flags, cli)
+  const choice = readChoice(flags)
+  const thresholds = readThresholds(flags)
+  const timeLimits = readTimeLimits(flags)
   const masking = readMaskingOptions(flags, cli)
   return recordings.map(({ listen, upstream, out }) => ({
     listen,
@@ -52,10 +69,30 @@ export function readProxyOptions(flags: ProxyFlags, madeBy: string, cli: Cli): P
     env: cli.env,
     force: flags.force ?? false,
     ringBytes,
+    choice,
+    thresholds,
+    timeLimits,
     ...(tls === undefined ? {} : { tls }),
     ...(durationMsMax === undefined ? {} : { durationMsMax }),
     ...(recordingBytesMax === undefined ? {} : { recordingBytesMax }),
+    ...(recordingStatementsMax === undefined ? {} : { recordingStatementsMax }),
   }))
+}
+
+const TIMES = {
+  connectTimeout: ['connectMs', '--connect-timeout'],
+  loginTimeout: ['loginMs', '--login-timeout'],
+  idleTimeout: ['idleMs', '--idle-timeout'],
+  keepalive: ['keepAliveMs', '--keepalive'],
+} as const
+
+function readTimeLimits(flags: ProxyFlags): NonNullable<ProxyOptions['timeLimits']> {
+  const limits: Record<string, number> = {}
+  for (const [flag, [limit, option]] of Object.entries(TIMES)) {
+    const text = flags[flag as keyof typeof TIMES]
+    if (text !== undefined) limits[limit] = parseDuration(text, option)
+  }
+  return limits
 }
 
 type Pair = { readonly listen: readonly ListenAddress[]; readonly upstream: string; readonly out: string }

@@ -18,6 +18,12 @@ export function parseBytes(text: string, option: string): number {
   return Math.floor(Number(match[1]) * BYTES[(match[2] ?? '').toUpperCase() as keyof typeof BYTES])
 }
 
+/** A whole number above zero. */
+export function parseCount(text: string, option: string): number {
+  if (!/^[1-9]\d{0,14}$/.test(text)) throw wrong(option, text, 'a whole number above zero')
+  return Number(text)
+}
+
 /** `127.0.0.1:6432`, `[::1]:6432`, `:6432` (this machine only). */
 export function parseHostPort(text: string, option: string): { readonly host: string; readonly port: number } {
   const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d+)$/.exec(text)

@@ -1,53 +1,43 @@
 /**
- * The figures of running recordings for Prometheus, in its text format: the same ones `record status --json` shows. Counts of
- * values only; nothing of the traffic.
- *
- * The format is a few lines of text and these are a dozen figures that exist already, so they are written here by hand; a client
- * library would keep a second copy of each.
+ * The figures of running recordings for Prometheus: the same ones `record status --json` shows, collected when somebody asks. Counts
+ * of values only; nothing of the traffic.
  */
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
+import { Counter, Gauge, Registry } from 'prom-client'
 import { HarnessError } from '../base/errors.js'
-import type { ProxyStatus } from './proxy.js'
+import { VITAL_NAMES } from './guard/vitals.js'
+import { PROXY_STATES, type ProxyStatus } from './status.js'
+
+type Values = number | Readonly<Record<string, number>>
 
 type Metric = {
   readonly name: string
-  readonly type: 'gauge' | 'counter'
+  readonly type: typeof Gauge | typeof Counter
   readonly help: string
-  readonly value: (status: ProxyStatus) => number | Readonly<Record<string, number>>
+  readonly value: (status: ProxyStatus) => Values
   /** Name of the label that tells the values of a record apart. */
   readonly by?: string
 }
 
-const STATES = [
-  'recording',
-  'paused',
-  'stopping',
-  'sealed',
-  'killed',
-  'failed',
-] as const satisfies ProxyStatus['state'][]
+const PREFIX = 'pgrehearse_recorder_'
 
 const METRICS: readonly Metric[] = [
-  {
-    name: 'state',
-    type: 'gauge',
-    help: 'What the recorder is doing: 1 for the state it is in.',
-    by: 'state',
-    value: ({ state }) => Object.fromEntries(STATES.map((one) => [one, one === state ? 1 : 0])),
-  },
+  gauge(
+    'state',
+    'What the recorder is doing: 1 for the state it is in.',
+    ({ state }) => oneOf(PROXY_STATES, state),
+    'state',
+  ),
   gauge('connections', 'Open client connections.', (status) => status.connections),
   counter('statements_seen_total', 'Statements that came by.', (status) => status.statementsSeen),
   counter('statements_kept_total', 'Statements that were written.', (status) => status.statementsKept),
   counter('statements_lost_total', 'Statements that should have been written and were not.', (status) => {
     return status.statementsLost
   }),
-  {
-    name: 'statements_passed_total',
-    type: 'counter',
-    help: 'Statements that passed unrecorded, by reason.',
-    by: 'reason',
-    value: ({ passed }) => passed,
-  },
+  counter('statements_filtered_total', 'Statements that were understood and left out by choice.', (status) => {
+    return status.statementsFiltered
+  }),
+  counter('statements_passed_total', 'Statements that passed unrecorded, by reason.', ({ passed }) => passed, 'reason'),
   counter('transactions_kept_total', 'Transactions that were written.', (status) => status.transactionsKept),
   counter('transactions_lost_total', 'Transactions that should have been written and were not.', (status) => {
     return status.transactionsLost
@@ -62,22 +52,37 @@ const METRICS: readonly Metric[] = [
   gauge('ring_used_bytes', 'Memory between traffic and recording that is in use.', ({ ring }) => ring.usedBytes),
   gauge('ring_used_bytes_max', 'The most of it that ever was.', ({ ring }) => ring.usedBytesMax),
   gauge('ring_size_bytes', 'All of it.', ({ ring }) => ring.sizeBytes),
+  gauge(
+    'held_seconds',
+    'How long a chunk of traffic is held in the recorder, by quantile.',
+    ({ held }) => ({ '0.5': held.p50Us / 1e6, '0.99': held.p99Us / 1e6 }),
+    'quantile',
+  ),
+  counter('breaker_trips_total', 'How often the circuit breaker tripped.', ({ breaker }) => breaker.trips),
+  gauge(
+    'breaker_tripped',
+    'Which vital holds the circuit breaker: 1 for that one.',
+    ({ breaker }) => oneOf(VITAL_NAMES, breaker.trippedBy),
+    'vital',
+  ),
+  gauge('vital', 'What the circuit breaker sees: shares, milliseconds, bytes, times.', vitals('readings'), 'vital'),
+  gauge('vital_threshold', 'Where it trips, in the same units.', vitals('thresholds'), 'vital'),
 ]
 
-export function metricsText(statuses: readonly ProxyStatus[]): string {
-  return METRICS.flatMap(({ name, type, help, by, value }) => [
-    `# HELP pgrehearse_recorder_${name} ${help}`,
-    `# TYPE pgrehearse_recorder_${name} ${type}`,
-    ...statuses.flatMap((status) => {
+export function metricsText(statuses: readonly ProxyStatus[]): Promise<string> {
+  const registry = new Registry()
+  for (const { name, type, help, by, value } of METRICS) {
+    const labelNames = ['recording', ...(by === undefined ? [] : [by])]
+    const metric = new type({ name: `${PREFIX}${name}`, help, labelNames, registers: [registry] })
+    for (const status of statuses) {
       const values = value(status)
-      const line = (labels: Readonly<Record<string, string>>, one: number) =>
-        `pgrehearse_recorder_${name}{${labelsText({ recording: status.path, ...labels })}} ${one}`
-      if (typeof values === 'number') return [line({}, values)]
-      return Object.entries(values).map(([key, one]) => line({ [by ?? 'kind']: key }, one))
-    }),
-  ])
-    .concat('')
-    .join('\n')
+      if (typeof values === 'number') metric.inc({ recording: status.path }, values)
+      else
+        for (const [key, one] of Object.entries(values))
+          metric.inc({ recording: status.path, [by ?? 'kind']: key }, one)
+    }
+  }
+  return registry.metrics()
 }
 
 /** Answers GET /metrics. */
@@ -86,11 +91,8 @@ export async function serveMetrics(
   statuses: () => readonly ProxyStatus[],
 ): Promise<{ readonly port: number; close(): void }> {
   const server = createServer((request, response) => {
-    if (request.url !== '/metrics' || request.method !== 'GET') {
-      response.writeHead(404).end()
-      return
-    }
-    response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(metricsText(statuses()))
+    if (request.url === '/metrics' && request.method === 'GET') void answer(response, statuses())
+    else response.writeHead(404).end()
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => reject(cannotServe(address, cause)))
@@ -106,18 +108,29 @@ export async function serveMetrics(
   }
 }
 
-function gauge(name: string, help: string, value: Metric['value']): Metric {
-  return { name, type: 'gauge', help, value }
+async function answer(response: ServerResponse, statuses: readonly ProxyStatus[]): Promise<void> {
+  try {
+    const text = await metricsText(statuses)
+    response.writeHead(200, { 'content-type': Registry.PROMETHEUS_CONTENT_TYPE }).end(text)
+  } catch {
+    response.writeHead(500).end()
+  }
 }
 
-function counter(name: string, help: string, value: Metric['value']): Metric {
-  return { name, type: 'counter', help, value }
+function gauge(name: string, help: string, value: Metric['value'], by?: string): Metric {
+  return { name, type: Gauge, help, value, ...(by === undefined ? {} : { by }) }
 }
 
-function labelsText(labels: Readonly<Record<string, string>>): string {
-  return Object.entries(labels)
-    .map(([name, value]) => `${name}="${value.replace(/[\\"]/g, '\\$&').replaceAll('\n', '\\n')}"`)
-    .join(',')
+function counter(name: string, help: string, value: Metric['value'], by?: string): Metric {
+  return { ...gauge(name, help, value, by), type: Counter }
+}
+
+function oneOf(all: readonly string[], which: string | null): Record<string, number> {
+  return Object.fromEntries(all.map((one) => [one, one === which ? 1 : 0]))
+}
+
+function vitals(which: 'readings' | 'thresholds'): Metric['value'] {
+  return ({ breaker }) => ({ ...breaker[which] })
 }
 
 function cannotServe(address: { readonly host: string; readonly port: number }, cause: unknown): HarnessError {

@@ -15,11 +15,17 @@ import type { Manifest } from '../segment/manifest.js'
 import type { RecordingFacts } from '../segment/recording-writer.js'
 import type { Incident } from '../segment/segment-writer.js'
 import { readCatalog, readServerFacts } from '../sql/read-catalog.js'
+import { type Choice, choosesSession, EVERYTHING } from './choice/choice.js'
 import type { DrainLimits } from './drain/drain.js'
 import { type DrainThread, finishInterrupted, startDrain } from './drain/thread.js'
+import type { Decision } from './guard/breaker.js'
+import { Guard } from './guard/guard.js'
+import { type Thresholds, USUAL_THRESHOLDS } from './guard/vitals.js'
 import { addressText, cannotListen, prepareListen } from './listen.js'
-import { RateMeter, type Rates, type Totals } from './rates.js'
+import { RateMeter, type Totals } from './rates.js'
+import type { ProxyState, ProxyStatus } from './status.js'
 import type { ClientTls } from './tap/client-tls.js'
+import { TIME_LIMITS, type TimeLimits } from './tap/connection.js'
 import { type ListenAddress, ListenFailed, Tap } from './tap/listener.js'
 import { createRing, RingProducer } from './tap/ring.js'
 import { CELL, createTally, Tally } from './tap/tally.js'
@@ -47,36 +53,16 @@ export type ProxyOptions = {
   /** The recording is sealed when one is reached; connections live on. */
   readonly durationMsMax?: number
   readonly recordingBytesMax?: number
+  readonly recordingStatementsMax?: number
+  /** The share that is recorded; everything without it. */
+  readonly choice?: Choice
+  /** When the circuit breaker trips; the usual ones without them. */
+  readonly thresholds?: Thresholds
+  /** How long all must be well before it closes, the first time. */
+  readonly closeAfterMs?: number
+  readonly timeLimits?: Partial<TimeLimits>
   /** How the drain's thread is started; a test may want to hold it. */
   readonly startDrain?: typeof startDrain
-}
-
-export type ProxyState = 'recording' | 'paused' | 'stopping' | 'sealed' | 'killed' | 'failed'
-
-export type ProxyStatus = {
-  readonly state: ProxyState
-  readonly recordingId: string
-  readonly path: string
-  /** Of the first address that has one; 0 when it listens at Unix sockets only. */
-  readonly port: number
-  readonly listen: readonly string[]
-  readonly elapsedMs: number
-  readonly connections: number
-  readonly statementsSeen: number
-  readonly statementsKept: number
-  readonly statementsLost: number
-  readonly statementsPassed: number
-  /** The same by reason. */
-  readonly passed: Readonly<Record<string, number>>
-  readonly sessionsBroken: number
-  readonly transactionsKept: number
-  readonly transactionsLost: number
-  readonly recordingBytes: number
-  /** What came by and what was written, over the last ten seconds. */
-  readonly rates: Rates
-  /** How far the drain is behind the traffic. */
-  readonly drainLagMs: number
-  readonly ring: { readonly usedBytes: number; readonly usedBytesMax: number; readonly sizeBytes: number }
 }
 
 export type StopOptions = {
@@ -107,7 +93,11 @@ export async function startProxyRecording(options: ProxyOptions): Promise<ProxyR
   const events = new EventEmitter<Events>()
   const nowUs = () => Math.round((performance.now() - startedAt) * 1000)
   const tell = (kind: string, detail: string) => events.emit('incident', { atUs: nowUs(), kind, detail })
+  const choice = options.choice ?? EVERYTHING
   const tap = new Tap({
+    limits: { ...TIME_LIMITS, ...options.timeLimits },
+    chooses: (session, { user = '', database = user, application_name: application = '' }) =>
+      choosesSession(choice, session, { database, user, application }),
     listen,
     upstream: target.upstream,
     ...(options.tls === undefined ? {} : { tls: options.tls }),
@@ -138,12 +128,13 @@ export async function startProxyRecording(options: ProxyOptions): Promise<ProxyR
           force: options.force ?? false,
           ...(options.segmentBytesMax === undefined ? {} : { segmentBytesMax: options.segmentBytesMax }),
         },
+        choice,
         masking: { key: options.key, policy: options.policy, catalog },
         ...(options.drainLimits === undefined ? {} : { limits: options.drainLimits }),
       },
       ({ kind, detail }) => tell(kind, detail),
     )
-    return new ProxyRecording(options, { tap, ring, tally, drain, events, nowUs })
+    return new ProxyRecording(options, { tap, ring, tally, drain, events, nowUs, connectOwn: () => connectOwn(target) })
   } catch (error) {
     tap.stopListening()
     tap.destroyConnections()
@@ -158,6 +149,7 @@ type Parts = {
   readonly drain: DrainThread
   readonly events: EventEmitter<Events>
   readonly nowUs: () => number
+  readonly connectOwn: () => ReturnType<typeof connectOwn>
 }
 
 export class ProxyRecording {
@@ -169,6 +161,7 @@ export class ProxyRecording {
   readonly #parts: Parts
   readonly #tick: NodeJS.Timeout
   readonly #rates = new RateMeter()
+  readonly #guard: Guard
   #state: ProxyState = 'recording'
   #stopped: Promise<Manifest | null> | null = null
   #hurry: () => void = () => {}
@@ -181,6 +174,7 @@ export class ProxyRecording {
     this.#parts = parts
     this.#tick = setInterval(() => this.#look(), TICK_MS)
     this.#tick.unref()
+    this.#guard = new Guard(this.#guardHost())
     void parts.drain.ended.then((manifest) => {
       if (manifest === null && this.#state !== 'killed') this.#drainDied()
     })
@@ -204,6 +198,7 @@ export class ProxyRecording {
       statementsSeen: tally.read(CELL.executionsSeen),
       statementsKept: tally.read(CELL.statementsKept),
       statementsLost: tally.read(CELL.statementsLost),
+      statementsFiltered: tally.read(CELL.statementsFiltered),
       statementsPassed: tally.executionsPassed(),
       passed: tally.passedByReason(),
       sessionsBroken: tally.read(CELL.sessionsBroken),
@@ -212,21 +207,26 @@ export class ProxyRecording {
       recordingBytes: tally.read(CELL.recordingBytes),
       rates: this.#rates.rates(nowUs(), this.#totals()),
       drainLagMs: ring.usedBytes === 0 ? 0 : Math.max(0, Math.round((nowUs() - tally.read(CELL.drainedUs)) / 1000)),
+      held: tap.stopwatch.held(),
+      breaker: this.#guard.status(),
       ring: { usedBytes: ring.usedBytes, usedBytesMax: ring.usedBytesMax, sizeBytes: ring.sizeBytes },
     }
   }
 
   /** Each session at its next transaction boundary. */
   pause(): void {
-    if (this.#state !== 'recording') return
+    if (this.#state !== 'recording' && this.#state !== 'tripped') return
     this.#state = 'paused'
+    this.#guard.reset()
     this.#parts.tap.pause()
     this.#note('pause', 'asked for')
   }
 
+  /** Also when the circuit breaker would rather not: whoever asks knows better, until it trips again. */
   resume(): void {
-    if (this.#state !== 'paused') return
+    if (this.#state !== 'paused' && this.#state !== 'tripped') return
     this.#state = 'recording'
+    this.#guard.reset()
     this.#parts.tap.resume()
     this.#note('resume', 'asked for')
   }
@@ -235,7 +235,7 @@ export class ProxyRecording {
   async kill(): Promise<void> {
     if (this.#state === 'killed' || this.#state === 'sealed') return
     this.#state = 'killed'
-    clearInterval(this.#tick)
+    this.#endWatching()
     this.#parts.tap.end()
     this.#parts.ring.abandon()
     await this.#parts.drain.abandoned()
@@ -260,14 +260,14 @@ export class ProxyRecording {
   }
 
   async #stop({ keepConnections = false, graceMs = GRACE_MS }: StopOptions): Promise<Manifest | null> {
-    clearInterval(this.#tick)
+    this.#endWatching()
     const { tap, ring, drain } = this.#parts
     if (!keepConnections) tap.stopListening()
     let manifest: Manifest | null = null
-    if (this.#state === 'recording' || this.#state === 'paused') {
+    if (this.#state === 'recording' || this.#state === 'paused' || this.#state === 'tripped') {
       this.#state = 'stopping'
       tap.endAtBoundaries()
-      await this.#quiet(graceMs)
+      await this.#quiet(graceMs, !keepConnections)
       tap.end()
       ring.close()
       manifest = await drain.ended
@@ -295,8 +295,11 @@ export class ProxyRecording {
     })
   }
 
-  /** Resolves when no session is inside a transaction, or the time is over, or someone hurries. */
-  #quiet(graceMs: number): Promise<void> {
+  /**
+   * Resolves when no session is inside a transaction, or the time is over, or someone hurries. Whoever has come to the end of theirs
+   * is told goodbye, should the connections end as well: they would only begin what is cut off soon.
+   */
+  #quiet(graceMs: number, dismisses: boolean): Promise<void> {
     return new Promise((resolve) => {
       const { tap } = this.#parts
       const done = () => {
@@ -304,24 +307,64 @@ export class ProxyRecording {
         clearTimeout(limit)
         resolve()
       }
-      const poll = setInterval(() => {
+      const look = () => {
         tap.tellUnheard()
+        if (dismisses) tap.dismissIdle()
         if (tap.recording === 0) done()
-      }, 10)
+      }
+      const poll = setInterval(look, 10)
       const limit = setTimeout(done, graceMs)
       this.#hurry = done
-      if (tap.recording === 0) done()
+      // Who has said goodbye already, a moment ago, needs no answer to it.
+      if (!dismisses && tap.recording === 0) done()
     })
   }
 
   #look(): void {
     this.#parts.tap.tellUnheard()
     this.#rates.sample(this.#parts.nowUs(), this.#totals())
-    const { durationMsMax, recordingBytesMax } = this.#options
+    const { durationMsMax, recordingBytesMax, recordingStatementsMax } = this.#options
     const { nowUs, tally } = this.#parts
     if (durationMsMax !== undefined && nowUs() >= durationMsMax * 1000) this.#limitReached('duration')
     else if (recordingBytesMax !== undefined && tally.read(CELL.recordingBytes) >= recordingBytesMax) {
       this.#limitReached('bytes')
+    } else if (recordingStatementsMax !== undefined && tally.read(CELL.statementsKept) >= recordingStatementsMax) {
+      this.#limitReached('statements')
+    }
+  }
+
+  #endWatching(): void {
+    clearInterval(this.#tick)
+    this.#guard.end()
+  }
+
+  #guardHost(): ConstructorParameters<typeof Guard>[0] {
+    const { ring, tally, connectOwn } = this.#parts
+    const { thresholds = USUAL_THRESHOLDS, closeAfterMs } = this.#options
+    return {
+      thresholds,
+      ...(closeAfterMs === undefined ? {} : { closeAfterMs }),
+      folder: this.path,
+      ring: () => ring.usedBytes / ring.sizeBytes,
+      latencyDrift: () => {
+        const drift = tally.read(CELL.latencyDrift)
+        return drift > 0 ? drift : undefined
+      },
+      connect: connectOwn,
+      decided: (decision) => this.#decided(decision),
+      tell: (kind, detail) => this.#note(kind, detail),
+    }
+  }
+
+  #decided({ kind, detail }: Decision): void {
+    if (kind === 'trip' && this.#state === 'recording') {
+      this.#state = 'tripped'
+      this.#parts.tap.trip()
+      this.#note('circuit breaker tripped', detail)
+    } else if (kind === 'close' && this.#state === 'tripped') {
+      this.#state = 'recording'
+      this.#parts.tap.resume()
+      this.#note('circuit breaker closed', detail)
     }
   }
 
@@ -342,7 +385,7 @@ export class ProxyRecording {
 
   #drainDied(): void {
     this.#state = 'failed'
-    clearInterval(this.#tick)
+    this.#endWatching()
     this.#parts.tap.end()
     this.#parts.events.emit('incident', {
       atUs: this.#parts.nowUs(),

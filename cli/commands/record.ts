@@ -3,13 +3,15 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { EXIT, type ExitCode } from '../../base/errors.js'
 import { askControl, CONTROL_COMMANDS, type ControlCommand, serveControl } from '../../recorder/control.js'
+import { watchKillFile } from '../../recorder/kill-file.js'
 import { serveMetrics } from '../../recorder/metrics.js'
-import { type ProxyOptions, type ProxyRecording, type ProxyStatus, startProxyRecording } from '../../recorder/proxy.js'
+import { type ProxyOptions, type ProxyRecording, startProxyRecording } from '../../recorder/proxy.js'
+import type { ProxyStatus } from '../../recorder/status.js'
 import type { Manifest } from '../../segment/manifest.js'
 import type { Cli } from '../cli.js'
 import { addMaskingOptions } from '../masking-options.js'
 import { type ProxyFlags, readProxyOptions } from '../record-options.js'
-import { parseHostPort } from '../units.js'
+import { parseDuration, parseHostPort } from '../units.js'
 
 const WHAT: Readonly<Record<ControlCommand, string>> = {
   status: 'what a running recorder is doing',
@@ -32,8 +34,27 @@ export function register(program: Command, cli: Cli): void {
   addMaskingOptions(proxy)
     .option('--duration <time>', 'seal the recording after this long: 90s, 10m, 1h')
     .option('--max-bytes <size>', 'seal the recording at this size: 500MB, 2GB')
+    .option('--max-statements <n>', 'seal the recording at this many statements')
+    .option('--sample <shares>', 'record a share: 10% (of sessions), transactions=25%, reads=10%,writes=100%')
+    .option(
+      '--include <what=pattern>',
+      'only database=, user=, application=, table=, fingerprint= (repeatable)',
+      several,
+    )
+    .option('--exclude <what=pattern>', 'all but these (repeatable); * stands for anything', several)
+    .option(
+      '--breaker <vital=limit>',
+      'when to stop recording for a while: ring=80%, rss=1GB, off (repeatable)',
+      several,
+    )
+    .option('--grace <time>', 'at the end, wait so long for open transactions', '5s')
+    .option('--connect-timeout <time>', 'for the server to answer', '10s')
+    .option('--login-timeout <time>', 'for a client to log in', '60s')
+    .option('--idle-timeout <time>', 'end sessions that do nothing between transactions (default: never)')
+    .option('--keepalive <time>', 'silence before TCP asks whether the other side lives; 0: never', '60s')
     .option('--ring-bytes <size>', 'memory between traffic and recording', '64MB')
     .option('--control <path>', 'control socket (default: beside the recording)')
+    .option('--kill-file <path>', 'recording is killed when this file appears (default: OUT.kill)')
     .option('--metrics <host:port>', 'figures for Prometheus, at /metrics')
     .option('--force', 'replace an existing recording')
     .action(
@@ -56,6 +77,7 @@ function several(value: string, before: readonly string[] = []): readonly string
 
 async function recordProxy(flags: ProxyFlags, madeBy: string, cli: Cli): Promise<ExitCode> {
   const all = readProxyOptions(flags, madeBy, cli)
+  const graceMs = parseDuration(flags.grace ?? '5s', '--grace')
   const metricsAt = flags.metrics === undefined ? undefined : parseHostPort(flags.metrics, '--metrics')
   const started: Started[] = []
   let metrics: { readonly port: number; close(): void } | null = null
@@ -66,20 +88,22 @@ async function recordProxy(flags: ProxyFlags, madeBy: string, cli: Cli): Promise
       cli.note(`figures at http://${metricsAt.host}:${metrics.port}/metrics`)
     }
     const recordings = started.map(({ recording }) => recording)
-    return finish(await untilStopped(recordings, cli), recordings, cli)
+    return finish(await untilStopped(recordings, graceMs, cli), recordings, cli)
   } catch (error) {
     await Promise.all(started.map(({ recording }) => recording.stop({ graceMs: 0 })))
     throw error
   } finally {
     metrics?.close()
-    for (const { recording, control } of started) {
+    for (const { recording, control, killFile } of started) {
       control.close()
+      killFile.close()
       recording.close()
     }
   }
 }
 
-type Started = { readonly recording: ProxyRecording; readonly control: { close(): void } }
+type Closable = { close(): void }
+type Started = { readonly recording: ProxyRecording; readonly control: Closable; readonly killFile: Closable }
 
 async function start(options: ProxyOptions, flags: ProxyFlags, cli: Cli): Promise<Started> {
   const recording = await startProxyRecording(options)
@@ -93,18 +117,29 @@ async function start(options: ProxyOptions, flags: ProxyFlags, cli: Cli): Promis
     await recording.stop({ graceMs: 0 })
     throw error
   })
+  const killPath = flags.killFile === undefined ? `${options.out}.kill` : resolve(cli.cwd, flags.killFile)
+  const kill = (why: string) => {
+    cli.note(`recorder: killed by ${why}`)
+    void recording.kill()
+  }
+  const killFile = watchKillFile(killPath, () => kill(killPath))
+  cli.onKillSignal(() => kill('SIGUSR2'))
   const { listen } = recording.status()
   cli.note(
     `recording ${listen.join(', ')} to ${options.out}; stop with Ctrl-C, or record stop --control ${controlPath}`,
   )
-  return { recording, control }
+  return { recording, control, killFile }
 }
 
 /** The first signal lets open transactions end, the second does not wait for them; the recordings are sealed in either case. */
-function untilStopped(recordings: readonly ProxyRecording[], cli: Cli): Promise<readonly (Manifest | null)[]> {
+function untilStopped(
+  recordings: readonly ProxyRecording[],
+  graceMs: number,
+  cli: Cli,
+): Promise<readonly (Manifest | null)[]> {
   return new Promise((resolve, reject) => {
     const stop = () => {
-      Promise.all(recordings.map((recording) => recording.stop())).then(resolve, reject)
+      Promise.all(recordings.map((recording) => recording.stop({ graceMs }))).then(resolve, reject)
     }
     cli.onSignal(stop)
     if (cli.signal.aborted) stop()
@@ -135,6 +170,10 @@ async function control(command: ControlCommand, path: string, cli: Cli): Promise
   cli.result(status)
   cli.print(`${status.state}: ${summary(status)}, ${status.connections} connections`)
   const { usedBytes, sizeBytes } = status.ring
+  const { trips, trippedBy } = status.breaker
+  cli.print(
+    `held ${status.held.p50Us} µs at p50, ${status.held.p99Us} µs at p99; circuit breaker ${trippedBy === null ? 'closed' : `tripped by ${trippedBy}`}, ${trips} trips`,
+  )
   cli.print(
     `ring ${Math.round((100 * usedBytes) / sizeBytes)} % full; ${status.recordingBytes} bytes written to ${status.path}`,
   )

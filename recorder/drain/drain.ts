@@ -8,12 +8,14 @@
 import type { Masker } from '../../privacy/masker.js'
 import { type Count, NOTHING } from '../../segment/ledger.js'
 import type { RecordingWriter } from '../../segment/recording-writer.js'
-import type { RecordedTransaction } from '../../segment/segment-writer.js'
+import type { Incident, RecordedTransaction } from '../../segment/segment-writer.js'
 import type { Session, SessionEvent, Statement } from '../../segment/statement.js'
 import { RECORD, type RingRecord } from '../tap/ring.js'
 import { CELL, PASSING, PASSING_WORDS, type PassingReason, type Tally } from '../tap/tally.js'
+import { LatencyDrift } from './latency-drift.js'
 import { ResultShapes } from './result-shapes.js'
 import { DrainSession, type SessionLimits, type SessionStore } from './session.js'
+import type { Filtered, TransactionChoice } from './transaction-choice.js'
 
 export type DrainLimits = SessionLimits & {
   /** Statements gathered before they are written in one go. */
@@ -33,6 +35,9 @@ export const DRAIN_LIMITS: DrainLimits = {
 
 const RETRY_AFTER_MS = 1000
 const NOT_WRITTEN = 'recording could not be written'
+const INCIDENTS_MAX = 1000
+/** Somebody wanted it so. */
+const CHOSEN: ReadonlySet<PassingReason> = new Set([PASSING.paused, PASSING.unchosen])
 
 export type Trouble = { readonly kind: string; readonly detail: string }
 
@@ -44,11 +49,14 @@ export class Drain implements SessionStore {
   readonly #limits: DrainLimits
   readonly #nowMs: () => number
   readonly #tell: (trouble: Trouble) => void
+  readonly #choice: TransactionChoice | null
+  readonly #drift = new LatencyDrift()
   readonly #sessions = new Map<number, DrainSession>()
   #batch: RecordedTransaction[] = []
   #batchStatements = 0
   #newSessions: Session[] = []
   #events: SessionEvent[] = []
+  #incidents: Incident[] = []
   #seq = 0
   #transactions = 0
   #executionsOfClosed = 0
@@ -64,6 +72,7 @@ export class Drain implements SessionStore {
     tell: (trouble: Trouble) => void,
     nowMs: () => number,
     limits: DrainLimits = DRAIN_LIMITS,
+    choice: TransactionChoice | null = null,
   ) {
     this.#writer = writer
     this.#masker = masker
@@ -72,6 +81,7 @@ export class Drain implements SessionStore {
     this.#tell = tell
     this.#nowMs = nowMs
     this.#limits = limits
+    this.#choice = choice
   }
 
   /** A bug in decoding or masking costs its session, never the recording. */
@@ -121,6 +131,7 @@ export class Drain implements SessionStore {
     const cells = this.#tally.cells
     cells[CELL.executionsDecoded] = this.#executions()
     cells[CELL.drainedUs] = this.#atUs
+    cells[CELL.latencyDrift] = this.#drift.value
   }
 
   /** The recording is over: what is still open is lost, everything else is sealed. */
@@ -146,12 +157,29 @@ export class Drain implements SessionStore {
   }
 
   write(statements: readonly Statement[], writes: boolean): void {
+    for (const { part, fingerprint, sentUs, doneUs } of statements) {
+      if (part === 0 && fingerprint !== '') this.#drift.add(fingerprint, sentUs, doneUs)
+    }
     this.#batch.push({ scope: writes ? 'READ_WRITE' : 'READ_ONLY', statements })
     this.#batchStatements += statements.length
   }
 
   event(event: SessionEvent): void {
     this.#events.push(event)
+  }
+
+  /** What befell the recording itself; kept until it can be written. */
+  incident(incident: Incident): void {
+    if (this.#incidents.length < INCIDENTS_MAX) this.#incidents.push(incident)
+  }
+
+  filtered(session: number, transaction: number, statements: readonly Statement[], writes: boolean): Filtered {
+    return this.#choice === null ? null : this.#choice.filtered(session, transaction, statements, writes)
+  }
+
+  leave(reason: NonNullable<Filtered>, statements: number, transactions: number): void {
+    this.#account('filtered', reason, { statements, transactions })
+    this.#tally.cells[CELL.statementsFiltered]! += statements
   }
 
   /** The transaction itself is counted by the tap, which sees its end. */
@@ -192,6 +220,7 @@ export class Drain implements SessionStore {
       if (this.#batch.length > 0) this.#writeBatch()
       for (const event of this.#events) this.#writer.event(event)
       this.#events = []
+      for (; this.#incidents.length > 0; this.#incidents.shift()) this.#writer.incident(this.#incidents[0]!)
       this.#writer.sealIfDue()
     } catch (error) {
       this.#brokenUntilMs = this.#nowMs() + RETRY_AFTER_MS
@@ -237,7 +266,7 @@ export class Drain implements SessionStore {
       const before = this.#passedBefore.get(reason) ?? NOTHING
       if (now.statements === before.statements && now.transactions === before.transactions) continue
       this.#passedBefore.set(reason, now)
-      this.#account(reason === PASSING.paused ? 'filtered' : 'lost', PASSING_WORDS[reason], {
+      this.#account(CHOSEN.has(reason) ? 'filtered' : 'lost', PASSING_WORDS[reason], {
         statements: now.statements - before.statements,
         transactions: now.transactions - before.transactions,
       })

@@ -9,9 +9,11 @@ import { createMasker, type Masker, type MaskerSettings } from '../../privacy/ma
 import type { Manifest } from '../../segment/manifest.js'
 import { createRecording, type RecordingFacts, type RecordingOptions } from '../../segment/recording-writer.js'
 import type { Incident } from '../../segment/segment-writer.js'
+import type { Choice } from '../choice/choice.js'
 import { RingConsumer } from '../tap/ring.js'
 import { Tally } from '../tap/tally.js'
 import { Drain, type DrainLimits, type Trouble } from './drain.js'
+import { TransactionChoice } from './transaction-choice.js'
 
 export type DrainSettings = {
   readonly ring: SharedArrayBuffer
@@ -22,6 +24,7 @@ export type DrainSettings = {
   readonly options: Pick<RecordingOptions, 'force' | 'segmentBytesMax' | 'segmentMsMax'>
   readonly masking: MaskerSettings
   readonly limits?: DrainLimits
+  readonly choice?: Choice
 }
 
 export type DrainMessage =
@@ -55,7 +58,8 @@ function run(masker: Masker): void {
   const writer = createRecording(settings.path, settings.facts, settings.options)
   const consumer = new RingConsumer(settings.ring)
   const tell = (trouble: Trouble) => say({ kind: 'trouble', trouble })
-  const drain = new Drain(writer, masker, new Tally(settings.tally), tell, Date.now, settings.limits)
+  const choice = settings.choice === undefined ? null : TransactionChoice.of(settings.choice, settings.facts.catalog)
+  const drain = new Drain(writer, masker, new Tally(settings.tally), tell, Date.now, settings.limits, choice)
   say({ kind: 'ready', id: writer.id })
   for (;;) {
     // Asked before the ring is: what was offered before it was closed is then surely seen.
@@ -72,7 +76,7 @@ function run(masker: Masker): void {
       return
     }
     for (let said = receiveMessageOnPort(settings.port); said; said = receiveMessageOnPort(settings.port)) {
-      writer.incident(said.message as Incident)
+      drain.incident(said.message as Incident)
     }
     drain.flush()
     if (taken > 0) continue

@@ -13,6 +13,7 @@ import { isPrologue, restored, type StateChange, stateChanges } from './restore.
 import { Result, type ResultLimits } from './result.js'
 import type { ResultShapes } from './result-shapes.js'
 import { type Draft, statementsOf, writes } from './statements.js'
+import type { Filtered } from './transaction-choice.js'
 
 export type SessionLimits = ResultLimits & {
   /** Largest message that is looked at whole. */
@@ -33,6 +34,10 @@ export interface SessionStore {
   event(event: SessionEvent): void
   /** Statements that were offered and will not be kept. */
   lost(reason: string, statements: number): void
+  /** Whether this transaction, the session's n-th, is one that nobody wants. */
+  filtered(session: number, transaction: number, statements: readonly Statement[], writes: boolean): Filtered
+  /** Statements that were offered and nobody wants. */
+  leave(reason: NonNullable<Filtered>, statements: number, transactions: number): void
 }
 
 const READABLE: ReadonlySet<string> = new Set(['UTF8', 'SQL_ASCII'])
@@ -50,7 +55,13 @@ export class DrainSession implements ConversationHost<Result> {
   readonly #fromClient: Framer
   readonly #fromServer: Framer
   #gathered: Statement[] = []
+  /** Names that transactions which were left out gave or took back: whether they stand for something since. */
+  readonly #left = new Map<string, boolean>()
   #transaction = 0
+  /** Transactions so far. */
+  #transactions = 0
+  /** Decided with the first piece of the current transaction; undefined: not yet. */
+  #filtered: Filtered | undefined
   #writes = false
   #ordinal = 0
   #atUs = 0
@@ -135,12 +146,7 @@ export class DrainSession implements ConversationHost<Result> {
     this.#conversation.missedSome()
     this.#fromClient.reset()
     this.#fromServer.reset()
-    const { names } = this.#conversation
-    const changes = this.#drop(reason).map((name): StateChange => {
-      const prepared = names.prepared(name)
-      return prepared === null ? { kind: 'close', name } : { kind: 'prepare', ...prepared }
-    })
-    this.#restore(changes, atUs, true)
+    this.#restore(this.#changesOf(this.#drop(reason)), atUs, true)
   }
 
   /** What the session did to its own state while nothing was recorded; it is recorded now, as if it had been done now. */
@@ -156,6 +162,14 @@ export class DrainSession implements ConversationHost<Result> {
       if (change.kind === 'prepare') names.prepare(change.name, change.sql, change.parameterTypes)
       else if (change.kind === 'close') names.close('S', change.name)
       else if (change.forgetsStatements) names.unprepareAll()
+    }
+    this.#record(changes, atUs)
+  }
+
+  #record(changes: readonly StateChange[], atUs: number): void {
+    for (const change of changes) {
+      // Others rely on it: no matter of choice.
+      this.#filtered = null
       this.finished(restored(change, this.nextSeq(1), atUs))
     }
   }
@@ -255,30 +269,72 @@ export class DrainSession implements ConversationHost<Result> {
 
   #flush(): void {
     this.#hand()
+    if (this.#filtered) this.#store.leave(this.#filtered, 0, 1)
+    this.#begin()
+    if (this.#left.size > 0) this.#restoreLeft()
+  }
+
+  #begin(): void {
     this.#transaction = 0
+    this.#filtered = undefined
     this.#writes = false
   }
 
   #hand(): void {
     if (this.#gathered.length === 0) return
-    this.#store.write(this.#gathered, this.#writes)
+    if (this.#filtered === undefined) {
+      this.#transactions += 1
+      this.#filtered = this.#store.filtered(this.id, this.#transactions, this.#gathered, this.#writes)
+    }
+    if (this.#filtered) this.#leave(this.#filtered)
+    else this.#store.write(this.#gathered, this.#writes)
     this.#gathered = []
+  }
+
+  #leave(reason: NonNullable<Filtered>): void {
+    this.#store.leave(reason, this.#gathered.length, 0)
+    this.#ordinal -= this.#gathered.length
+    for (const [name, prepared] of namesIn(this.#gathered)) this.#left.set(name, prepared)
+  }
+
+  /** What a transaction that was left out prepared or closed by name stays so for those that come. */
+  #restoreLeft(): void {
+    // A name that was closed may have been given anew already, by what comes behind and does so itself.
+    const closed = [...this.#left].filter(([, prepared]) => !prepared)
+    const changes = this.#changesOf([...this.#left].flatMap(([name, prepared]) => (prepared ? [name] : [])))
+    this.#left.clear()
+    const closes = closed.map(([name]): StateChange => ({ kind: 'close', name }))
+    this.#record([...closes, ...changes], this.#atUs)
+  }
+
+  #changesOf(changed: readonly string[]): StateChange[] {
+    const { names } = this.#conversation
+    return changed.map((name): StateChange => {
+      const prepared = names.prepared(name)
+      return prepared === null ? { kind: 'close', name } : { kind: 'prepare', ...prepared }
+    })
   }
 
   /** Gives up what is gathered and in flight; returns the names of statements it prepared or closed. */
   #drop(reason: string): string[] {
     const pending = this.#conversation.dropPending()
     const dropped = this.#gathered.length + pending.length
-    const frames = [...this.#gathered, ...pending].flatMap((one) => one.frames)
-    const names = frames.flatMap((frame) => {
-      if (frame[0] === 'P') return frame[1]
-      return frame[0] === 'C' && frame[1] === 'S' ? frame[2] : ''
-    })
+    const names = [...new Set([...this.#left.keys(), ...namesIn([...this.#gathered, ...pending]).keys()])]
+    this.#left.clear()
     this.#ordinal -= this.#gathered.length
     this.#gathered = []
-    this.#transaction = 0
-    this.#writes = false
+    this.#begin()
     if (dropped > 0) this.#store.lost(reason, dropped)
-    return [...new Set(names)].filter((name) => name !== '')
+    return names
   }
+}
+
+/** Names of statements that these prepare (true) or close (false), whichever came last. */
+function namesIn(statements: readonly Pick<Statement, 'frames'>[]): Map<string, boolean> {
+  const names = new Map<string, boolean>()
+  for (const frame of statements.flatMap((one) => one.frames)) {
+    if (frame[0] === 'P' && frame[1] !== '') names.set(frame[1], true)
+    else if (frame[0] === 'C' && frame[1] === 'S' && frame[2] !== '') names.set(frame[2], false)
+  }
+  return names
 }

@@ -9,10 +9,8 @@ import { agreedOnPostgres, encrypt } from './client-tls.js'
 import { fatalError } from './fatal-error.js'
 import { type Binding, SaslGate } from './sasl-gate.js'
 import type { SessionTap } from './session-tap.js'
+import type { Stopwatch } from './stopwatch.js'
 import { connectUpstream, type Upstream } from './upstream.js'
-
-/** As long as PostgreSQL itself gives a client to authenticate. */
-const STARTUP_MS_MAX = 60_000
 
 const ENCRYPTED = Buffer.from('S')
 const NOT_ENCRYPTED = Buffer.from('N')
@@ -28,8 +26,25 @@ export type Certificate = {
   readonly raw: Buffer
 }
 
+export type TimeLimits = {
+  /** For the server to answer at all. */
+  readonly connectMs: number
+  /** For a client to say who it is: as long as PostgreSQL itself gives it. */
+  readonly loginMs: number
+  /** For a client that has nothing to do, between transactions; 0: for ever. */
+  readonly idleMs: number
+  /** Silence before the system asks whether the other side is still there; 0: never. */
+  readonly keepAliveMs: number
+}
+
+export const TIME_LIMITS: TimeLimits = { connectMs: 10_000, loginMs: 60_000, idleMs: 0, keepAliveMs: 60_000 }
+
+const TERMINATE = Buffer.from('X\0\0\0\x04', 'latin1')
+
 export interface ConnectionHost {
   readonly upstream: Upstream
+  readonly limits: TimeLimits
+  readonly stopwatch: Stopwatch
   /** null: TLS is not offered. */
   readonly certificate: Certificate | null
   nowUs(): number
@@ -56,14 +71,14 @@ export class Connection {
     this.#client = client
     this.#host = host
     client.setNoDelay(true)
-    client.setKeepAlive(true)
+    if (host.limits.keepAliveMs > 0) client.setKeepAlive(true, host.limits.keepAliveMs)
     this.#adopt(client)
   }
 
   /** From now on this is the client: the socket, or what has been decrypted of it. */
   #adopt(client: Socket): void {
     this.#client = client
-    client.setTimeout(STARTUP_MS_MAX, () => client.destroy())
+    client.setTimeout(this.#host.limits.loginMs, () => client.destroy())
     client.on('error', () => this.destroy())
     client.on('close', () => this.destroy())
     client.on('end', () => {
@@ -84,6 +99,14 @@ export class Connection {
     this.#client.destroy()
     this.#server?.destroy()
     this.#host.closed(this)
+  }
+
+  /** With a word to the client, and to the server, where neither is in the middle of something. False: they are. */
+  dismiss(sqlstate: string, message: string): boolean {
+    if (!this.#joined || this.#tap?.idle !== true) return false
+    this.#server?.end(TERMINATE)
+    this.#client.end(fatalError(sqlstate, message), () => this.destroy())
+    return true
   }
 
   readonly #onStartup = (chunk: Buffer): void => {
@@ -158,7 +181,8 @@ export class Connection {
     client.off('data', this.#onStartup)
     client.pause()
     client.setTimeout(0)
-    this.#server = connectUpstream(this.#host.upstream, (error, server) => {
+    client.removeAllListeners('timeout')
+    this.#server = connectUpstream(this.#host.upstream, this.#host.limits, (error, server) => {
       if (this.#closed) server.destroy()
       else if (error) this.#refuse(error)
       else this.#join(server, startup)
@@ -181,7 +205,10 @@ export class Connection {
     const host = this.#host
     if (server instanceof TLSSocket) this.#gate = new SaslGate(this.#bindingOf(server))
 
+    this.#watchIdle(client)
+    const { stopwatch } = host
     client.on('data', (chunk: Buffer) => {
+      const readMs = stopwatch.due ? performance.now() : 0
       const atUs = host.nowUs()
       if (this.#gate !== null && !this.#gate.client(chunk)) {
         this.#refuseBinding()
@@ -189,11 +216,14 @@ export class Connection {
       }
       if (!server.write(chunk)) client.pause()
       this.#tap?.client(chunk, atUs)
+      if (readMs > 0) stopwatch.add(performance.now() - readMs)
     })
     server.on('data', (bytes: Buffer) => {
+      const readMs = stopwatch.due ? performance.now() : 0
       const chunk = this.#gate === null ? bytes : this.#throughGate(bytes, this.#gate)
       if (!client.write(chunk)) server.pause()
       this.#tap?.server(chunk, host.nowUs())
+      if (readMs > 0) stopwatch.add(performance.now() - readMs)
     })
     server.on('drain', () => client.resume())
     client.on('drain', () => server.resume())
@@ -203,6 +233,17 @@ export class Connection {
     if (this.#startup.length > 0) client.unshift(this.#startup)
     client.resume()
     server.resume()
+  }
+
+  /** Of a client that waits for an answer, or whose state nobody follows any more, silence says nothing. */
+  #watchIdle(client: Socket): void {
+    const { idleMs } = this.#host.limits
+    if (idleMs === 0) return
+    const look = () => {
+      if (!this.dismiss('57P05', 'terminating connection due to idle-session timeout')) client.setTimeout(idleMs)
+    }
+    client.on('timeout', look)
+    client.setTimeout(idleMs)
   }
 
   #bindingOf(server: TLSSocket): Binding {

@@ -5,10 +5,11 @@
 import { X509Certificate } from 'node:crypto'
 import { createServer, type Server, type Socket } from 'node:net'
 import { type ClientTls, secureContextOf } from './client-tls.js'
-import { Connection, type ConnectionHost } from './connection.js'
+import { Connection, type ConnectionHost, type TimeLimits } from './connection.js'
 import { RECORD, type RingProducer } from './ring.js'
 import { SessionTap } from './session-tap.js'
-import type { Tally } from './tally.js'
+import { Stopwatch } from './stopwatch.js'
+import { PASSING, type PassingReason, type Tally } from './tally.js'
 import type { Upstream } from './upstream.js'
 
 /** A port, or the path of a Unix socket. */
@@ -19,6 +20,9 @@ export type TapOptions = {
   readonly upstream: Upstream
   /** Offered to clients that ask for TLS; without it they are told that there is none. */
   readonly tls?: ClientTls
+  readonly limits: TimeLimits
+  /** Whether the session with this number is one to record. */
+  readonly chooses: (session: number, parameters: Readonly<Record<string, string>>) => boolean
   readonly ring: RingProducer
   readonly tally: Tally
   /** Monotonic microseconds since the recording began. */
@@ -37,12 +41,16 @@ export class Tap {
   #unheard: SessionTap[] = []
   #sessions = 0
   #recording = true
-  #paused = false
+  /** Why nothing is recorded for now. */
+  #held: PassingReason | null = null
+  readonly stopwatch = new Stopwatch()
 
   constructor(options: TapOptions) {
     this.#options = options
     const host: ConnectionHost = {
       upstream: options.upstream,
+      limits: options.limits,
+      stopwatch: this.stopwatch,
       certificate: options.tls === undefined ? null : certificateOf(options.tls),
       nowUs: options.nowUs,
       tapFor: (startup, parameters) => this.#tapFor(startup, parameters),
@@ -97,13 +105,19 @@ export class Tap {
   }
 
   pause(): void {
-    this.#paused = true
-    for (const { tap } of this.#connections) tap?.pause(this.#options.nowUs())
+    this.#held = PASSING.paused
+    for (const { tap } of this.#connections) tap?.hold(PASSING.paused, this.#options.nowUs())
+  }
+
+  /** As pause(), but at once: what is open is dropped. */
+  trip(): void {
+    this.#held = PASSING.breaker
+    for (const { tap } of this.#connections) tap?.cut(PASSING.breaker, this.#options.nowUs())
   }
 
   resume(): void {
-    this.#paused = false
-    for (const { tap } of this.#connections) tap?.resume(this.#options.nowUs())
+    this.#held = null
+    for (const { tap } of this.#connections) tap?.release(this.#options.nowUs())
   }
 
   /** From now on nothing new is recorded; open transactions are followed to their end. */
@@ -131,6 +145,14 @@ export class Tap {
     for (const server of this.#servers) server.close()
   }
 
+  /** Says goodbye to those that are between transactions; returns how many are left. */
+  dismissIdle(): number {
+    for (const connection of [...this.#connections]) {
+      connection.dismiss('57P01', 'terminating connection because the pgrehearse proxy is shutting down')
+    }
+    return this.#connections.size
+  }
+
   destroyConnections(): void {
     for (const connection of [...this.#connections]) connection.destroy()
   }
@@ -139,8 +161,10 @@ export class Tap {
     const replicates = parameters.replication !== undefined && !/^(off|false|no|0)$/i.test(parameters.replication)
     if (!this.#recording || replicates) return null
     this.#sessions += 1
-    const tap = new SessionTap(this.#sessions, Uint8Array.from(startup), this.#options.ring, this.#options.tally)
-    if (this.#paused) tap.pause(this.#options.nowUs())
+    const { ring, tally, chooses, nowUs } = this.#options
+    const chosen = chooses(this.#sessions, parameters)
+    const tap = new SessionTap(this.#sessions, Uint8Array.from(startup), ring, tally, chosen)
+    if (this.#held !== null) tap.hold(this.#held, nowUs())
     return tap
   }
 

@@ -4,7 +4,7 @@
  *   authenticating   nothing is offered, in either direction: passwords and hashes never reach the ring
  *   greeting         from AuthenticationOk to the first ReadyForQuery: kept aside, it becomes the session's `open` record
  *   recording        every chunk of both directions
- *   passing          nothing is offered (ring full, recording paused), until a transaction boundary where there is room again
+ *   passing          nothing is offered (ring full, recording paused, session not chosen), until a transaction boundary where there is room again
  *   ended            a pure pipe: nothing is looked at any more
  *
  * Whole transactions are dropped, never pieces: recording resumes only where the session is idle outside a transaction,
@@ -54,8 +54,11 @@ export class SessionTap {
   #gapDue = false
   /** What was done to the session's state while nothing was offered. */
   readonly #keepsakes = new Keepsakes()
-  #pausing = false
+  /** Why nothing is to be offered for now. */
+  #holding: PassingReason | null = null
   #ending = false
+  /** Was idle when its recording ended, and nothing was sent since. */
+  #endedIdle = false
 
   /** Requests that each earn one ReadyForQuery and have not got it yet. */
   #unanswered = 0
@@ -71,8 +74,9 @@ export class SessionTap {
   /** Chunk being scanned, while the session is not recorded. */
   #passingChunk: Uint8Array | null = null
 
-  constructor(id: number, startup: Uint8Array, ring: RingProducer, tally: Tally) {
+  constructor(id: number, startup: Uint8Array, ring: RingProducer, tally: Tally, chosen = true) {
     this.id = id
+    if (!chosen) this.#reason = PASSING.unchosen
     this.#ring = ring
     this.#tally = tally
     this.#open = startup
@@ -84,12 +88,15 @@ export class SessionTap {
 
   /** Chunk from the client, already forwarded. */
   client(chunk: Uint8Array, atUs: number): void {
-    if (this.#phase === 'ended') return
+    if (this.#phase === 'ended') {
+      this.#endedIdle = false
+      return
+    }
     if (this.#phase === 'passing') this.#tryResume(atUs)
     if (this.#phase === 'recording' && !this.#ring.offer(RECORD.client, this.id, atUs, 0, chunk)) {
       this.#pass(PASSING.ringFull)
     }
-    this.#passingChunk = this.#phase === 'recording' ? null : chunk
+    this.#passingChunk = this.#phase === 'recording' || this.#reason === PASSING.unchosen ? null : chunk
     this.#fromClient.scan(chunk, this.#clientListener)
     this.#passingChunk = null
     if (this.#fromClient.broken) this.#break()
@@ -121,15 +128,27 @@ export class SessionTap {
     return true
   }
 
-  /** Stops offering at the next transaction boundary, until resume(). */
-  pause(atUs: number): void {
-    this.#pausing = true
+  /** Stops offering at the next transaction boundary, until release(). */
+  hold(reason: PassingReason, atUs: number): void {
+    this.#holding = reason
     this.settle(atUs)
   }
 
-  resume(atUs: number): void {
-    this.#pausing = false
+  /** Stops offering now, until release(): what is open is dropped. */
+  cut(reason: PassingReason, atUs: number): void {
+    this.hold(reason, atUs)
+    if (this.#phase === 'recording') this.#pass(reason)
+  }
+
+  release(atUs: number): void {
+    this.#holding = null
     this.settle(atUs)
+  }
+
+  /** Between transactions, with nothing on its way: may be told goodbye. */
+  get idle(): boolean {
+    if (this.#phase === 'ended') return this.#endedIdle
+    return (this.#phase === 'recording' || this.#phase === 'passing') && this.#quiet()
   }
 
   /** Ends recording of this session at the next transaction boundary; the connection goes on. */
@@ -151,13 +170,16 @@ export class SessionTap {
   /** Does what waits for a transaction boundary, when this is one. */
   settle(atUs: number): void {
     if (this.#phase === 'recording') {
-      if ((this.#pausing || this.#ending) && this.#quiet()) {
+      if ((this.#holding !== null || this.#ending) && this.#quiet()) {
         this.#phase = this.#ending ? 'ended' : 'passing'
-        this.#reason = PASSING.paused
+        this.#endedIdle = this.#ending
+        this.#reason = this.#holding ?? PASSING.paused
       }
     } else if (this.#phase === 'passing' && this.#quiet()) {
-      if (this.#ending && this.#offerGap(atUs)) this.#phase = 'ended'
-      else this.#tryResume(atUs)
+      if (this.#ending && this.#offerGap(atUs)) {
+        this.#phase = 'ended'
+        this.#endedIdle = true
+      } else this.#tryResume(atUs)
     }
   }
 
@@ -197,7 +219,7 @@ export class SessionTap {
 
   #execution(): void {
     this.#tally.executionSeen()
-    if (this.#passingChunk !== null) this.#tally.executionPassed(this.#reason)
+    if (this.#phase !== 'recording') this.#tally.executionPassed(this.#reason)
   }
 
   #serverMessage(type: number, first: number, _start: number, end: number): void {
@@ -255,9 +277,9 @@ export class SessionTap {
   }
 
   #tryResume(atUs: number): void {
-    if (this.#reason === PASSING.broken) return
-    if (this.#pausing) this.#reason = PASSING.paused
-    if (this.#pausing || !this.#quiet()) return
+    if (this.#reason === PASSING.broken || this.#reason === PASSING.unchosen) return
+    if (this.#holding !== null) this.#reason = this.#holding
+    if (this.#holding !== null || !this.#quiet()) return
     if (this.#offerOpen(atUs) && this.#offerGap(atUs) && this.#offerState(atUs)) this.#phase = 'recording'
     else this.#reason = PASSING.ringFull
   }

@@ -4,7 +4,7 @@
  */
 
 /** Why a session passes unrecorded; the record `gap` carries it. */
-export const PASSING = { ringFull: 1, paused: 2, early: 3, broken: 4, ended: 5 } as const
+export const PASSING = { ringFull: 1, paused: 2, early: 3, broken: 4, ended: 5, breaker: 6, unchosen: 7 } as const
 export type PassingReason = (typeof PASSING)[keyof typeof PASSING]
 
 /** Words for the ledger. */
@@ -14,6 +14,8 @@ export const PASSING_WORDS: Readonly<Record<PassingReason, string>> = {
   3: 'sent before authentication was over',
   4: 'not the PostgreSQL protocol',
   5: 'recording ended inside the transaction',
+  6: 'circuit breaker',
+  7: 'session not chosen',
 }
 
 const REASONS = 8
@@ -34,6 +36,10 @@ export const CELL = {
   recordingBytes: 37,
   /** Time of the record the drain read last: how far it lags. */
   drainedUs: 38,
+  /** How many times slower statements are than at first; NaN while that is not known. */
+  latencyDrift: 39,
+  /** Left out by choice. */
+  statementsFiltered: 40,
 } as const
 
 export function createTally(): SharedArrayBuffer {

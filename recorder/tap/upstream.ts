@@ -19,13 +19,23 @@ export type Upstream = {
 }
 
 const YES = 'S'.charCodeAt(0)
-const CONNECT_MS_MAX = 10_000
 
-export function connectUpstream(upstream: Upstream, ready: (error: Error | null, socket: Socket) => void): Socket {
+export function connectUpstream(
+  upstream: Upstream,
+  { connectMs, keepAliveMs }: { readonly connectMs: number; readonly keepAliveMs: number },
+  ready: (error: Error | null, socket: Socket) => void,
+): Socket {
   const local = upstream.host.startsWith('/')
   const socket = local
     ? connectTcp({ path: `${upstream.host}/.s.PGSQL.${upstream.port}`, allowHalfOpen: true })
-    : connectTcp({ host: upstream.host, port: upstream.port, noDelay: true, keepAlive: true, allowHalfOpen: true })
+    : connectTcp({
+        host: upstream.host,
+        port: upstream.port,
+        noDelay: true,
+        keepAlive: keepAliveMs > 0,
+        keepAliveInitialDelay: keepAliveMs,
+        allowHalfOpen: true,
+      })
   let settled = false
   const settle = (error: Error | null, connection: Socket) => {
     if (settled) return
@@ -36,7 +46,7 @@ export function connectUpstream(upstream: Upstream, ready: (error: Error | null,
   }
   const failed = (error: Error) => settle(error, socket)
   socket.once('error', failed)
-  socket.setTimeout(CONNECT_MS_MAX, () => socket.destroy(new Error('no answer within ten seconds')))
+  socket.setTimeout(connectMs, () => socket.destroy(new Error('no answer in time')))
   socket.once('close', () => settle(new Error('the server closed the connection'), socket))
   socket.once('connect', () => {
     if (local || upstream.sslMode === 'disable') settle(null, socket)

@@ -171,9 +171,11 @@ describe('metrics', () => {
     recording.pause()
     await one(through(db.url, recording), 'SELECT 2')
     const status = recording.status()
-    const text = metricsText([{ ...status, path: '/a "quoted"\\path' }])
-    for (const line of text.trimEnd().split('\n')) {
-      expect(line).toMatch(/^(# (HELP|TYPE) pgrehearse_recorder_\w+ .+|pgrehearse_recorder_\w+\{.*\} -?\d+(\.\d+)?)$/)
+    const text = await metricsText([{ ...status, path: '/a "quoted"\\path' }])
+    for (const line of text.split('\n').filter((one) => one !== '')) {
+      expect(line).toMatch(
+        /^(# (HELP|TYPE) pgrehearse_recorder_\w+ .+|pgrehearse_recorder_\w+\{.*\} -?\d+(\.\d+)?(e-?\d+)?)$/,
+      )
     }
     const label = String.raw`recording="/a \"quoted\"\\path"`
     expect(text).toContain(`pgrehearse_recorder_state{${label},state="paused"} 1\n`)

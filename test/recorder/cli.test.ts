@@ -40,6 +40,7 @@ type Running = {
   readonly url: string
   readonly child: ChildProcess
   readonly ended: Promise<Ended>
+  readonly stderr: () => string
 }
 
 /** A recorder that listens already. */
@@ -61,7 +62,12 @@ async function recorder(...more: string[]): Promise<Running> {
     })
     child.once('exit', () => reject(new Error(stderr)))
   })
-  return { url: Object.assign(new URL(db.url), { port, hostname: '127.0.0.1' }).toString(), child, ended }
+  return {
+    url: Object.assign(new URL(db.url), { port, hostname: '127.0.0.1' }).toString(),
+    child,
+    ended,
+    stderr: () => stderr,
+  }
 }
 
 async function connect(url: string): Promise<pg.Client> {
@@ -237,6 +243,41 @@ describe('the control socket', () => {
     const { manifest } = read(join(folder, 'rec'))
     expect(manifest.incidents.map(({ kind }) => kind)).toContain('interrupted')
   })
+})
+
+describe('kill, from where nobody reaches the control socket', () => {
+  const killed = async (url: string) => {
+    const client = await connect(url)
+    await client.query('SELECT 1')
+    return client
+  }
+
+  test.each([
+    { name: 'SIGUSR2', by: ({ child }: Running) => child.kill('SIGUSR2') },
+    { name: 'rec.kill', by: () => writeFileSync(join(folder, 'rec.kill'), '') },
+  ])('by $name', async ({ name, by }) => {
+    const running = await recorder()
+    const client = await killed(running.url)
+    by(running)
+    while (!running.stderr().includes('recorder: killed;')) await client.query('SELECT 2')
+    expect((await client.query('SELECT 3 AS three')).rows).toEqual([{ three: 3 }])
+    expect(running.stderr()).toMatch(new RegExp(`killed by .*${name}`))
+    running.child.kill('SIGTERM')
+    expect((await running.ended).code).toBe(0)
+    expect(read(join(folder, 'rec')).manifest.incidents.map(({ kind }) => kind)).toContain('interrupted')
+  })
+})
+
+test('--max-statements seals the recording and leaves the connections alone', async () => {
+  const { url, child, ended, stderr } = await recorder('--max-statements', '10')
+  const client = await connect(url)
+  while (!stderr().includes('recorder: sealed;')) await client.query('SELECT 1')
+  expect((await client.query('SELECT 2 AS two')).rows).toEqual([{ two: 2 }])
+  const { manifest } = read(join(folder, 'rec'))
+  expect(manifest.incidents).toMatchObject([{ kind: 'limit', detail: 'statements' }])
+  expect(manifest.ledger.kept.statements).toBeGreaterThanOrEqual(10)
+  child.kill('SIGTERM')
+  await ended
 })
 
 test('--duration seals the recording and leaves the connections alone', async () => {

@@ -41,6 +41,8 @@ function drained(limits = DRAIN_LIMITS) {
     write: (more) => statements.push(...more),
     event: (event) => events.push(event),
     lost: (reason) => lost.push(reason),
+    filtered: () => null,
+    leave: () => {},
   }
   const session = new DrainSession(1, store, masker, new ResultShapes(masker), limits)
   return { session, statements, events, lost }

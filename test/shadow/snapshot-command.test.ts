@@ -49,6 +49,7 @@ async function run(args: string[], whilePrinted: (line: string, stop: () => void
     },
     progress: () => ({ update: () => {}, done: (text) => said.notes.push(text) }),
     onSignal: () => {},
+    onKillSignal: () => {},
     action:
       (work) =>
       async (...all) => {

@@ -1,0 +1,156 @@
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { readChoice, readThresholds } from '../../cli/sample-options.js'
+import { choosesByShare, choosesSession, EVERYTHING } from '../../recorder/choice/choice.js'
+import { USUAL_THRESHOLDS } from '../../recorder/guard/vitals.js'
+import { balances } from '../../segment/ledger.js'
+import { createDatabase, type TestDatabase } from '../support/database.js'
+import { type Bench, bench, recordOf } from './recording.js'
+
+const FACTS = { database: 'shop', user: 'ann', application: 'web-1' }
+const SESSIONS = Array.from({ length: 10_000 }, (_, i) => i + 1)
+
+describe('a share', () => {
+  test.each([0, 0.1, 0.5, 0.9, 1])(
+    'of %f of the sessions has about that many, and the larger share holds the smaller',
+    (share) => {
+      const chosen = SESSIONS.filter((id) => choosesSession({ ...EVERYTHING, sessions: share }, id, FACTS))
+      expect(Math.abs(chosen.length / SESSIONS.length - share)).toBeLessThan(0.02)
+      const more = { ...EVERYTHING, sessions: Math.min(1, share + 0.05) }
+      expect(chosen.every((id) => choosesSession(more, id, FACTS))).toBe(true)
+    },
+  )
+
+  test('of transactions does not depend on the share of sessions, and differs by class', () => {
+    const choice = { ...EVERYTHING, reads: 0.1 }
+    const reads = SESSIONS.filter((n) => choosesByShare(choice, 7, n, false))
+    expect(Math.abs(reads.length / SESSIONS.length - 0.1)).toBeLessThan(0.02)
+    expect(SESSIONS.every((n) => choosesByShare(choice, 7, n, true))).toBe(true)
+  })
+})
+
+test.each([
+  { flags: {}, session: true },
+  { flags: { include: ['database=shop'] }, session: true },
+  { flags: { include: ['database=shop', 'user=bob'] }, session: false },
+  { flags: { include: ['user=bob', 'user=a*'] }, session: true },
+  { flags: { exclude: ['application=web-*'] }, session: false },
+  { flags: { exclude: ['application=web'] }, session: true },
+  { flags: { include: ['application=w.b-1'] }, session: false },
+  { flags: { include: ['table=orders'] }, session: true },
+])('$flags takes this session: $session', ({ flags, session }) => {
+  expect(choosesSession(readChoice(flags), 1, FACTS)).toBe(session)
+})
+
+test('what --sample and --breaker mean', () => {
+  expect(readChoice({ sample: '10%' })).toMatchObject({ sessions: 0.1, reads: 1, writes: 1 })
+  expect(readChoice({ sample: 'transactions=25%' })).toMatchObject({ sessions: 1, reads: 0.25, writes: 0.25 })
+  expect(readChoice({ sample: 'reads=10%,writes=100%' })).toMatchObject({ sessions: 1, reads: 0.1, writes: 1 })
+  expect(readThresholds({})).toEqual(USUAL_THRESHOLDS)
+  expect(readThresholds({ breaker: ['off'] })).toEqual({})
+  const told = readThresholds({
+    breaker: ['ring=50%', 'rss=1GB', 'replication-lag=2m', 'event-loop=off', 'latency-drift=2.5'],
+  })
+  expect(told).toMatchObject({ ring: 0.5, rss: 2 ** 30, 'replication-lag': 120_000, 'latency-drift': 2.5 })
+  expect(told['event-loop']).toBeUndefined()
+})
+
+test.each([
+  { sample: '10' },
+  { sample: '110%' },
+  { sample: 'all=10%' },
+  { include: ['colour=red'] },
+  { exclude: ['table='] },
+  { breaker: ['ring'] },
+  { breaker: ['speed=1'] },
+  { breaker: ['latency-drift=0.5'] },
+])('%o is refused', (flags) => {
+  expect(() => [readChoice(flags), readThresholds(flags)]).toThrow(/cannot be/)
+})
+
+let db: TestDatabase
+let at: Bench
+beforeAll(async () => {
+  at = bench()
+  db = await createDatabase(
+    'CREATE TABLE people (id int PRIMARY KEY, n int)',
+    'CREATE TABLE orders (id int PRIMARY KEY, person int REFERENCES people)',
+    'INSERT INTO people SELECT i, 0 FROM generate_series(1, 50) i',
+    'INSERT INTO orders SELECT i, i FROM generate_series(1, 50) i',
+  )
+})
+afterAll(async () => {
+  at.remove()
+  await db.drop()
+})
+
+/** Named statements, settings, reads, writes: what one leaves out, others rely on. */
+async function work(url: string): Promise<void> {
+  const client = new pg.Client(url)
+  await client.connect()
+  await client.query("SET application_name = 'changed'")
+  for (let i = 1; i <= 40; i++) {
+    await client.query({ name: 'one', text: 'SELECT n FROM people WHERE id = $1', values: [i] })
+    await client.query('BEGIN')
+    await client.query({ name: 'two', text: 'SELECT person FROM orders WHERE id = $1', values: [i] })
+    await client.query({ name: 'three', text: 'UPDATE people SET n = n + 1 WHERE id = $1', values: [i] })
+    await client.query('COMMIT')
+  }
+  await client.query('INSERT INTO orders VALUES (51, 1)')
+  await client.query('DELETE FROM orders WHERE id = 51')
+  await client.end()
+}
+
+const SEEN = { statements: 1 + 40 * 5 + 2, transactions: 1 + 40 * 2 + 2 }
+
+test('a session that is not chosen is counted as filtered, and so is the rest of it', async () => {
+  const { manifest, statements, sessions } = await recordOf(at, db.url, work, {
+    choice: readChoice({ exclude: ['user=*'] }),
+  })
+  expect([statements, sessions]).toEqual([[], []])
+  expect(manifest.ledger.filtered).toEqual({ 'session not chosen': SEEN })
+  expect(balances(manifest.ledger)).toBe(true)
+})
+
+test('reads by share, writes all: whole transactions, and each statement name that is used has been prepared', async () => {
+  const { manifest, statements } = await recordOf(at, db.url, work, { choice: readChoice({ sample: 'reads=20%' }) })
+  const { ledger } = manifest
+  expect(balances(ledger)).toBe(true)
+  const reads = statements.filter(({ sql, bind }) => sql.startsWith('SELECT n') && bind !== null)
+  expect(reads.length).toBeGreaterThan(0)
+  expect(reads.length).toBeLessThan(20)
+  expect(ledger.filtered['by share']).toEqual({ statements: 40 - reads.length, transactions: 40 - reads.length })
+  expect(statements.filter(({ sql }) => sql.startsWith('UPDATE'))).toHaveLength(40)
+  expect(statements.map(({ ordinal }) => ordinal)).toEqual(statements.map((_, i) => i + 1))
+  // Settings are no matter of chance.
+  expect(statements[0]!.sql).toMatch(/^SET application_name/)
+  const prepared = new Set<string>()
+  for (const { frames } of statements) {
+    for (const frame of frames) {
+      if (frame[0] === 'P') prepared.add(frame[1])
+      else if (frame[0] === 'B') expect(prepared.has(frame[2])).toBe(true)
+    }
+  }
+})
+
+test('a table that is excluded: its transactions go whole, those that only refer to it stay', async () => {
+  const { manifest, statements } = await recordOf(at, db.url, work, {
+    choice: readChoice({ exclude: ['table=public.people'] }),
+  })
+  const { ledger } = manifest
+  expect(balances(ledger)).toBe(true)
+  expect(ledger.filtered['by table or fingerprint']).toEqual({ statements: 200, transactions: 80 })
+  const executed = statements.filter(({ frames }) => frames.some(([kind]) => kind === 'Q' || kind === 'E'))
+  expect(executed.map(({ sql }) => sql.split(' ')[0])).toEqual(['SET', 'INSERT', 'DELETE'])
+})
+
+test('a fingerprint that is included: only transactions with it', async () => {
+  const all = await recordOf(at, db.url, work)
+  const wanted = all.statements.find(({ sql }) => sql.startsWith('DELETE'))!.fingerprint
+  const { manifest, statements } = await recordOf(at, db.url, work, {
+    choice: readChoice({ include: [`fingerprint=${wanted}`] }),
+  })
+  expect(balances(manifest.ledger)).toBe(true)
+  const executed = statements.filter(({ frames }) => frames.some(([kind]) => kind === 'Q' || kind === 'E'))
+  expect(executed.map(({ fingerprint }) => fingerprint)).toEqual([wanted])
+})
