@@ -69,6 +69,15 @@ export type Relation = {
   /** Query of a view; null for others. */
   readonly viewSql: string | null
   readonly rowSecurity: boolean
+  /** Of a sequence; recordings made before positions were kept have none. */
+  readonly position?: SequencePosition
+}
+
+/** Where a sequence stood when the catalog was read. */
+export type SequencePosition = {
+  /** What the next draw gets; null: it could not be seen, or nobody had drawn yet. */
+  readonly next: number | null
+  readonly increment: number
 }
 
 export type CatalogType = {

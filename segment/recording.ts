@@ -7,6 +7,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { HarnessError } from '../base/errors.js'
+import type { StatementFacts } from './facts.js'
 import { sha256OfFile } from './files.js'
 import { settled } from './ledger.js'
 import type { Manifest, SealedSegment } from './manifest.js'
@@ -105,6 +106,14 @@ export class RecordingReader {
         open: () => readThenClose(part, (reader) => reader.scripts(sessions)),
       }))
     return mergeSorted(sources, (script) => script.seq)
+  }
+
+  /** What planning needs, in the order of sending: each is good until the next one is asked for. */
+  facts(): Generator<StatementFacts> {
+    const sources = this.#parts
+      .filter((part) => part.statements > 0)
+      .map((part) => ({ first: part.seqFirst, open: () => readThenClose(part, (reader) => reader.facts()) }))
+    return mergeSorted(sources, (facts) => facts.seq)
   }
 
   statement(seq: number): RecordedStatement | undefined {

@@ -2,8 +2,9 @@
  * A plan from a recording: gather, place points, scan; then the waits in the form that executing needs (sessions and ordinals, in
  * shared memory). A function of recording and catalog only.
  */
+import type { StatementFacts } from '../../segment/facts.js'
 import type { Manifest } from '../../segment/manifest.js'
-import type { Session, Statement } from '../../segment/statement.js'
+import type { Session } from '../../segment/statement.js'
 import { loadParser } from '../../sql/parse.js'
 import type { Plan } from '../run/plan-shape.js'
 import { gather } from './gather.js'
@@ -15,7 +16,8 @@ export type PlanSource = {
   readonly manifest: Pick<Manifest, 'catalog' | 'server'>
   readonly statementCount: number
   sessions(): readonly Session[]
-  statements(): Iterable<Statement>
+  /** In the order of seq; each is good until the next one is asked for. */
+  facts(): Iterable<StatementFacts>
 }
 
 /** The plan with what led to it, for explaining and for the comparison with production. */
@@ -31,7 +33,7 @@ export async function buildPlan(source: PlanSource): Promise<PlanInFull> {
   const gathered = gather({
     count: source.statementCount,
     sessions: source.sessions(),
-    statements: source.statements(),
+    facts: source.facts(),
     catalog: source.manifest.catalog,
     settings: source.manifest.server.settings,
   })

@@ -146,10 +146,10 @@ function shared(g: Gathered, statement: number, on: number): Shared | null {
 
 function operations(g: Gathered, statement: number): number[] {
   const found: number[] = []
-  const transaction = g.transactions[g.transaction[statement]!]!
-  const isEnd = transaction.explicit && transaction.last === statement
-  for (let i = isEnd ? transaction.first : statement; i <= statement; i += 1) {
-    if (g.transaction[i] !== g.transaction[statement]) continue
+  const t = g.transaction[statement]!
+  const isEnd = g.transactions.explicit[t] === 1 && g.transactions.last[t] === statement
+  for (let i = isEnd ? g.transactions.first[t]! : statement; i <= statement; i += 1) {
+    if (g.transaction[i] !== t) continue
     for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) found.push(op)
   }
   return found

@@ -2,13 +2,16 @@
  * What the first pass over a recording leaves: per statement its place, times and operations, per transaction its ends, and the
  * evidence that the outcomes give about who really came first. Flat arrays; the texts and rows are not needed any more.
  */
-import type { Names } from './operations.js'
+import type { Evidence } from './evidence/evidence.js'
+import type { Names } from './names.js'
+import type { Operations } from './operations.js'
 
-export type Gathered = {
+export type Gathered = Operations & {
   readonly count: number
   readonly sessionCount: number
   readonly names: Names
   /** Per statement, in the order of seq. */
+  readonly seq: Float64Array
   readonly session: Int32Array
   readonly ordinal: Int32Array
   /** The statement whose sending sends this one too (a further part of a simple query); itself otherwise. */
@@ -18,11 +21,6 @@ export type Gathered = {
   readonly sentUs: Float64Array
   readonly doneUs: Float64Array
   readonly transaction: Int32Array
-  /** Operations of statement i: opStart[i] up to opStart[i + 1]. */
-  readonly opStart: Uint32Array
-  readonly opKind: Int32Array
-  readonly opSet: Int32Array
-  readonly opMember: Int32Array
   /** Must be taken to touch everything. */
   readonly barrier: Uint8Array
   /** A plain read whose snapshot is known to be taken at Bind. */
@@ -31,7 +29,7 @@ export type Gathered = {
   readonly mayWait: Uint8Array
   /** Why the server refused it, where that says something about who came first (`REFUSAL`). */
   readonly refusal: Uint8Array
-  readonly transactions: readonly TransactionEnds[]
+  readonly transactions: Transactions
   readonly evidence: Evidence
   /** Texts of barriers, by statement: why it touches everything. */
   readonly why: ReadonlyMap<number, string>
@@ -45,25 +43,14 @@ export const REFUSAL = {
   locked: 2,
 } as const
 
-export type TransactionEnds = {
-  readonly first: number
-  readonly last: number
-  /** It has a COMMIT or ROLLBACK of its own. */
-  readonly explicit: boolean
-  readonly committed: boolean
+/** Per transaction; a lone statement is one as well. */
+export type Transactions = {
+  readonly count: number
+  readonly first: Int32Array
+  readonly last: Int32Array
+  /** 1: it has a COMMIT or ROLLBACK of its own. */
+  readonly explicit: Uint8Array
+  readonly committed: Uint8Array
   /** Statement whose snapshot all its reads share (REPEATABLE READ and above); -1: each has its own. */
-  readonly snapshot: number
+  readonly snapshot: Int32Array
 }
-
-export type Evidence = {
-  /** Per sequence: every statement that drew, with the first value it is known to have got. */
-  readonly draws: ReadonlyMap<number, readonly Draw[]>
-  /** Per set: queue picks that returned a row, with its place in the queue. */
-  readonly picks: ReadonlyMap<number, readonly Pick[]>
-  /** Per member: updates by a known step that returned the result. */
-  readonly steps: ReadonlyMap<number, readonly Step[]>
-}
-
-export type Draw = { readonly statement: number; readonly value: number | null; readonly count: number }
-export type Pick = { readonly statement: number; readonly place: number | string; readonly descending: boolean }
-export type Step = { readonly statement: number; readonly before: number; readonly after: number }

@@ -2,21 +2,21 @@
  * Keys as comparable text: `5`, `05` and `5::bigint` name the same row. Where we are not sure how a type compares, there is no
  * key, and the operation widens to the whole table.
  */
-import type { Catalog, Relation } from '../../segment/catalog.js'
-import type { Column, Row } from '../../segment/outcome.js'
+import type { Catalog } from '../../segment/catalog.js'
+import { EVIDENCE_ROWS_MAX, type StatementFacts } from '../../segment/facts.js'
+import type { Column } from '../../segment/outcome.js'
 import { mapArrayLiteral } from '../../segment/values/array-literal.js'
 import type { RowKey, Value } from '../../sql/touch.js'
+import type { Table } from './tables.js'
 
 const INTEGERS = new Set([20, 21, 23, 26])
 const TEXTS = new Set([19, 25, 1042, 1043])
 const [BOOL, UUID, DATE, NUMERIC] = [16, 2950, 1082, 1700]
 
-/** More rows than this in one statement are taken for the whole table. */
-const ROWS_MAX = 512
-
 export class Keys {
   /** Domains compare as their base type; enums by their label. */
   readonly #base = new Map<number, number>()
+  readonly #found = new WeakMap<readonly Column[], Map<Table, readonly number[] | null>>()
 
   constructor(catalog: Catalog) {
     for (const type of catalog.types) {
@@ -43,40 +43,55 @@ export class Keys {
   }
 
   /** Every key tuple the values may mean in this execution; null when one of them cannot be known. */
-  tuples(relation: Relation, key: RowKey, parameters: readonly (string | null)[]): string[] | null {
-    const unique = relation.uniques[key.unique]
-    if (!unique || key.values.length === 0) return null
-    let tuples: string[] = ['']
-    for (let i = 0; i < unique.columns.length; i += 1) {
-      const column = relation.columns.find((candidate) => candidate.attnum === unique.columns[i])
+  tuples(table: Table, key: RowKey, parameters: readonly (string | null)[]): string[] | null {
+    const columns = table.keyColumns[key.unique]
+    if (!columns || key.values.length === 0) return null
+    let tuples: string[] = []
+    for (let i = 0; i < columns.length; i += 1) {
+      const column = columns[i]
       const alternatives = column && this.#alternatives(column.typeOid, key.values[i]!, parameters)
-      if (!alternatives || tuples.length * alternatives.length > ROWS_MAX) return null
-      tuples = tuples.flatMap((tuple) => alternatives.map((value) => joined(tuple, value)))
+      if (!alternatives || Math.max(1, tuples.length) * alternatives.length > EVIDENCE_ROWS_MAX) return null
+      tuples = i === 0 ? alternatives : tuples.flatMap((tuple) => alternatives.map((value) => joined(tuple, value)))
     }
     return tuples
   }
 
-  /**
-   * Keys of the rows an execution returned, when its columns hold the whole key; null when they do not.
-   * `attnums` are those of `unique` in the table the columns belong to.
-   */
-  returned(relation: Relation, unique: number, columns: readonly Column[], rows: readonly Row[]): string[] | null {
-    const positions = relation.uniques[unique]?.columns.map((attnum) =>
-      columns.findIndex((column) => column.tableOid === relation.oid && column.attnum === attnum),
-    )
-    if (!positions || positions.includes(-1) || rows.length > ROWS_MAX) return null
+  /** Keys of the rows an execution returned, when its columns hold the table's whole identity; null when they do not. */
+  returned(table: Table, facts: StatementFacts): string[] | null {
+    const positions = this.#positions(table, facts.columns)
+    const rows = positions === null ? null : facts.rows
+    if (positions === null || rows === null) return null
     const tuples: string[] = []
     for (const row of rows) {
-      let tuple = ''
+      let tuple: string | null = null
       for (const position of positions) {
         const cell = row[position] ?? null
-        const value = cell === null ? null : this.canonical(columns[position]!.typeOid, cell)
+        const value = cell === null ? null : this.canonical(facts.columns![position]!.typeOid, cell)
         if (value === null) return null
-        tuple = joined(tuple, value)
+        tuple = tuple === null ? value : joined(tuple, value)
       }
-      tuples.push(tuple)
+      tuples.push(tuple ?? '')
     }
     return tuples
+  }
+
+  /** Where the identity stands in a result; results of one kind share their columns, so this is worked out once. */
+  #positions(table: Table, columns: readonly Column[] | null): readonly number[] | null {
+    if (columns === null || table.identity < 0) return null
+    let byTable = this.#found.get(columns)
+    if (byTable === undefined) {
+      byTable = new Map()
+      this.#found.set(columns, byTable)
+    }
+    let positions = byTable.get(table)
+    if (positions === undefined) {
+      const found = table.relation.uniques[table.identity]!.columns.map((attnum) =>
+        columns.findIndex((column) => column.tableOid === table.relation.oid && column.attnum === attnum),
+      )
+      positions = found.includes(-1) ? null : found
+      byTable.set(table, positions)
+    }
+    return positions
   }
 
   #alternatives(typeOid: number, values: readonly Value[], parameters: readonly (string | null)[]): string[] | null {
@@ -124,5 +139,5 @@ function elementsOf(text: string | null | undefined): string[] | null {
 }
 
 function joined(tuple: string, value: string): string {
-  return tuple === '' ? value : `${tuple}\u0001${value}`
+  return `${tuple}\u0001${value}`
 }

@@ -1,9 +1,8 @@
 /**
  * What one execution does to the things that order it: operations on sets and their members.
  *
- * A *set* is a table, a unique key of a table, a sequence, an advisory lock, a name the catalog does not know; a *member* is a row
- * or a key's value. An operation without a member concerns the whole set. Everything is interned to small integers, so that a
- * recording's operations are three flat arrays.
+ * An operation is about a set, and about a member of it or all of them (./names.ts). All are small integers, so that a recording's
+ * operations are three flat arrays.
  */
 
 export const OP = {
@@ -29,52 +28,6 @@ export type Op = (typeof OP)[keyof typeof OP]
 
 export const WHOLE_SET = -1
 
-export class Names {
-  readonly #sets = new Map<string, number>()
-  readonly #members = new Map<number, Map<string, number>>()
-  #memberCount = 0
-  readonly labels: string[] = []
-
-  set(label: string): number {
-    let id = this.#sets.get(label)
-    if (id === undefined) {
-      id = this.labels.length
-      this.#sets.set(label, id)
-      this.labels.push(label)
-    }
-    return id
-  }
-
-  member(set: number, key: string): number {
-    let members = this.#members.get(set)
-    if (!members) {
-      members = new Map()
-      this.#members.set(set, members)
-    }
-    let id = members.get(key)
-    if (id === undefined) {
-      id = this.#memberCount
-      this.#memberCount += 1
-      members.set(key, id)
-    }
-    return id
-  }
-
-  /** For people; slow. */
-  keyOf(set: number, member: number): string {
-    for (const [key, id] of this.#members.get(set) ?? []) if (id === member) return key.replaceAll('\u0001', ', ')
-    return '?'
-  }
-
-  get memberCount(): number {
-    return this.#memberCount
-  }
-
-  get setCount(): number {
-    return this.labels.length
-  }
-}
-
 /** Grows by doubling; reading past the end is a bug of the caller. */
 export class IntList {
   #items: Int32Array
@@ -98,7 +51,79 @@ export class IntList {
     return this.#items[index]!
   }
 
+  set(index: number, value: number): void {
+    this.#items[index] = value
+  }
+
   done(): Int32Array {
     return this.#items.slice(0, this.length)
   }
+}
+
+/** Operations in the order in which they were found, which is nearly that of their statements. */
+export class OperationLog {
+  readonly #statement = new IntList()
+  readonly #kind = new IntList()
+  readonly #set = new IntList()
+  readonly #member = new IntList()
+
+  get length(): number {
+    return this.#kind.length
+  }
+
+  /** `statement` -1: only looked at by whoever found it, and not kept. */
+  add(statement: number, kind: Op, set: number, member: number): void {
+    this.#statement.push(statement)
+    this.#kind.push(kind)
+    this.#set.push(set)
+    this.#member.push(member)
+  }
+
+  kind(at: number): number {
+    return this.#kind.at(at)
+  }
+
+  set(at: number): number {
+    return this.#set.at(at)
+  }
+
+  member(at: number): number {
+    return this.#member.at(at)
+  }
+
+  onlyReads(from: number): boolean {
+    for (let at = from; at < this.length; at += 1) if (this.#kind.at(at) !== OP.read) return false
+    return true
+  }
+
+  /** By statement: operations of statement i stand at start[i] up to start[i + 1], in the order in which they were added. */
+  sorted(count: number): Pick<Operations, 'opStart' | 'opKind' | 'opSet' | 'opMember'> {
+    const opStart = new Uint32Array(count + 1)
+    for (let at = 0; at < this.length; at += 1) {
+      const statement = this.#statement.at(at)
+      if (statement >= 0) opStart[statement + 1]! += 1
+    }
+    for (let i = 0; i < count; i += 1) opStart[i + 1]! += opStart[i]!
+    const next = opStart.slice()
+    const total = opStart[count]!
+    const [opKind, opSet, opMember] = [new Uint8Array(total), new Int32Array(total), new Int32Array(total)]
+    for (let at = 0; at < this.length; at += 1) {
+      const statement = this.#statement.at(at)
+      if (statement < 0) continue
+      const to = next[statement]!
+      next[statement] = to + 1
+      opKind[to] = this.#kind.at(at)
+      opSet[to] = this.#set.at(at)
+      opMember[to] = this.#member.at(at)
+    }
+    return { opStart, opKind, opSet, opMember }
+  }
+}
+
+export type Operations = {
+  /** Operations of statement i: opStart[i] up to opStart[i + 1]. */
+  readonly opStart: Uint32Array
+  readonly opKind: Uint8Array
+  readonly opSet: Int32Array
+  readonly opMember: Int32Array
 }

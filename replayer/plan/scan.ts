@@ -9,6 +9,7 @@
  */
 import { Frontier } from './frontier.js'
 import type { Gathered } from './gathered.js'
+import { SET } from './names.js'
 import { IntList, OP, WHOLE_SET } from './operations.js'
 import type { Points } from './points.js'
 
@@ -129,10 +130,11 @@ class Scan {
     for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) this.#leave(i, session, op)
     this.#taint(i)
     const t = g.transaction[i]!
-    const transaction = g.transactions[t]!
+    const explicit = g.transactions.explicit[t] === 1
+    const isLast = g.transactions.last[t] === i
     // A COMMIT takes effect at its end's own event: whatever comes between the two must not wait for it.
-    if (!transaction.explicit || transaction.last !== i) this.#lastOf[session] = i
-    if (!transaction.explicit && transaction.last === i) this.#end(t)
+    if (!explicit || !isLast) this.#lastOf[session] = i
+    if (!explicit && isLast) this.#end(t)
   }
 
   #taint(i: number): void {
@@ -230,15 +232,18 @@ class Scan {
   /** A transaction ends: its writes become visible, its locks free. */
   #end(t: number): void {
     const g = this.#g
-    const transaction = g.transactions[t]!
-    const end = transaction.last
+    const end = g.transactions.last[t]!
+    const explicit = g.transactions.explicit[t] === 1
     const session = g.session[end]!
-    if (transaction.explicit && this.#barrier >= 0) this.#waitCompleted(end, this.#barrier)
-    const operations = this.#pending.get(t) ?? []
-    this.#pending.delete(t)
-    for (const op of operations) this.#release(end, session, op, transaction.committed)
+    if (explicit && this.#barrier >= 0) this.#waitCompleted(end, this.#barrier)
+    const operations = this.#pending.get(t)
+    if (operations) {
+      const committed = g.transactions.committed[t] === 1
+      this.#pending.delete(t)
+      for (const op of operations) this.#release(end, session, op, committed)
+    }
     this.#taintedTransactions.delete(t)
-    if (this.#barrierTransactions.delete(t) && transaction.explicit) this.#everything(end)
+    if (this.#barrierTransactions.delete(t) && explicit) this.#everything(end)
     this.#lastOf[session] = end
   }
 
@@ -341,7 +346,7 @@ class Scan {
   }
 
   #isClock(op: number): boolean {
-    return this.#g.names.labels[this.#g.opSet[op]!]!.startsWith('start ')
+    return this.#g.names.kinds[this.#g.opSet[op]!] === SET.start
   }
 
   #overlap(i: number, other: number): boolean {
@@ -420,12 +425,12 @@ function locks(kind: number): boolean {
 
 /** Statements (i) and ends of explicit transactions (count + t), by point; equal points in the order of sending. */
 function inOrder(g: Gathered, points: Points): Uint32Array {
-  const events: number[] = []
-  for (let i = 0; i < g.count; i += 1) if (g.sentWith[i] === i) events.push(i)
-  g.transactions.forEach((transaction, t) => {
-    if (transaction.explicit) events.push(g.count + t)
-  })
+  const { explicit, last, count: transactions } = g.transactions
+  const events = new Uint32Array(g.count + transactions)
+  let length = 0
+  for (let i = 0; i < g.count; i += 1) if (g.sentWith[i] === i) events[length++] = i
+  for (let t = 0; t < transactions; t += 1) if (explicit[t]) events[length++] = g.count + t
   const point = (event: number) => (event < g.count ? points.statement[event]! : points.end[event - g.count]!)
-  const place = (event: number) => (event < g.count ? event : g.transactions[event - g.count]!.last + 0.5)
-  return Uint32Array.from(events.sort((a, b) => point(a) - point(b) || place(a) - place(b)))
+  const place = (event: number) => (event < g.count ? event : last[event - g.count]! + 0.5)
+  return events.subarray(0, length).sort((a, b) => point(a) - point(b) || place(a) - place(b))
 }

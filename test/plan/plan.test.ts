@@ -5,7 +5,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { buildPlan, type PlanInFull } from '../../replayer/plan/build.js'
-import { drawOrder } from '../../replayer/plan/points.js'
+import { type Draw, type DrawContext, placeDraws } from '../../replayer/plan/evidence/draws.js'
 import { type Line, script } from './script.js'
 
 const READ = 'SELECT balance FROM accounts WHERE id = $1'
@@ -213,9 +213,7 @@ describe('evidence beats the clock', () => {
     { name: 'two gaps, two failures', values: [10, null, null, 13], done: [10, 50, 20, 40], order: [0, 2, 1, 3] },
     { name: 'without any value, the clock', values: [null, null], done: [20, 10], order: [1, 0] },
   ])('$name', ({ values, done, order }) => {
-    const draws = values.map((value, statement) => ({ statement, value, count: 1 }))
-    const g = { sentUs: Float64Array.from(done, () => 0), doneUs: Float64Array.from(done) }
-    expect(drawOrder(draws, g).map((draw) => draw.statement)).toEqual(order)
+    expect(placed(values, done)).toEqual(order)
   })
 })
 
@@ -282,6 +280,19 @@ test('any recording: every wait leads backwards, every conflict is ordered, noth
     { numRuns: 200 },
   )
 })
+
+function placed(values: readonly (number | null)[], done: readonly number[]): number[] {
+  const draws = values.map((value, statement): Draw => ({ statement, value, count: 1 }))
+  const each = Int32Array.from(done, (_, i) => i)
+  const at: DrawContext = {
+    sentUs: Float64Array.from(done, () => 0),
+    doneUs: Float64Array.from(done),
+    transaction: each,
+    transactions: { last: each, committed: Uint8Array.from(done, () => 1) },
+    readersOf: () => [],
+  }
+  return placeDraws(draws, at).order.map((draw) => draw.statement)
+}
 
 function read(session: number, id: string, at: [number, number]): Line {
   return { session, sql: READ, parameters: [id], at }

@@ -1,9 +1,9 @@
 /**
  * Recordings written by hand, for planning: one line a statement, times in microseconds. Catalog without a server.
  */
-
 import type { PlanSource } from '../../replayer/plan/build.js'
 import type { Catalog, CatalogColumn, Relation } from '../../segment/catalog.js'
+import { factsOf } from '../../segment/facts.js'
 import type { Column, Row } from '../../segment/outcome.js'
 import type { SafeSql, Session, Statement } from '../../segment/statement.js'
 
@@ -82,7 +82,7 @@ export function script(lines: readonly Line[]): PlanSource {
     manifest: { catalog: CATALOG, server: { settings: {} } as PlanSource['manifest']['server'] },
     statementCount: statements.length,
     sessions: () => sessions,
-    statements: () => statements,
+    facts: () => statements.map(factsOf),
   }
 }
 

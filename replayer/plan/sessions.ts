@@ -1,0 +1,139 @@
+/**
+ * What a session carries from one statement to the next: its open transaction, isolation, search path, SQL-level prepared statements,
+ * temporary tables. And of every transaction that there was, its ends.
+ */
+import type { StatementFacts } from '../../segment/facts.js'
+import type { Session } from '../../segment/statement.js'
+import { asIsolation } from '../../sql/control.js'
+import type { Isolation, Touch } from '../../sql/touch.js'
+import type { TouchReader } from '../../sql/touch-statement.js'
+import type { Transactions } from './gathered.js'
+import { IntList } from './operations.js'
+
+export type SessionState = {
+  readonly index: number
+  readonly prepared: Map<string, Touch>
+  readonly temporary: Set<string>
+  readonly ownPath: readonly string[] | null
+  path: readonly string[] | null
+  /** Reads texts along `path`; null after the path has changed. */
+  reader: TouchReader | null
+  isolation: Isolation
+  transaction: OpenTransaction | null
+}
+
+/** A session has one transaction at a time, so a transaction is over when the session's next one begins. */
+export type OpenTransaction = {
+  readonly number: number
+  readonly index: number
+  readonly first: number
+  last: number
+  begun: boolean
+  ended: 'commit' | 'rollback' | null
+  failed: boolean
+  isolation: Isolation
+  /** First statement that takes a snapshot, for isolation levels that keep it. */
+  snapshot: number
+}
+
+export function sessionState(session: Session, index: number, standard: Isolation): SessionState {
+  const ownPath =
+    session.parameters.search_path?.split(',').map((part) => part.trim().replace(/^"(.*)"$/, '$1')) ?? null
+  return {
+    index,
+    prepared: new Map(),
+    temporary: new Set(),
+    ownPath,
+    path: ownPath,
+    reader: null,
+    isolation: asIsolation(session.parameters.default_transaction_isolation ?? '') ?? standard,
+    transaction: null,
+  }
+}
+
+/** What a statement that worked does to its session and transaction. */
+export function steer(touch: Touch, session: SessionState, transaction: OpenTransaction, facts: StatementFacts): void {
+  const control = touch.control
+  if (!control || facts.sqlstate !== null) return
+  switch (control.kind) {
+    case 'begin':
+      transaction.begun = true
+      if (control.isolation) transaction.isolation = control.isolation
+      break
+    case 'isolation':
+      if (control.scope === 'session') session.isolation = control.isolation
+      else transaction.isolation = control.isolation
+      break
+    case 'commit':
+      // COMMIT of a failed transaction answers ROLLBACK.
+      transaction.ended = facts.tag === 'ROLLBACK' ? 'rollback' : 'commit'
+      break
+    case 'rollback':
+      transaction.ended = 'rollback'
+      break
+    case 'prepare':
+      session.prepared.set(control.name, control.touch)
+      break
+    case 'temporary':
+      for (const name of control.names) session.temporary.add(name)
+      break
+    case 'search path':
+      session.path = control.path ?? session.ownPath
+      session.reader = null
+      break
+    default:
+      break
+  }
+}
+
+const [EXPLICIT, COMMITTED] = [1, 2]
+
+/** All transactions, as lists of integers; the open ones stand with their sessions. */
+export class TransactionLog {
+  readonly #first = new IntList()
+  readonly #last = new IntList()
+  readonly #flags = new IntList()
+  readonly #snapshot = new IntList()
+
+  /** The transaction of a statement sent as `at`; whatever was open in the session before is over. */
+  of(session: SessionState, facts: StatementFacts, at: number): OpenTransaction {
+    let open = session.transaction
+    if (open === null || open.number !== facts.transaction) {
+      if (open) this.close(open)
+      open = this.#open(session, facts.transaction, at)
+      session.transaction = open
+    }
+    open.last = at
+    return open
+  }
+
+  close({ index, last, begun, ended, failed, isolation, snapshot }: OpenTransaction): void {
+    const explicit = begun || ended !== null
+    const committed = explicit ? ended === 'commit' : !failed
+    this.#last.set(index, last)
+    this.#flags.set(index, (explicit ? EXPLICIT : 0) | (committed ? COMMITTED : 0))
+    this.#snapshot.set(index, isolation === 'read committed' ? -1 : snapshot)
+  }
+
+  done(): Transactions {
+    const flags = this.#flags.done()
+    return {
+      count: flags.length,
+      first: this.#first.done(),
+      last: this.#last.done(),
+      explicit: Uint8Array.from(flags, (flag) => (flag & EXPLICIT ? 1 : 0)),
+      committed: Uint8Array.from(flags, (flag) => (flag & COMMITTED ? 1 : 0)),
+      snapshot: this.#snapshot.done(),
+    }
+  }
+
+  #open(session: SessionState, number: number, at: number): OpenTransaction {
+    const index = this.#first.length
+    this.#first.push(at)
+    this.#last.push(at)
+    this.#flags.push(0)
+    this.#snapshot.push(-1)
+    const { isolation } = session
+    return { number, index, first: at, last: at, begun: false, ended: null, failed: false, isolation, snapshot: -1 }
+  }
+}
