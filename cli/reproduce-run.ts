@@ -16,7 +16,8 @@ export type Asked = { readonly sql: string; readonly parameters: readonly (strin
 const ROWS_MAX = 1_000
 const STATEMENT_LIMIT_MS = 300_000
 
-export async function answerOf(url: string, asked: Asked, signal: AbortSignal): Promise<Answer> {
+/** Of several statements the last one answers; the first that is refused ends it. */
+export async function answerOf(url: string, asked: readonly Asked[], signal: AbortSignal): Promise<Answer> {
   const client = await connect(url)
   // Ending a client that waits for an answer closes its socket.
   const stop = () => void client.end().catch(() => {})
@@ -26,9 +27,10 @@ export async function answerOf(url: string, asked: Asked, signal: AbortSignal): 
     if (marker === null) throw noShadow(url)
     await client.query(marker.role === 'golden' ? 'BEGIN READ ONLY' : 'BEGIN')
     await client.query(`SET LOCAL statement_timeout = ${STATEMENT_LIMIT_MS}`)
-    const answer = await ask(client, asked)
+    const answers: Answer[] = []
+    for (const one of asked) if (!answers.at(-1)?.error) answers.push(await ask(client, one))
     await client.query('ROLLBACK')
-    return answer
+    return answers.at(-1)!
   } finally {
     signal.removeEventListener('abort', stop)
     await client.end().catch(() => {})

@@ -134,6 +134,7 @@ export function toExample(discrepancy: Discrepancy, clock: Clock, bounds?: RowBo
     traceId: discrepancy.traceId,
     fingerprint: discrepancy.fingerprint,
     sql: clip(discrepancy.sql, SQL_CHARACTERS_MAX),
+    ...(discrepancy.sqlAfter === undefined ? {} : { sqlAfter: clip(discrepancy.sqlAfter, SQL_CHARACTERS_MAX) }),
     parameters: parameters.slice(0, PARAMETERS_MAX).map((value) => value && clip(value, PARAMETER_CHARACTERS_MAX)),
     parametersMore: Math.max(0, parameters.length - PARAMETERS_MAX),
     offsetMs: clock.offsetMs(discrepancy.atMs),

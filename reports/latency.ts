@@ -31,6 +31,8 @@ export type QueryLatency = {
   /** Empty: all statements together. */
   readonly fingerprint: string
   readonly sql: string
+  /** What V2 was asked in its place; absent: the same. */
+  readonly sqlAfter?: string
   readonly count: number
   readonly p50: QuantileMeasure
   readonly p95: QuantileMeasure
@@ -54,6 +56,7 @@ export function measureLatency(row: LatencyRow): QueryLatency {
   return {
     fingerprint: row.fingerprint,
     sql: row.sql,
+    ...(row.sqlAfter === undefined ? {} : { sqlAfter: row.sqlAfter }),
     count: row.count,
     p50: {
       beforeMs: row.beforeMs.p50,

@@ -24,6 +24,8 @@ export type Example = {
   readonly fingerprint: string
   /** Texts of any length are cut here; the diff has them whole. */
   readonly sql: string
+  /** What V2 was asked in its place; absent: the same. */
+  readonly sqlAfter?: string
   readonly parameters: readonly (string | null)[]
   readonly parametersMore: number
   /** When its statement was sent, counted from the start of the recording. */

@@ -13,6 +13,16 @@ export type Standalone =
 
 const PREPARABLE = new Set(['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])
 
+/** Each statement of a text that may hold several. */
+export function standalones(sql: string): readonly Standalone[] {
+  const statements = parse(sql)
+  if (statements === null || statements.length < 2) return [standalone(sql)]
+  const bytes = Buffer.from(sql)
+  return statements.map(({ stmt_location = 0, stmt_len }) =>
+    standalone(bytes.toString('utf8', stmt_location, stmt_len ? stmt_location + stmt_len : bytes.length)),
+  )
+}
+
 /** What they mean was decided earlier in their session. */
 const NEEDS_SESSION = new Set(['ExecuteStmt', 'DeallocateStmt', 'FetchStmt', 'ClosePortalStmt'])
 
@@ -70,6 +80,14 @@ export function withValues(sql: string, parameters: readonly (string | null)[]):
     const value = /^\$\d+$/.test(text) ? parameters[Number(text.slice(1)) - 1] : undefined
     return value === undefined ? text : literal(value)
   })
+}
+
+/** How many parameters the text has; where that cannot be seen, all that there are. */
+export function parametersOf(sql: string): number {
+  const tokens = tokensOf(sql)
+  if (tokens === null) return Number.POSITIVE_INFINITY
+  const numbers = tokens.flatMap(({ text }) => (/^\$\d+$/.test(text) ? [Number(text.slice(1))] : []))
+  return Math.max(0, ...numbers)
 }
 
 /**

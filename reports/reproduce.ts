@@ -4,7 +4,7 @@
  */
 import type { Discrepancy } from '../segment/diff.js'
 import { instant, milliseconds } from './format.js'
-import { literal, psqlArgument, type Standalone, scriptStatement, withValues } from './psql-text.js'
+import { literal, parametersOf, psqlArgument, type Standalone, scriptStatement, withValues } from './psql-text.js'
 import { clip, plain } from './text.js'
 import { KIND_TITLES } from './words.js'
 
@@ -13,13 +13,16 @@ export type Urls = { readonly before: string; readonly after: string }
 const NAME = 'pgrehearse'
 const CAUSE_CHARACTERS_MAX = 400
 
-/** `urls` null: psql is told at the time of running. `statement`: what ../psql-text.ts made of the discrepancy's text. */
+/** What ./psql-text.ts made of a text. */
+type Shown = Standalone & { readonly refusal: null }
+
+/** `urls` null: psql is told at the time of running. `after`: what V2 is asked in place of the statement, where it is not the same. */
 export function reproduceScript(
   discrepancy: Discrepancy,
-  statement: Standalone & { readonly refusal: null },
+  statement: Shown,
   urls: Urls | null,
+  after: readonly Shown[] = [statement],
 ): string {
-  const lines = asked(discrepancy, statement)
   return [
     ...header(discrepancy, urls),
     '',
@@ -30,10 +33,13 @@ export function reproduceScript(
     ...(discrepancy.mismatch === 'LATENCY_SPIKE' ? ['\\timing on'] : []),
     '',
     ...(urls === null ? [] : [connectTo(urls.before)]),
-    ...side('V1', lines),
+    ...side('V1', asked(discrepancy, statement)),
     '',
     ...(urls === null ? CONNECT_LATER : [connectTo(urls.after)]),
-    ...side('V2', lines),
+    ...side(
+      'V2',
+      after.flatMap((one, at) => asked(discrepancy, one, at)),
+    ),
     '',
   ].join('\n')
 }
@@ -69,18 +75,20 @@ function answer(error: Discrepancy['errorBefore'], latencyMs: number): string {
 }
 
 /** PREPARE and EXECUTE let the server find the parameters' types, as it did for the application. */
-function asked(discrepancy: Discrepancy, { sql, preparable }: { sql: string; preparable: boolean }): string[] {
-  const { parameters, mismatch } = discrepancy
+function asked(discrepancy: Discrepancy, { sql, preparable }: Shown, at = 0): string[] {
+  const { mismatch } = discrepancy
   const explain = mismatch === 'LATENCY_SPIKE' ? 'EXPLAIN (ANALYZE, BUFFERS) ' : ''
+  const parameters = discrepancy.parameters.slice(0, parametersOf(sql))
   if (!preparable) return [scriptStatement(withValues(sql, parameters))]
   if (parameters.length === 0) return [scriptStatement(`${explain}${sql}`)]
+  const name = at === 0 ? NAME : `${NAME}_${at + 1}`
   const values = parameters.map((value) => literal(value)).join(',\n  ')
   return [
-    scriptStatement(`PREPARE ${NAME} AS\n${sql}`),
+    scriptStatement(`PREPARE ${name} AS\n${sql}`),
     // Where it cannot even be prepared, the reason has been said.
     '\\if :ERROR',
     '\\else',
-    `${explain}EXECUTE ${NAME}(\n  ${values}\n);`,
+    `${explain}EXECUTE ${name}(\n  ${values}\n);`,
     '\\endif',
   ]
 }

@@ -36,6 +36,8 @@ export type Discrepancy = {
   readonly traceId: string
   readonly fingerprint: string
   readonly sql: string
+  /** What was sent to the second run's target in its place; absent: the same. */
+  readonly sqlAfter?: string
   readonly parameters: readonly (string | null)[]
   readonly mismatch: MismatchType
   readonly subKind: SubKind
@@ -84,6 +86,8 @@ export type LatencyRow = {
   /** Empty: all statements together. */
   readonly fingerprint: string
   readonly sql: string
+  /** What was sent to the second run's target in its place; absent: the same. */
+  readonly sqlAfter?: string
   readonly count: number
   readonly beforeMs: Percentiles
   readonly afterMs: Percentiles

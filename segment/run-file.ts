@@ -15,7 +15,14 @@ import {
   OutcomeDecoder,
   OutcomeEncoder,
 } from './outcome-columns.js'
-import { type MappedValue, RUN_FORMAT_VERSION, type RunFacts, type RunRow, type SkippedStatement } from './run.js'
+import {
+  type MappedValue,
+  type RewrittenText,
+  RUN_FORMAT_VERSION,
+  type RunFacts,
+  type RunRow,
+  type SkippedStatement,
+} from './run.js'
 import { decodeRunRows } from './run-codec.js'
 import type { RunSource } from './run-source.js'
 import { Spool } from './spool.js'
@@ -63,6 +70,7 @@ CREATE TABLE outcomes (
 );
 CREATE TABLE skipped (seq INTEGER PRIMARY KEY, reason TEXT NOT NULL);
 CREATE TABLE mapped (id INTEGER PRIMARY KEY, domain TEXT NOT NULL, recorded TEXT NOT NULL, actual TEXT NOT NULL);
+CREATE TABLE rewritten (recorded TEXT PRIMARY KEY, sent TEXT NOT NULL, rule TEXT NOT NULL) WITHOUT ROWID;
 `
 
 export function createRun(path: string, options: { readonly force?: boolean } = {}): RunWriter {
@@ -79,6 +87,7 @@ export class RunWriter {
   readonly #insertRow: Insert
   readonly #insertSkipped: Insert
   readonly #insertMapped: Insert
+  readonly #insertRewritten: Insert
 
   constructor(path: string) {
     this.path = path
@@ -90,6 +99,7 @@ export class RunWriter {
     this.#insertRow = this.#db.prepare(`INSERT INTO outcomes (${ROW_COLUMNS.join(', ')}) VALUES (${places})`)
     this.#insertSkipped = this.#db.prepare('INSERT OR IGNORE INTO skipped (seq, reason) VALUES (?, ?)')
     this.#insertMapped = this.#db.prepare('INSERT INTO mapped (domain, recorded, actual) VALUES (?, ?, ?)')
+    this.#insertRewritten = this.#db.prepare('INSERT OR IGNORE INTO rewritten (recorded, sent, rule) VALUES (?, ?, ?)')
   }
 
   /** In any order of seq; each seq once. */
@@ -112,6 +122,11 @@ export class RunWriter {
     this.#atomically(() => {
       for (const { domain, recorded, actual } of values) this.#insertMapped.run(domain, recorded, actual)
     })
+  }
+
+  /** Once for each shape and worker; the first one stays. */
+  rewritten({ recorded, sent, by }: RewrittenText): void {
+    this.#insertRewritten.run(recorded, JSON.stringify(sent), by)
   }
 
   /** The facts are known when the replay is over; the file gets its name here. */
@@ -239,6 +254,16 @@ export class RunReader implements RunSource {
 
   mapped(): Iterable<MappedValue> {
     return this.#db.prepare<[], MappedValue>('SELECT domain, recorded, actual FROM mapped ORDER BY id').iterate()
+  }
+
+  /** Empty for a run that was made before texts were rewritten. */
+  rewritten(): RewrittenText[] {
+    const exists = this.#db.prepare(`SELECT 1 FROM sqlite_schema WHERE name = 'rewritten'`).get() !== undefined
+    if (!exists) return []
+    return this.#db
+      .prepare<[], { recorded: string; sent: string; rule: string }>('SELECT recorded, sent, rule FROM rewritten')
+      .all()
+      .map(({ recorded, sent, rule }) => ({ recorded, sent: JSON.parse(sent) as RewrittenText['sent'], by: rule }))
   }
 
   skipped(): Iterable<SkippedStatement> {

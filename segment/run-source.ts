@@ -2,7 +2,7 @@
  * What comparison and reports read: any run, be it a replay's file or production's own, which is the recording.
  */
 import type { RecordingReader } from './recording.js'
-import type { MappedValue, RunFacts, RunRow, SkippedStatement } from './run.js'
+import type { MappedValue, RewrittenText, RunFacts, RunRow, SkippedStatement } from './run.js'
 import { RUN_FORMAT_VERSION } from './run.js'
 import type { RecordedStatement } from './segment-reader.js'
 
@@ -13,6 +13,7 @@ export type RunSource = {
   rows(fromSeq?: number): Iterable<RunRow>
   row(seq: number): RunRow | undefined
   mapped(): Iterable<MappedValue>
+  rewritten?(): readonly RewrittenText[]
   skipped(): Iterable<SkippedStatement>
   close(): void
 }

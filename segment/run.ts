@@ -68,5 +68,15 @@ export type MappedValue = {
   readonly actual: string
 }
 
+/** How the texts of one shape were sent to this run's target instead. */
+export type RewrittenText = {
+  /** The shape of the recorded text, or the whole text where its literals decided. */
+  readonly recorded: string
+  /** What was sent: constant pieces, and numbers of the recorded text's literals that stand between them. */
+  readonly sent: readonly (string | number)[]
+  /** The rule: `table orders`, `statement on line 12`, `hook`. */
+  readonly by: string
+}
+
 /** A statement that was meant to be replayed and was not. It has no row; the ledger counts it under its reason. */
 export type SkippedStatement = { readonly seq: number; readonly reason: string }

@@ -3,7 +3,7 @@
  */
 import type { Command } from 'commander'
 import { EXIT, type ExitCode, HarnessError } from '../../base/errors.js'
-import { standalone } from '../../reports/psql-text.js'
+import { parametersOf, type Standalone, standalone, standalones } from '../../reports/psql-text.js'
 import { reproduceScript, type Urls } from '../../reports/reproduce.js'
 import { isSame, reproductionText } from '../../reports/reproduction.js'
 import type { Discrepancy } from '../../segment/diff.js'
@@ -68,12 +68,22 @@ function find(diff: DiffReader, id: string, path: string): Discrepancy {
   })
 }
 
-function statementOf(discrepancy: Discrepancy) {
-  const statement = standalone(discrepancy.sql)
+type Shown = Standalone & { readonly refusal: null }
+
+function statementOf({ sql, alertId }: Discrepancy): Shown {
+  return shown(standalone(sql), alertId)
+}
+
+/** What V2 is asked: the same, or what the replay sent in its place. */
+function statementsAfter({ sql, sqlAfter, alertId }: Discrepancy): readonly Shown[] {
+  return standalones(sqlAfter ?? sql).map((one) => shown(one, alertId))
+}
+
+function shown(statement: Standalone, alertId: string): Shown {
   if (statement.refusal === null) return statement
   throw new HarnessError({
     code: 'CANNOT_REPRODUCE',
-    message: `cannot show ${discrepancy.alertId} by itself`,
+    message: `cannot show ${alertId} by itself`,
     detail: statement.refusal,
     hint: 'Replay the recording again; `pgrehearse compare RUN_A RUN_B --explain ID` says how the statement was judged.',
     exit: EXIT.usage,
@@ -81,17 +91,17 @@ function statementOf(discrepancy: Discrepancy) {
 }
 
 function print(discrepancy: Discrepancy, urls: Urls | null, cli: Cli): ExitCode {
-  const script = reproduceScript(discrepancy, statementOf(discrepancy), urls)
+  const script = reproduceScript(discrepancy, statementOf(discrepancy), urls, statementsAfter(discrepancy))
   cli.print(script.trimEnd())
   cli.result({ alertId: discrepancy.alertId, script })
   return EXIT.pass
 }
 
 async function run(discrepancy: Discrepancy, urls: Urls, cli: Cli): Promise<ExitCode> {
-  const { sql } = statementOf(discrepancy)
-  const asked = { sql, parameters: discrepancy.parameters }
-  const before = await answerOf(urls.before, asked, cli.signal)
-  const after = await answerOf(urls.after, asked, cli.signal)
+  const askedOf = (statements: readonly Shown[]) =>
+    statements.map(({ sql }) => ({ sql, parameters: discrepancy.parameters.slice(0, parametersOf(sql)) }))
+  const before = await answerOf(urls.before, askedOf([statementOf(discrepancy)]), cli.signal)
+  const after = await answerOf(urls.after, askedOf(statementsAfter(discrepancy)), cli.signal)
   const { alertId } = discrepancy
   cli.print(reproductionText({ before, after }, { color: process.stdout.hasColors?.() === true }))
   cli.result({ alertId, same: isSame({ before, after }), before, after })

@@ -16,6 +16,7 @@ import { type JudgeOptions, judgeFor, learnNoise, refuseStrangers } from './judg
 import { Latencies } from './latency.js'
 import { joinBySeq } from './merge-runs.js'
 import { aspectsOf } from './noise.js'
+import { SentTexts } from './sent-texts.js'
 import { TimelineBuilder } from './timeline.js'
 import { invalidReasons } from './validity.js'
 
@@ -45,6 +46,7 @@ class Comparison {
   readonly #again = new RunTally()
   readonly #excused: Partial<Record<Excuse, number>> = {}
   readonly #uncompared: Record<string, number> = {}
+  readonly #sent: SentTexts
   #compared = 0
   #discrepancies = 0
   #done = 0
@@ -58,11 +60,13 @@ class Comparison {
       learnNoise(options, () => this.#progress()),
     )
     this.#itself = noise === undefined ? null : judgeFor(options, noise, null)
+    this.#sent = new SentTexts(after)
     this.#log = new DiscrepancyLog({
       id: this.#id,
       out,
       traceId: (seq) => recording.traceId(seq),
       recordedAtMs: recording.manifest.startedAtMs,
+      sent: this.#sent,
       describer: this.#candidate.describer,
     })
   }

@@ -18,6 +18,7 @@ import type { Knowledge } from './knowledge.js'
 import type { LatencyVerdict } from './latency.js'
 import { latencyCause } from './latency-cause.js'
 import { OpenTransactions } from './open-transactions.js'
+import type { SentTexts } from './sent-texts.js'
 
 export type DiffTarget = Pick<DiffWriter, 'discrepancy' | 'moveDiscrepancies' | 'finding' | 'latency' | 'close'>
 
@@ -28,6 +29,7 @@ export type LogOptions = {
   readonly out: DiffTarget
   readonly traceId: (seq: number) => string
   readonly recordedAtMs: number
+  readonly sent: SentTexts
   readonly describer: Pick<Describer, 'written' | 'access' | 'isLabel'>
 }
 
@@ -139,7 +141,7 @@ export class DiscrepancyLog {
     const { out } = this.#options
     out.moveDiscrepancies(this.#findings.consequences())
     for (const finding of this.#findings.list(facts.compared)) out.finding(finding)
-    for (const { row } of latencies) out.latency(row)
+    for (const { row } of latencies) out.latency({ ...row, ...this.#options.sent.of(row.sql) })
     out.close(facts)
   }
 
@@ -194,6 +196,7 @@ export class DiscrepancyLog {
       traceId: this.#options.traceId(seq),
       fingerprint,
       sql,
+      ...this.#options.sent.of(sql),
       parameters,
       mismatch,
       subKind,

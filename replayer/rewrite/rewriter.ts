@@ -6,6 +6,7 @@ import { isAbsolute, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { EXIT, HarnessError } from '../../base/errors.js'
 import type { Catalog } from '../../segment/catalog.js'
+import type { RewrittenText } from '../../segment/run.js'
 import { type Lexed, lex } from '../../sql/lex.js'
 import { fingerprint, loadParser, parse } from '../../sql/parse.js'
 import { type Group, NotRewritable, type RuleBook, rewriteSql } from '../../sql/rewrite.js'
@@ -60,11 +61,15 @@ type Plan =
 
 const SHAPES_MAX = 20_000
 
-export async function loadRewriter(source: RewriteSource): Promise<Rewriter> {
+/** `onRewritten` hears of each kind of text once. */
+export async function loadRewriter(
+  source: RewriteSource,
+  onRewritten: (text: RewrittenText) => void = () => {},
+): Promise<Rewriter> {
   await loadParser()
   const mapping = parseMapping(source.text, source.file)
   const book = bindRules(mapping, source.before, source.after)
-  return new Rewriter(mapping, book, mapping.hook === null ? null : await loadHook(mapping, source.folder))
+  return new Rewriter(mapping, book, mapping.hook === null ? null : await loadHook(mapping, source.folder), onRewritten)
 }
 
 export class Rewriter {
@@ -72,12 +77,19 @@ export class Rewriter {
   readonly book: RuleBook
   readonly #byFingerprint = new Map<string, StatementMapping>()
   readonly #hook: Hook | null
+  readonly #onRewritten: (text: RewrittenText) => void
   readonly #plans = new Map<string, Plan>()
 
-  constructor(mapping: Mapping, book: RuleBook, hook: Hook | null) {
+  constructor(
+    mapping: Mapping,
+    book: RuleBook,
+    hook: Hook | null,
+    onRewritten: (text: RewrittenText) => void = () => {},
+  ) {
     this.mapping = mapping
     this.book = book
     this.#hook = hook
+    this.#onRewritten = onRewritten
     for (const statement of mapping.statements) {
       const key = statement.fingerprint ?? fingerprint(statement.pattern ?? '')
       const fault = (what: string, why: string) => mappingFault(mapping.file, statement.line, what, why)
@@ -112,7 +124,9 @@ export class Rewriter {
       const made = this.#plan(sql, lexed)
       plan = made.plan
       if (this.#plans.size >= SHAPES_MAX) this.#plans.clear()
-      this.#plans.set(made.isOfThisTextOnly ? sql : key, plan)
+      const recorded = made.isOfThisTextOnly ? sql : key
+      this.#plans.set(recorded, plan)
+      if (plan !== null && !('reason' in plan)) this.#onRewritten({ recorded, sent: plan.template, by: plan.said.by })
     }
     if (plan === null || 'reason' in plan) return plan
     return {

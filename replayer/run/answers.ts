@@ -13,7 +13,7 @@ import { type Described, describe } from './descriptions.js'
 import type { Job } from './job.js'
 import { type Replies, repliesTo } from './replies.js'
 import { ResultSet } from './result-set.js'
-import { regroup } from './rewriting.js'
+import { isHelper, regroup } from './rewriting.js'
 
 export type AnswerEvents = {
   /** An outcome and a time for each row of the job. */
@@ -66,7 +66,7 @@ export class AnswerReader implements MessageSink {
 
   /** The job has been sent. */
   expect(job: Job): void {
-    const shape = repliesTo(job.rows[0].frames)
+    const shape = repliesTo(job.frames)
     this.#queue.push({
       job,
       shape,
@@ -87,10 +87,10 @@ export class AnswerReader implements MessageSink {
     if (head === undefined) return
     switch (type) {
       case BACKEND.dataRow:
-        this.#resultOf(head)?.row(buffer, start, end)
+        if (!helps(head)) this.#resultOf(head)?.row(buffer, start, end)
         break
       case BACKEND.commandComplete:
-        head.tag = decodeTag(buffer, start, end) ?? ''
+        if (!helps(head)) head.tag = decodeTag(buffer, start, end) ?? ''
         this.#executed(head)
         break
       case BACKEND.emptyQueryResponse:
@@ -153,11 +153,11 @@ export class AnswerReader implements MessageSink {
 
   #bound(head: Expected): void {
     const reply = head.shape.replies[head.at]
-    if (reply?.kind === 'bind') {
+    if (reply?.kind === 'bind' && !isHelper(reply.portal)) {
       const { bind } = head.job.rows[0]
       this.#portals.set(reply.portal, { columns: this.#statements.get(reply.name), bind, described: undefined })
     }
-    this.#events.bound(head.job)
+    if (reply?.kind !== 'bind' || !isHelper(reply.portal)) this.#events.bound(head.job)
     this.#step(head)
   }
 
@@ -187,7 +187,7 @@ export class AnswerReader implements MessageSink {
   #executed(head: Expected): void {
     if (head.shape.simple) this.#endPart(head, null)
     else {
-      this.#resultOf(head)
+      if (!helps(head)) this.#resultOf(head)
       this.#step(head)
     }
   }
@@ -275,6 +275,12 @@ export class AnswerReader implements MessageSink {
     head.result = new ResultSet(columns ?? null, portal?.described?.formats ?? resultFormats(portal?.bind ?? null))
     return head.result
   }
+}
+
+/** The statement that is being executed only stands beside the recorded one. */
+function helps({ shape, at }: Expected): boolean {
+  const reply = shape.replies[at]
+  return reply?.kind === 'execute' && isHelper(reply.portal)
 }
 
 const NO_RESULT = { columns: null, digest: null, rows: null, rowsCut: false }

@@ -3,9 +3,9 @@
  *
  * A simple query with several statements is one job with several rows: they go out together, so they wait together.
  */
-import type { ServerError } from '../../segment/outcome.js'
 import type { Timing } from '../../segment/run.js'
 import type { StatementScript } from '../../segment/segment-reader.js'
+import type { Frame } from '../../segment/statement.js'
 import type { Group } from '../../sql/rewrite.js'
 import type { Speed } from './pace.js'
 
@@ -33,8 +33,8 @@ export type Job = {
   relaxed: boolean
   /** How many statements went out for each row, and whose answer counts; null: one for each. */
   groups: readonly Group[] | null
-  /** Error of a statement that was sent before it, as a part of it. */
-  failed: ServerError | null
+  /** The messages that went out for it, with those of statements that are sent along. */
+  frames: readonly Frame[]
 }
 
 export function createJob(
@@ -44,7 +44,7 @@ export function createJob(
   flushAfterBind = false,
 ): Job {
   const times = { waitsDone: 0, freeUs: -1, orderUs: -1, dueUs: 0, sentUs: 0 }
-  return { rows, indexes, offsetUs, flushAfterBind, ...times, relaxed: false, groups: null, failed: null }
+  return { rows, indexes, offsetUs, flushAfterBind, ...times, relaxed: false, groups: null, frames: rows[0].frames }
 }
 
 /** The server answers a job of its own accord only when it ends with a Sync, a Flush or is a simple query. */

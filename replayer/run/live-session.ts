@@ -89,20 +89,12 @@ export class LiveSession {
       this.#skip(job, fate)
       return
     }
-    const { before, main, groups } = exchangeOf(
-      this.#host.remap.before(script),
-      script.parameterTypes,
-      this.#host.rewrite,
-    )
+    const recorded = this.#host.remap.before(script)
+    const { pieces, main, frames, groups } = exchangeOf(recorded, script.parameterTypes, this.#host.rewrite)
     job.groups = groups
+    job.frames = frames
     this.#state.sent(main)
-    for (const helper of before) {
-      const own = ownJob(helper.frames)
-      helps.set(own, job)
-      this.#write(encode(helper).bytes)
-      this.#answers.expect(own)
-    }
-    this.#write(encode(main, job.flushAfterBind).bytes)
+    for (const piece of pieces) this.#write(encode(piece, piece.sql === main.sql && job.flushAfterBind).bytes)
     this.#unflushed = !asksForAnswer(job)
     this.#answers.expect(job)
   }
@@ -146,15 +138,11 @@ export class LiveSession {
   }
 
   #answered(job: Job, outcomes: readonly Outcome[], doneUs: readonly number[]): void {
-    const helped = helps.get(job)
-    if (helped) helped.failed ??= outcomes[0]?.error ?? null
     if (own.has(job)) {
       const skipped = own.get(job)
       if (skipped) this.#host.agenda.answered(this.lane, skipped)
       return
     }
-    const first = outcomes[0]
-    if (job.failed && first?.error === null) outcomes = [{ ...first, error: job.failed, tag: '' }, ...outcomes.slice(1)]
     for (let i = 0; i < job.rows.length; i++) {
       const row = job.rows[i]!
       if (this.#host.remap.wantsRows(row.sql)) this.#host.remap.after(row, outcomes[i]!)
@@ -275,6 +263,3 @@ function reasonOf(error: unknown): string {
   const { code } = error as { code?: string }
   return `the target does not let it in (${code ?? 'no answer'})`
 }
-
-/** Exchanges that go before a rewritten statement, and the job they stand before. */
-const helps = new WeakMap<Job, Job>()

@@ -262,6 +262,9 @@ class Replay {
           this.#skipped += message.statements.length
           this.#writer.skip(message.statements)
           return
+        case 'rewritten':
+          this.#writer.rewritten(message.text)
+          return
         case 'incident':
           this.#incident(message.what, message.detail, message.atUs)
           return

@@ -125,7 +125,7 @@ class ReplayWorker {
   async prepare(): Promise<void> {
     await loadParser()
     if (this.#task.rewrite !== null) {
-      const rewriter = await loadRewriter(this.#task.rewrite)
+      const rewriter = await loadRewriter(this.#task.rewrite, (text) => this.#tell({ kind: 'rewritten', text }))
       this.#rewrite = (sql) => rewriter.of(sql)
     }
     this.#feed.pull(AHEAD_MIN)

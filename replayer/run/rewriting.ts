@@ -1,8 +1,8 @@
 /**
  * Sending other statements than the recorded one: what goes before it, and whose answer counts.
  *
- * By the simple protocol all of them travel as one text. By the extended protocol those that come first travel as exchanges of their
- * own under names that no client uses, in front of the recorded exchange and its Sync, so that they succeed or fail with it.
+ * By the simple protocol all of them travel as one text. By the extended protocol they travel inside the recorded exchange,
+ * before its Sync, under names that no client uses: they succeed or fail with it, and its time is that of all of them.
  */
 import type { Outcome } from '../../segment/outcome.js'
 import type { Frame, SafeSql } from '../../segment/statement.js'
@@ -20,31 +20,60 @@ export type Rewrite = (sql: string) => {
 export const AS_RECORDED: Rewrite = () => null
 
 export type Exchange = {
-  readonly before: readonly Sendable[]
+  /** Sent one after the other, as one exchange. */
+  readonly pieces: readonly Sendable[]
+  /** The recorded exchange as it is sent, for what is remembered of a session. */
   readonly main: Sendable
+  /** Messages of all pieces. */
+  readonly frames: readonly Frame[]
   /** null: every answer counts. */
   readonly groups: readonly Group[] | null
 }
 
 export function exchangeOf(recorded: Sendable, types: readonly number[], rewrite: Rewrite): Exchange {
-  if (recorded.sql === '') return { before: [], main: recorded, groups: null }
-  const said = rewrite(recorded.sql)
-  if (said === null) return { before: [], main: recorded, groups: null }
+  const said = recorded.sql === '' ? null : rewrite(recorded.sql)
+  if (said === null) return alone(recorded)
+  const sent = (sql: string): Sendable => ({ ...recorded, sql: sql as SafeSql })
   if (recorded.frames[0]?.[0] === 'Q') {
     const groups = said.groups.some(({ count }) => count > 1) ? said.groups : null
-    return { before: [], main: { ...recorded, sql: said.sql as SafeSql }, groups }
+    return { ...alone(sent(said.sql)), groups }
   }
-  if (said.statements === null) return { before: [], main: { ...recorded, sql: said.sql as SafeSql }, groups: null }
+  if (said.statements === null) return alone(sent(said.sql))
   const result = said.groups[0]?.result ?? 0
-  const executes = recorded.frames.some(([kind]) => kind === 'E')
-  const before = executes
-    ? said.statements.slice(0, result).map((sql, at) => helper(sql, `pgr_${at}`, recorded.bind, types))
-    : []
-  return { before, main: { ...recorded, sql: said.statements[result] as SafeSql }, groups: null }
+  const main = sent(said.statements[result]!)
+  if (!recorded.frames.some(([kind]) => kind === 'E')) return alone(main)
+  return together(main, said.statements, result, types)
 }
 
-/** An exchange that makes, runs and leaves a statement under a name of ours, with the parameters that its text names. */
-function helper(sql: string, name: string, bind: Uint8Array | null, types: readonly number[]): Sendable {
+function alone(main: Sendable): Exchange {
+  return { pieces: [main], main, frames: main.frames, groups: null }
+}
+
+/** The statements around the one that gives the result stand inside its exchange, before its Sync: they succeed or fail with it. */
+function together(main: Sendable, statements: readonly string[], result: number, types: readonly number[]): Exchange {
+  const helpers = statements.map((sql, at) => (at === result ? null : helper(sql, at, main.bind, types)))
+  const hasSync = main.frames.at(-1)?.[0] === 'S'
+  const own = hasSync ? { ...main, frames: main.frames.slice(0, -1) } : main
+  const pieces = [
+    ...helpers.slice(0, result).flatMap((one) => one ?? []),
+    own,
+    ...helpers.slice(result + 1).flatMap((one) => one ?? []),
+    ...(hasSync ? [{ frames: SYNC_ONLY, sql: '' as SafeSql, bind: null, copy: null }] : []),
+  ]
+  return { pieces, main, frames: pieces.flatMap(({ frames }) => frames), groups: null }
+}
+
+const SYNC_ONLY: readonly Frame[] = [['S']]
+/** Begins the names of statements and portals of ours. */
+const HELPER = 'pgrehearse_helper_'
+
+export function isHelper(name: string): boolean {
+  return name.startsWith(HELPER)
+}
+
+/** Messages that make, run and leave a statement under a name of ours, with the parameters that its text names. */
+function helper(sql: string, at: number, bind: Uint8Array | null, types: readonly number[]): Sendable {
+  const name = `${HELPER}${at}`
   const count = Math.max(0, ...[...sql.matchAll(/\$(\d+)/g)].map((match) => Number(match[1])))
   const given = bind === null ? null : bindParameters(bind)
   const rest = given === null ? null : buildBindRest(given.values.slice(0, count), given.formats.slice(0, count), [])

@@ -1,7 +1,7 @@
 /**
  * What the coordinator and its workers say to each other.
  */
-import type { SkippedStatement } from '../../segment/run.js'
+import type { RewrittenText, SkippedStatement } from '../../segment/run.js'
 import type { Session } from '../../segment/statement.js'
 import type { RewriteSource } from '../rewrite/rewriter.js'
 import type { Positions } from './feed.js'
@@ -45,6 +45,8 @@ export type FromWorker =
   | { readonly kind: 'ready' }
   | { readonly kind: 'rows'; readonly buffer: ArrayBuffer; readonly news: News }
   | { readonly kind: 'skipped'; readonly statements: readonly SkippedStatement[] }
+  /** A kind of text is sent in another form, from here on. */
+  | { readonly kind: 'rewritten'; readonly text: RewrittenText }
   | { readonly kind: 'finished'; readonly result: WorkerResult }
   | { readonly kind: 'incident'; readonly atUs: number; readonly what: string; readonly detail: string }
 

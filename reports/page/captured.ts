@@ -52,15 +52,31 @@ function sql(text: string): Child[] {
   return found
 }
 
-export function sqlBlock(text: string): Element {
-  if (lastBlock?.text !== text) {
-    lastBlock = { text, element: h('pre', { class: 'sql', tabindex: 0 }, h('code', null, sql(text))) }
-  }
-  return lastBlock.element
+/** The text, and beside it what V2 was asked in its place. */
+export function sqlBlocks({ sql: before, sqlAfter }: { readonly sql: string; readonly sqlAfter?: string }): Element {
+  if (sqlAfter === undefined) return sqlBlock(before)
+  const side = (label: string, cls: string, text: string) =>
+    h(
+      'div',
+      { class: 'answer' },
+      h('h5', null, h('span', { class: `tag ${cls}` }, label), ' was asked'),
+      sqlBlock(text),
+    )
+  return h('div', { class: 'answers' }, side('V1', 'before', before), side('V2', 'after', sqlAfter))
 }
 
-/** Discrepancies come by finding, so the same statement comes thousands of times in a row. */
-let lastBlock: { readonly text: string; readonly element: Element } | null = null
+function sqlBlock(text: string): Element {
+  const known = lastBlocks.get(text)
+  if (known !== undefined) return known
+  const element = h('pre', { class: 'sql', tabindex: 0 }, h('code', null, sql(text)))
+  if (lastBlocks.size >= LAST_BLOCKS) lastBlocks.clear()
+  lastBlocks.set(text, element)
+  return element
+}
+
+/** Discrepancies come by finding, so the same statement, on one side or both, comes thousands of times in a row. */
+const lastBlocks = new Map<string, Element>()
+const LAST_BLOCKS = 2
 
 /** One line for lists; the full text is one step away. */
 export function sqlLine(text: string, charactersMax = 180): Element {

@@ -4,13 +4,13 @@
  */
 import { clock, count, milliseconds } from '../format.js'
 import type { Example } from '../model.js'
-import { captured, sqlBlock, value } from './captured.js'
+import { captured, sqlBlocks, value } from './captured.js'
 import { rowsTable } from './cells.js'
 import { type Child, type Element, h } from './html.js'
 
 export function exampleBody(example: Example, diffPath: string): Element[] {
   return [
-    sqlBlock(example.sql),
+    sqlBlocks(example),
     ...(example.parameters.length > 0 ? [parameters(example)] : []),
     ...(example.errorBefore || example.errorAfter ? [errors(example)] : []),
     ...(example.rows ? [rowsTable(example.rows)] : []),

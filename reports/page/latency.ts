@@ -4,7 +4,7 @@
 import { count, counted, milliseconds, ratio } from '../format.js'
 import type { QuantileMeasure, QueryLatency } from '../latency.js'
 import type { ReportModel } from '../model.js'
-import { captured, sqlBlock, sqlLine } from './captured.js'
+import { captured, sqlBlocks, sqlLine } from './captured.js'
 import { bothSizes, distributionChart, intervalMark } from './charts.js'
 import { anchor, type Child, type Element, h } from './html.js'
 
@@ -276,7 +276,7 @@ export function queryDetail(query: QueryLatency, model: ReportModel): Element {
   return h(
     'div',
     { class: 'query-detail' },
-    sqlBlock(query.sql),
+    sqlBlocks(query),
     h(
       'div',
       { class: 'overall' },

@@ -193,6 +193,73 @@ statements:
   })
 })
 
+describe('with statements after the one that gives the result', () => {
+  const ASKED = 'SELECT name FROM customers WHERE customer_id = $1'
+  const mapping = (...after: string[]) => `version: 1
+statements:
+  - pattern: ${ASKED}
+    result: 2
+    sql:
+      - SELECT 'before', 1 AS one, 2 AS two
+      - SELECT upper(name) AS name FROM customers WHERE customer_id = $1::int
+${after.map((sql) => `      - ${sql}\n`).join('')}`
+  const noted = `UPDATE customers SET note = 'seen' WHERE customer_id = $1::int`
+
+  test('by the simple protocol, unnamed and named: all take effect, the second answers', async () => {
+    const outcomes = await outcomesOf(
+      new Tape()
+        .send(1, simple('BEGIN'))
+        .send(1, unnamed(ASKED, ['3']))
+        .send(1, simple('SELECT name FROM customers WHERE customer_id = 4'))
+        .send(1, prepare('asked', ASKED))
+        .send(1, execute('asked', ASKED, ['5']))
+        .send(1, execute('asked', ASKED, ['6']))
+        .send(1, simple(`SELECT customer_id FROM customers WHERE note = 'seen' ORDER BY 1`))
+        .send(1, simple('ROLLBACK')),
+      await sourceOf(mapping(noted, 'SELECT 3, 4, 5')),
+    )
+    const asked = (n: number) => ['SELECT 1', [[`CUSTOMER ${n}`]]]
+    expect(outcomes.map(short).slice(1, -1)).toEqual([
+      asked(3),
+      asked(4),
+      ['', null],
+      asked(5),
+      asked(6),
+      ['SELECT 4', [['3'], ['4'], ['5'], ['6']]],
+    ])
+    expect(outcomes.map(({ status }) => status).slice(0, 3)).toEqual(['T', 'T', 'T'])
+  })
+
+  test('an error of a later one is the error of the statement, and undoes it', async () => {
+    const outcomes = await outcomesOf(
+      new Tape().send(1, unnamed(ASKED, ['1'])).send(1, simple(`SELECT count(*) FROM customers WHERE note = 'seen'`)),
+      await sourceOf(mapping(noted, 'SELECT 1 / ($1::int - 1)')),
+    )
+    expect(outcomes.map(short)).toEqual([
+      ['22012', null],
+      ['SELECT 1', [['0']]],
+    ])
+  })
+
+  test('a pipeline without a Sync of its own goes on after it', async () => {
+    const piped = (value: string) => ({ ...unnamed(ASKED, [value]), frames: unnamed(ASKED).frames.slice(0, -1) })
+    const outcomes = await outcomesOf(
+      new Tape().send(1, piped('1')).send(1, piped('2')).send(1, unnamed('SELECT 7')),
+      await sourceOf(mapping('SELECT 8')),
+    )
+    expect(outcomes.map(({ rows }) => rows)).toEqual([[['CUSTOMER 1']], [['CUSTOMER 2']], [['7']]])
+  })
+
+  test('its time is that of all of them', async () => {
+    const sent = [unnamed(ASKED, ['1']), simple('SELECT name FROM customers WHERE customer_id = 4')]
+    const tape = sent.reduce((all, one) => all.send(1, one), new Tape())
+    const rewrite = await sourceOf(mapping('SELECT pg_sleep(0.2)'))
+    const { rows } = await replayTape(tape, after.url, { rewrite })
+    // The server slept that long at least.
+    for (const { timing } of rows) expect(timing.doneUs - timing.sentUs).toBeGreaterThanOrEqual(199_000)
+  })
+})
+
 test('a hook says what rules cannot; null leaves a statement to the rules', async () => {
   writeFileSync(
     join(folder, 'hook.mjs'),
