@@ -1,218 +1,203 @@
 /**
- * How fast is a replay, and how late? Primary key look-ups by named prepared statements, on an embedded server, all on one machine:
+ * How fast is a replay, and how late? pgbench's look-ups by primary key (named prepared statements) go through the recorder to an
+ * embedded server that also logs them, so that the same traffic is there as our recording and as a csvlog. Then, in one run, in rounds
+ * one after the other, on an equal server:
  *
- * - `pgbench` (when it is installed) and a bare loop in Node: what the machine gives without recording, order and digests;
- * - the replay at `max`: statements a second;
- * - the replay at half of that rate, by the clock: how late statements are sent, once the code is warm;
- * - the same at several speeds: how long the whole takes, against what it should.
+ * - `pgbench` with the same script, and a bare loop in Node: what the machine gives without recording, order and digests;
+ * - `pgreplay` (Debian's package) from the csvlog, without pauses;
+ * - ours at `max`, with the causal plan and digests on;
+ * - ours at half of that rate, by the clock: how late statements are sent.
  *
- *     node dist/bench/replay.js [--statements 200000] [--sessions 8] [--workers 2]
+ *     node dist/bench/replay.js [--statements 100000] [--sessions 8] [--workers 2] [--rounds 3]
  *
  * Everything competes for the same cores; on a busy machine only the ratios within one run mean anything.
  */
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import pg from 'pg'
 import { Piscina } from 'piscina'
 import { workerFile } from '../base/worker-file.js'
+import { runSql } from '../fixtures/load.js'
+import { readKey } from '../privacy/key.js'
+import { EMPTY_POLICY } from '../privacy/policy/policy.js'
+import { startProxyRecording } from '../recorder/proxy.js'
+import { buildPlan } from '../replayer/plan/build.js'
+import type { Plan } from '../replayer/run/plan-shape.js'
 import { replay } from '../replayer/run/replay.js'
-import { sessionPlan } from '../replayer/run/simple-plans.js'
 import { startServer } from '../replayer/shadow/server.js'
-import type { Outcome } from '../segment/outcome.js'
 import { openRecording } from '../segment/recording.js'
-import { createRecording } from '../segment/recording-writer.js'
 import { openRun } from '../segment/run-file.js'
-import type { Frame, SafeSql, Statement } from '../segment/statement.js'
-import { buildBindRest } from '../wire/bind.js'
 import type { BareTask } from './bare.worker.js'
+import { startLoggedServer } from './logged-server.js'
+import { cutLog, logBytes, pgbench, pgreplay, SCHEMA } from './peers.js'
 
 const { values: flags } = parseArgs({
   options: {
-    statements: { type: 'string', default: '200000' },
+    statements: { type: 'string', default: '100000' },
     sessions: { type: 'string', default: '8' },
     workers: { type: 'string', default: '2' },
+    rounds: { type: 'string', default: '3' },
   },
 })
-const statements = Number(flags.statements)
+const transactions = Number(flags.statements)
 const sessions = Number(flags.sessions)
 const workers = Number(flags.workers)
-const SQL = 'SELECT balance FROM account WHERE id = $1'
-const ROWS = 100_000
-/** One recorded statement in so many microseconds: for speed, and for timing. */
-const DENSE_GAP_US = 100
-const SPARSE_GAP_US = 1000
-const SPARSE_STATEMENTS = 3000
-/** Before this the code is cold; a recording does not begin with its highest load. */
-const WARM_US = 1_000_000
+const rounds = Number(flags.rounds)
 const folder = mkdtempSync(join(tmpdir(), 'pgr-bench-'))
+// As root the server runs as another user, who must be able to enter.
+chmodSync(folder, 0o711)
+const RESULT = join('bench', 'results', 'replay.json')
 
-async function measure(url: string): Promise<void> {
-  await fill(url)
-  console.log(
-    `${cpus().length} × ${cpus()[0]?.model}, Node ${process.version}; ${sessions} sessions, ${workers} workers`,
-  )
-  const ceiling = pgbench(url)
-  if (ceiling !== null) console.log(`pgbench -M prepared         ${round(ceiling)}/s`)
-  const bare = await bareLoop(url)
-  console.log(`bare loop in Node           ${round(bare)}/s`)
+type Traffic = { readonly recording: string; readonly csvlog: string }
 
-  const dense = record('dense', statements, DENSE_GAP_US)
-  const fast = await run(url, dense, 'max')
-  const share = ceiling === null ? '' : `, ${(fast.perSecond / ceiling).toFixed(2)} of pgbench`
-  console.log(
-    `replay at max, with digests ${round(fast.perSecond)}/s${share}, ${(fast.perSecond / bare).toFixed(2)} of the bare loop`,
-  )
-
-  const half = await run(url, dense, (fast.perSecond / 2) * (DENSE_GAP_US / 1e6))
-  console.log(
-    `replay at half of that      ${round(half.perSecond)}/s, late by p50 ${half.lateMs(0.5)} ms, p99 ${half.lateMs(0.99)} ms, at most ${half.lateMs(1)} ms`,
-  )
-
-  const sparse = record('sparse', SPARSE_STATEMENTS, SPARSE_GAP_US)
-  for (const speed of [0.5, 1, 1.5, 10]) {
-    const { elapsedMs } = await run(url, sparse, speed)
-    const dueMs = (SPARSE_STATEMENTS * SPARSE_GAP_US) / 1000 / speed
-    console.log(
-      `speed ${String(speed).padEnd(4)} ${elapsedMs.toFixed(0)} ms of ${dueMs.toFixed(0)} due: ${percent(elapsedMs / dueMs - 1)}`,
-    )
-  }
-}
-
-async function fill(url: string): Promise<void> {
-  const client = new pg.Client(url)
-  await client.connect()
-  await client.query('CREATE TABLE account (id int PRIMARY KEY, balance int NOT NULL)')
-  await client.query(`INSERT INTO account SELECT i, i FROM generate_series(1, ${ROWS}) i`)
-  await client.query('VACUUM ANALYZE account')
-  await client.end()
-}
-
-/** null: not installed. */
-function pgbench(url: string): number | null {
-  const script = join(folder, 'script.sql')
-  writeFileSync(script, `\\set id random(1, ${ROWS})\nSELECT balance FROM account WHERE id = :id;\n`)
+/** Production with the recorder in front, logging every statement. */
+async function record(): Promise<Traffic> {
+  const dataDir = join(folder, 'production')
+  const production = await startLoggedServer(dataDir, (url) => runSql(url, SCHEMA))
+  let fromBytes = 0
+  const recording = join(folder, 'recording')
   try {
-    const args = ['-n', '-M', 'prepared', '-c', `${sessions}`, '-j', `${workers}`, '-T', '5', '-f', script, url]
-    const out = execFileSync('pgbench', args, { stdio: ['ignore', 'pipe', 'ignore'] }).toString()
-    return Number(/tps = ([\d.]+)/.exec(out)?.[1] ?? Number.NaN)
-  } catch {
-    return null
+    const proxy = await startProxyRecording({
+      listen: { host: '127.0.0.1', port: 0 },
+      upstream: production.url,
+      out: recording,
+      key: readKey('00'.repeat(32)),
+      policy: EMPTY_POLICY,
+      madeBy: 'pgrehearse bench',
+    })
+    fromBytes = logBytes(dataDir)
+    const through = Object.assign(new URL(production.url), { port: String(proxy.port) }).href
+    await pgbench(through, folder, { sessions, threads: workers, transactions })
+    await proxy.stop()
+  } finally {
+    await production.stop()
+  }
+  return { recording, csvlog: cutLog(dataDir, fromBytes, folder) }
+}
+
+type Round = {
+  readonly pgbench: number
+  readonly bare: number
+  readonly pgreplay: number
+  readonly ours: number
+  readonly lateP50Ms: number
+  readonly lateP99Ms: number
+}
+
+async function measure({ recording, csvlog }: Traffic, plan: Plan, url: string): Promise<Round> {
+  const ceiling = await pgbench(url, folder, { sessions, threads: workers, transactions })
+  const bare = await bareLoop(url)
+  const peer = await pgreplay(csvlog, url)
+  const fast = await run({ recording, plan, url, speed: 'max' })
+  const rate = fast.perSecond / 2
+  const recorded = recordedRate(recording)
+  const half = await run({ recording, plan, url, speed: rate / recorded })
+  return {
+    pgbench: ceiling,
+    bare,
+    pgreplay: peer.perSecond,
+    ours: fast.perSecond,
+    lateP50Ms: half.lateMs(0.5),
+    lateP99Ms: half.lateMs(0.99),
   }
 }
 
 async function bareLoop(url: string): Promise<number> {
   const pool = new Piscina({ filename: workerFile(import.meta.url, './bare.worker.js'), maxThreads: workers })
-  const task: BareTask = { url, sql: SQL, connections: sessions / workers, statements: statements / workers }
+  const task: BareTask = {
+    url,
+    sql: 'SELECT balance FROM account WHERE id = $1',
+    connections: sessions / workers,
+    statements: transactions / workers,
+  }
   const ms = await Promise.all(Array.from({ length: workers }, () => pool.run(task) as Promise<number>))
   await pool.destroy()
-  return (statements * 1000) / Math.max(...ms)
+  return (transactions * 1000) / Math.max(...ms)
 }
 
-const NOTHING: Outcome = {
-  error: null,
-  tag: '',
-  rowCount: 0,
-  columns: null,
-  digest: null,
-  rows: null,
-  rowsCut: false,
-  suspended: false,
-  status: null,
-}
-
-/** A recording as the proxy would have made it. */
-function record(name: string, count: number, gapUs: number): string {
-  const path = join(folder, name)
-  const writer = createRecording(path, {
-    madeBy: 'bench',
-    source: 'proxy',
-    startedAtMs: 0,
-    server: { versionNum: 0, version: '', systemIdentifier: '', database: '', settings: {}, startLsn: '' },
-    catalog: { database: '', serverVersionNum: 0, searchPath: [], relations: [], types: [], functions: [] },
-    privacy: { policyHash: '', keyFingerprint: '' },
-  })
-  const prepare: Frame[] = [['P', 's', []], ['D', 'S', 's'], ['S']]
-  const execute: Frame[] = [['B', '', 's'], ['D', 'P', ''], ['E', '', 0], ['S']]
-  for (let session = 0; session < sessions; session++) {
-    const who = { backendPid: 0, database: '', user: '', application: '', parameters: {}, connectedUs: 0, prologue: [] }
-    writer.session({ session, ...who })
-  }
-  const made: Statement[] = []
-  for (let i = 0; i < count; i++) {
-    const first = i < sessions
-    const parameters = first ? [] : [String(1 + ((i * 7919) % ROWS))]
-    made.push({
-      seq: i + 1,
-      session: i % sessions,
-      ordinal: Math.floor(i / sessions) + 1,
-      transaction: i + 1,
-      part: 0,
-      sentUs: i * gapUs,
-      doneUs: i * gapUs + DENSE_GAP_US,
-      frames: first ? prepare : execute,
-      sql: SQL as SafeSql,
-      fingerprint: '',
-      parameters,
-      parameterTypes: [],
-      bind: first ? null : buildBindRest(parameters),
-      copy: null,
-      unreplayable: null,
-      outcome: NOTHING,
-    })
-  }
-  for (let i = 0; i < made.length; i += 5000) {
-    writer.write(made.slice(i, i + 5000).map((statement) => ({ scope: 'READ_ONLY', statements: [statement] })))
-  }
-  writer.close(0)
-  return path
-}
-
-type Measured = {
-  readonly perSecond: number
-  readonly elapsedMs: number
-  readonly lateMs: (quantile: number) => string
-}
-
-async function run(url: string, path: string, speed: number | 'max'): Promise<Measured> {
+function recordedRate(path: string): number {
   const recording = openRecording(path)
-  const plan = sessionPlan(recording.timeline(), recording.sessions())
+  const { sentUs, doneUs } = recording.timeline()
   recording.close()
+  return (sentUs.length * 1e6) / (doneUs.reduce((a, b) => Math.max(a, b), 0) - sentUs[0]!)
+}
+
+type Measured = { readonly perSecond: number; readonly lateMs: (quantile: number) => number }
+
+async function run(options: { recording: string; plan: Plan; url: string; speed: number | 'max' }): Promise<Measured> {
   const out = join(folder, 'run')
-  await replay({ recording: path, plan, target: url, out, force: true, speed, workers })
+  const { recording, plan, url, speed } = options
+  await replay({ recording, plan, target: url, out, force: true, speed, workers })
   const made = openRun(out)
   const late: number[] = []
-  let count = 0
   let doneUsMax = 0
   for (const { timing, outcome } of made.rows()) {
     if (outcome.error !== null) throw new Error(`a statement failed: ${outcome.error.sqlstate}`)
-    count += 1
-    if (timing.dueUs >= WARM_US) late.push(timing.sentUs - timing.dueUs)
+    late.push(timing.sentUs - timing.dueUs)
     doneUsMax = Math.max(doneUsMax, timing.doneUs)
   }
   made.close()
   late.sort((a, b) => a - b)
   return {
-    perSecond: (count * 1e6) / doneUsMax,
-    elapsedMs: doneUsMax / 1000,
-    lateMs: (quantile) => (late[Math.min(late.length - 1, Math.floor(late.length * quantile))]! / 1000).toFixed(2),
+    perSecond: (late.length * 1e6) / doneUsMax,
+    lateMs: (quantile) => late[Math.min(late.length - 1, Math.floor(late.length * quantile))]! / 1000,
   }
 }
 
-function round(perSecond: number): string {
-  return Math.round(perSecond).toLocaleString('en')
+function print(round: Round): void {
+  const { ours } = round
+  console.log(`pgbench -M prepared         ${perSecond(round.pgbench)}`)
+  console.log(`bare loop in Node           ${perSecond(round.bare)}`)
+  console.log(`pgreplay -j                 ${perSecond(round.pgreplay)}`)
+  console.log(
+    `ours at max, with digests   ${perSecond(ours)}: ${(ours / round.pgreplay).toFixed(2)} × pgreplay, ` +
+      `${(ours / round.pgbench).toFixed(2)} × pgbench, ${(ours / round.bare).toFixed(2)} × bare loop`,
+  )
+  console.log(
+    `ours at half of that        late by ${round.lateP50Ms.toFixed(2)} ms (p50), ${round.lateP99Ms.toFixed(2)} ms (p99)`,
+  )
 }
 
-function percent(share: number): string {
-  return `${share >= 0 ? '+' : ''}${(share * 100).toFixed(2)} %`
+const perSecond = (rate: number) => `${Math.round(rate).toLocaleString('en')}/s`
+
+/** Of each figure by itself, and of the ratios within one round. */
+function medians(all: readonly Round[]): Record<string, number> {
+  const median = (of: (round: Round) => number) => all.map(of).sort((a, b) => a - b)[Math.floor(all.length / 2)]!
+  return {
+    pgbenchPerSecond: median(({ pgbench: rate }) => rate),
+    pgreplayPerSecond: median(({ pgreplay: rate }) => rate),
+    oursPerSecond: median(({ ours }) => ours),
+    timesPgreplay: median(({ ours, pgreplay: peer }) => ours / peer),
+    timesPgbench: median(({ ours, pgbench: peer }) => ours / peer),
+    timesBareLoop: median(({ ours, bare }) => ours / bare),
+    lateP99Ms: median(({ lateP99Ms }) => lateP99Ms),
+  }
 }
 
-const server = await startServer()
+const shadow = await startServer()
 try {
-  await measure(server.url())
+  console.log(
+    `${cpus().length} × ${cpus()[0]?.model}, Node ${process.version}; ${sessions} sessions, ${workers} workers`,
+  )
+  await runSql(shadow.url(), SCHEMA)
+  await runSql(shadow.url(), 'VACUUM ANALYZE account')
+  const traffic = await record()
+  const recording = openRecording(traffic.recording)
+  const { plan } = await buildPlan(recording)
+  console.log(`recorded ${recording.manifest.ledger.kept.statements} statements`)
+  recording.close()
+  const all: Round[] = []
+  for (let i = 0; i < rounds; i++) {
+    console.log(`round ${i + 1}`)
+    const round = await measure(traffic, plan, shadow.url())
+    print(round)
+    all.push(round)
+  }
+  console.log('medians', medians(all))
+  mkdirSync(join('bench', 'results'), { recursive: true })
+  writeFileSync(RESULT, `${JSON.stringify({ flags, rounds: all, medians: medians(all) }, null, 1)}\n`)
 } finally {
-  await server.stop()
+  await shadow.stop()
   rmSync(folder, { recursive: true, force: true })
 }
