@@ -2,7 +2,7 @@
  * Does a concurrent recording replay with one outcome? Records traffic through the proxy, replays it several times at full speed with
  * different numbers of workers, and compares the runs, the tables, and production.
  *
- *     node dist/bench/determinism.js [--workload shop|ledger|tpcb] [--statements 100000] [--sessions 20] [--keep]
+ *     node dist/bench/determinism.js [--workload shop|ledger|tpcb|sysbench] [--statements 100000] [--sessions 20] [--keep]
  */
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
