@@ -119,6 +119,19 @@ export function functions(serverVersionNum: number): string {
    ORDER BY p.oid`
 }
 
+/**
+ * Where sequences stand. What may not be seen, and what nobody has drawn from yet (it may have been restarted elsewhere than it
+ * starts), has no next value.
+ */
+export const POSITIONS = `
+  SELECT s.seqrelid::int8 AS relation, s.seqincrement AS increment,
+         CASE WHEN NOT pg_is_in_recovery() AND has_sequence_privilege(s.seqrelid, 'USAGE, SELECT')
+              THEN pg_sequence_last_value(s.seqrelid) + s.seqincrement END AS next
+    FROM pg_catalog.pg_sequence s
+    JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+   WHERE ${USER_SCHEMA}`
+
 /** Settings that change what a statement returns, or whether it is let through: what a new session gets, not what ours made of it. */
 export const SETTINGS = `
   SELECT name, reset_val AS setting FROM pg_catalog.pg_settings

@@ -15,6 +15,7 @@ import type {
   ForeignKeyAction,
   Relation,
   RelationKind,
+  SequencePosition,
   Trigger,
   UniqueKey,
 } from '../segment/catalog.js'
@@ -63,6 +64,7 @@ async function readObjects(
   const triggers = byRelation(await rowsOf<OfRelation<RawTrigger>>(client, ask.TRIGGERS))
   const types = await rowsOf<RawType>(client, ask.types(serverVersionNum))
   const functions = await rowsOf<RawFunction>(client, ask.functions(serverVersionNum))
+  const positions = byRelation(await rowsOf<OfRelation<SequencePosition>>(client, ask.POSITIONS))
   const parentOf = new Map(relations.map(({ oid, parents }) => [oid, parents[0]]))
   return {
     relations: relations.map((raw) => ({
@@ -72,10 +74,18 @@ async function readObjects(
       uniques: uniques.get(raw.oid) ?? [],
       foreignKeys: (foreignKeys.get(raw.oid) ?? []).map(foreignKey),
       triggers: (triggers.get(raw.oid) ?? []).map(trigger),
+      ...positionOf(positions.get(raw.oid)?.[0]),
     })),
     types: types.map(({ isArray, kind, ...rest }) => ({ ...rest, kind: isArray ? 'array' : TYPE_KINDS[kind]! })),
     functions: functions.map((raw) => ({ ...raw, volatility: VOLATILITIES[raw.volatility]! })),
   }
+}
+
+/** A position that JSON cannot hold exactly is none. */
+function positionOf(found: SequencePosition | undefined): Pick<Relation, 'position'> {
+  if (!found) return {}
+  const { next, increment } = found
+  return { position: { next: next !== null && Number.isSafeInteger(next) ? next : null, increment } }
 }
 
 type OfRelation<T> = T & { readonly relation: number }

@@ -10,7 +10,7 @@ import { EXCUSES } from '../../replayer/compare/excuses.js'
 import { explainStatement } from '../../replayer/compare/explain-statement.js'
 import { type IgnoreRule, parseIgnoreRule } from '../../replayer/compare/ignore.js'
 import type { JudgeOptions } from '../../replayer/compare/judges.js'
-import { buildPlan } from '../../replayer/plan/build.js'
+import { planOf } from '../../replayer/plan/cache.js'
 import { buildModel, judgeDiff } from '../../reports/build-model.js'
 import { DEFAULT_GATE } from '../../reports/gate-config.js'
 import { findingsTable } from '../../reports/table.js'
@@ -129,9 +129,8 @@ function recordingPath(flags: Flags, { facts }: RunSource, cli: Cli): string {
 
 /** Statements at which production ran a race, so that its outcome was one of several. */
 async function racesOf(recording: RecordingReader): Promise<ReadonlySet<number>> {
-  const { waits } = await buildPlan(recording)
-  const { seq } = recording.timeline()
-  return new Set(seq.filter((_, at) => waits.ambiguous[at] === 1))
+  const { seq, ambiguous } = await planOf(recording)
+  return new Set(seq.filter((_, at) => ambiguous[at] === 1))
 }
 
 function write(options: JudgeOptions, path: string, flags: Flags, madeBy: string, cli: Cli): ExitCode {

@@ -4,7 +4,8 @@
 import type { Command } from 'commander'
 import { EXIT, HarnessError } from '../../base/errors.js'
 import { buildPlan, type PlanInFull } from '../../replayer/plan/build.js'
-import { explainWaits, parallelism } from '../../replayer/plan/explain.js'
+import { type CachedPlan, planOf } from '../../replayer/plan/cache.js'
+import { explainWaits } from '../../replayer/plan/explain.js'
 import { openRecording, type RecordingReader } from '../../segment/recording.js'
 import type { Cli } from '../cli.js'
 
@@ -23,10 +24,8 @@ export function register(program: Command, cli: Cli): void {
         const recording = openRecording(path!)
         try {
           const began = performance.now()
-          const full = await buildPlan(recording)
-          const tookMs = performance.now() - began
-          if (options.explain === undefined) summarize(cli, recording, full, tookMs)
-          else explain(cli, recording, full, options.explain)
+          if (options.explain === undefined) summarize(cli, await planOf(recording), began)
+          else explain(cli, recording, await buildPlan(recording), options.explain)
         } finally {
           recording.close()
         }
@@ -35,10 +34,11 @@ export function register(program: Command, cli: Cli): void {
     )
 }
 
-function summarize(cli: Cli, recording: RecordingReader, full: PlanInFull, tookMs: number): void {
-  const facts = parallelism(full, recording.manifest.catalog)
-  cli.result({ ...facts, plannedInMs: Math.round(tookMs) })
-  cli.print(`${facts.statements} statements planned in ${(tookMs / 1000).toFixed(2)} s`)
+function summarize(cli: Cli, { facts, reused }: CachedPlan, began: number): void {
+  const tookMs = performance.now() - began
+  cli.result({ ...facts, plannedInMs: Math.round(tookMs), reused })
+  const how = reused ? 'planned before; read' : 'planned'
+  cli.print(`${facts.statements} statements ${how} in ${(tookMs / 1000).toFixed(2)} s`)
   cli.print(`  waits            ${facts.waits} (${facts.waitsPerStatement.toFixed(2)} a statement)`)
   cli.print(
     `  longest chain    ${(facts.criticalPathMs / 1000).toFixed(2)} s of ${(facts.totalMs / 1000).toFixed(2)} s: ${facts.averageWidth.toFixed(1)} statements side by side on average`,
@@ -51,7 +51,7 @@ function summarize(cli: Cli, recording: RecordingReader, full: PlanInFull, tookM
 }
 
 function explain(cli: Cli, recording: RecordingReader, full: PlanInFull, seqText: string): void {
-  const seqs = recording.timeline().seq
+  const seqs = full.gathered.seq.subarray(0, full.gathered.count)
   const at = seqs.indexOf(Number(seqText))
   if (at < 0) {
     throw new HarnessError({

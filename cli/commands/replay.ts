@@ -4,7 +4,7 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { EXIT, type ExitCode, HarnessError } from '../../base/errors.js'
-import { buildPlan } from '../../replayer/plan/build.js'
+import { planOf } from '../../replayer/plan/cache.js'
 import { openRewrite } from '../../replayer/rewrite/open.js'
 import type { Speed } from '../../replayer/run/pace.js'
 import type { Plan } from '../../replayer/run/plan-shape.js'
@@ -78,7 +78,7 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
       flags.rewrite === undefined
         ? undefined
         : await openRewrite(resolve(cli.cwd, flags.rewrite), manifest.catalog, flags.target)
-    const plan = await planOf(recording, order, cli)
+    const plan = await ordered(recording, order, cli)
     const progress = cli.progress('replay')
     const facts = await replay({
       recording: path,
@@ -116,10 +116,10 @@ function refuseOtherMasks(marker: Marker, { privacy }: Manifest): void {
   })
 }
 
-async function planOf(recording: RecordingReader, order: Order, cli: Cli): Promise<Plan> {
+async function ordered(recording: RecordingReader, order: Order, cli: Cli): Promise<Plan> {
   const progress = cli.progress('plan')
   const plan = await {
-    causal: async () => (await buildPlan(recording)).plan,
+    causal: async () => (await planOf(recording)).plan,
     commit: async () => commitPlan(recording.timeline(), recording.sessions()),
     session: async () => sessionPlan(recording.timeline(), recording.sessions()),
   }[order]()

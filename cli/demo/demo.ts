@@ -17,7 +17,7 @@ import { readKey } from '../../privacy/key.js'
 import { parsePolicy } from '../../privacy/policy/policy.js'
 import { startProxyRecording } from '../../recorder/proxy.js'
 import { compareRuns } from '../../replayer/compare/compare.js'
-import { buildPlan } from '../../replayer/plan/build.js'
+import { planOf } from '../../replayer/plan/cache.js'
 import type { Plan } from '../../replayer/run/plan-shape.js'
 import { replay } from '../../replayer/run/replay.js'
 import { cloneShadow } from '../../replayer/shadow/clone.js'
@@ -171,7 +171,7 @@ async function restore(options: DemoOptions, files: Files, server: Server, cli: 
 async function replayAll(options: DemoOptions, files: Files, server: Server, cli: Cli): Promise<void> {
   const recording = openRecording(files.recording)
   try {
-    const { plan } = await buildPlan(recording)
+    const { plan } = await planOf(recording)
     const origin = recording.manifest.server.systemIdentifier
     const one = async (role: RunRole, golden: string, out: string, what: string) => {
       const progress = cli.progress(`replay ${role}`)

@@ -2,13 +2,16 @@
  * A plan from a recording: gather, place points, scan; then the waits in the form that executing needs (sessions and ordinals, in
  * shared memory). A function of recording and catalog only.
  */
+import type { Catalog } from '../../segment/catalog.js'
 import type { StatementFacts } from '../../segment/facts.js'
 import type { Manifest } from '../../segment/manifest.js'
 import type { Session } from '../../segment/statement.js'
 import { loadParser } from '../../sql/parse.js'
 import type { Plan } from '../run/plan-shape.js'
+import { parallelism } from './explain.js'
 import { gather } from './gather.js'
 import type { Gathered } from './gathered.js'
+import type { PlanContent } from './plan-file.js'
 import { type Points, placePoints } from './points.js'
 import { scan, type Waits } from './scan.js'
 
@@ -40,6 +43,13 @@ export async function buildPlan(source: PlanSource): Promise<PlanInFull> {
   const points = placePoints(gathered)
   const waits = scan(gathered, points)
   return { plan: shaped(gathered, waits), gathered, points, waits }
+}
+
+/** What is worth keeping of it. */
+export function contentOf(full: PlanInFull, catalog: Catalog): PlanContent {
+  const { plan, gathered, waits } = full
+  const seq = gathered.seq.subarray(0, gathered.count)
+  return { plan, seq, ambiguous: waits.ambiguous, facts: parallelism(full, catalog) }
 }
 
 function shaped(g: Gathered, waits: Waits): Plan {

@@ -70,19 +70,14 @@ export function parallelism(full: PlanInFull, catalog: Catalog, hottestMax = 8):
     totalMs: totalUs / 1000,
     ambiguous: waits.ambiguous.reduce((sum, one) => sum + (one === 1 ? 1 : 0), 0),
     contradictions: points.contradictions,
-    barriers: [...g.why].slice(0, hottestMax).map(([statement, why]) => ({ statement, why })),
+    barriers: [...g.why].slice(0, hottestMax).map(([at, why]) => ({ statement: g.seq[at]!, why })),
     hottest: hottest(full, catalog, hottestMax),
   }
 }
 
 function hottest({ gathered: g, waits }: PlanInFull, catalog: Catalog, max: number): Parallelism['hottest'] {
   const counts = new Map<number, number>()
-  for (let i = 0; i < g.count; i += 1) {
-    for (let w = waits.start[i]!; w < waits.start[i + 1]!; w += 1) {
-      const set = shared(g, i, waits.on[w]!)?.set ?? -1
-      counts.set(set, (counts.get(set) ?? 0) + 1)
-    }
-  }
+  for (const set of waits.about) counts.set(set, (counts.get(set) ?? 0) + 1)
   return [...counts]
     .toSorted((a, b) => b[1] - a[1])
     .slice(0, max)

@@ -20,6 +20,8 @@ export type Waits = {
   readonly on: Int32Array
   /** 0: its completion; 1: its snapshot. */
   readonly kind: Uint8Array
+  /** The set that both touch; -1: one of them may touch everything. */
+  readonly about: Int32Array
   /**
    * What a statement saw may differ from the recording: 1, production ran a race here and the recording does not say who won;
    * 2, it saw what such a statement left. Between two replays neither differs.
@@ -69,6 +71,8 @@ class Lazy {
   }
 }
 
+const EVERYTHING = -1
+
 export function scan(g: Gathered, points: Points): Waits {
   return new Scan(g, points).run()
 }
@@ -89,6 +93,7 @@ class Scan {
   readonly #waiter = new IntList()
   readonly #on = new IntList()
   readonly #kind = new IntList()
+  readonly #about = new IntList()
   /** What transactions left that had seen something ambiguous: members, sets with such a member, sets with unknown ones. */
   readonly #taintedMembers: Uint8Array
   readonly #taintedSets: Uint8Array
@@ -123,7 +128,7 @@ class Scan {
   #statement(i: number): void {
     const g = this.#g
     const session = g.session[i]!
-    if (this.#barrier >= 0) this.#waitCompleted(i, this.#barrier)
+    if (this.#barrier >= 0) this.#waitCompleted(i, this.#barrier, EVERYTHING)
     if (g.barrier[i]) this.#everything(i)
     // Look first, then leave traces: a statement does not meet itself.
     for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) this.#look(i, session, op)
@@ -151,8 +156,9 @@ class Scan {
   #look(i: number, session: number, op: number): void {
     const g = this.#g
     const [kind, set, member] = [g.opKind[op]!, this.#set(g.opSet[op]!), this.#member(g.opMember[op]!)]
-    const wait = (on: number) => this.#waitCompleted(i, on)
-    const see = (on: number) => this.#see(i, on)
+    const about = g.opSet[op]!
+    const wait = (on: number) => this.#waitCompleted(i, on, about)
+    const see = (on: number) => this.#see(i, on, about)
     switch (kind) {
       case OP.read:
         if (member) {
@@ -235,7 +241,7 @@ class Scan {
     const end = g.transactions.last[t]!
     const explicit = g.transactions.explicit[t] === 1
     const session = g.session[end]!
-    if (explicit && this.#barrier >= 0) this.#waitCompleted(end, this.#barrier)
+    if (explicit && this.#barrier >= 0) this.#waitCompleted(end, this.#barrier, EVERYTHING)
     const operations = this.#pending.get(t)
     if (operations) {
       const committed = g.transactions.committed[t] === 1
@@ -250,8 +256,9 @@ class Scan {
   #release(end: number, session: number, op: number, committed: boolean): void {
     const g = this.#g
     const [kind, set, member] = [g.opKind[op]!, this.#set(g.opSet[op]!), this.#member(g.opMember[op]!)]
-    if (this.#observed[g.opSet[op]!] && locks(kind)) {
-      set.observers.news(session, (on) => this.#waitCompleted(end, on))
+    const about = g.opSet[op]!
+    if (this.#observed[about] && locks(kind)) {
+      set.observers.news(session, (on) => this.#waitCompleted(end, on, about))
       set.lockChanges.set(session, end)
     }
     if (!committed || kind === OP.lock) return
@@ -260,7 +267,7 @@ class Scan {
       if (member) this.#taintedMembers[g.opMember[op]!] = 1
       else this.#taintedWide[g.opSet[op]!] = 1
     }
-    const anti = (reader: number) => this.#waitSnapshot(end, reader)
+    const anti = (reader: number) => this.#waitSnapshot(end, reader, about)
     const keys = kind !== OP.write
     if (member) {
       for (const reader of member.readers) anti(reader)
@@ -287,7 +294,7 @@ class Scan {
 
   /** Waits for all that was sent before; all that is sent later waits for it. */
   #everything(i: number): void {
-    for (const last of this.#lastOf) if (last >= 0) this.#waitCompleted(i, last)
+    for (const last of this.#lastOf) if (last >= 0) this.#waitCompleted(i, last, EVERYTHING)
     this.#barrier = i
     this.#barrierTransactions.add(this.#g.transaction[i]!)
   }
@@ -299,27 +306,27 @@ class Scan {
     else this.#pending.set(t, [op])
   }
 
-  #see(reader: number, commit: number): void {
+  #see(reader: number, commit: number, about: number): void {
     if (commit < 0) return
-    this.#waitCompleted(reader, commit)
+    this.#waitCompleted(reader, commit, about)
     if (this.#g.doneUs[commit]! > this.#g.sentUs[reader]! && this.#isOther(reader, commit)) this.#ambiguous[reader] = 1
   }
 
-  #waitCompleted(waiter: number, on: number): void {
+  #waitCompleted(waiter: number, on: number, about: number): void {
     if (on < 0 || !this.#isOther(waiter, on)) return
     const seen = this.#seen(this.#completed, this.#g.session[waiter]!)
     const [other, ordinal] = [this.#g.session[on]!, this.#g.lastOrdinal[on]!]
     if (seen[other]! >= ordinal) return
     seen[other] = ordinal
-    this.#push(waiter, on, 0)
+    this.#push(waiter, on, 0, about)
   }
 
-  #waitSnapshot(waiter: number, on: number): void {
+  #waitSnapshot(waiter: number, on: number, about: number): void {
     if (on < 0 || !this.#isOther(waiter, on)) return
     const g = this.#g
     if (g.sentUs[waiter]! < g.doneUs[on]!) this.#ambiguous[on] = 1
     if (!g.snapshotAtBind[on]) {
-      this.#waitCompleted(waiter, on)
+      this.#waitCompleted(waiter, on, about)
       return
     }
     const session = g.session[waiter]!
@@ -328,10 +335,11 @@ class Scan {
     const seen = this.#seen(this.#snapshot, session)
     if (seen[other]! >= ordinal) return
     seen[other] = ordinal
-    this.#push(waiter, on, 1)
+    this.#push(waiter, on, 1, about)
   }
 
-  #push(waiter: number, on: number, kind: number): void {
+  #push(waiter: number, on: number, kind: number, about: number): void {
+    this.#about.push(about)
     this.#waiter.push(this.#g.sentWith[waiter]!)
     this.#on.push(on)
     this.#kind.push(kind)
@@ -409,13 +417,15 @@ class Scan {
     const next = start.slice()
     const on = new Int32Array(this.#waiter.length)
     const kind = new Uint8Array(this.#waiter.length)
+    const about = new Int32Array(this.#waiter.length)
     for (let w = 0; w < this.#waiter.length; w += 1) {
       const to = next[this.#waiter.at(w)]!
       next[this.#waiter.at(w)] = to + 1
       on[to] = this.#on.at(w)
       kind[to] = this.#kind.at(w)
+      about[to] = this.#about.at(w)
     }
-    return { start, on, kind, ambiguous: this.#ambiguous }
+    return { start, on, kind, about, ambiguous: this.#ambiguous }
   }
 }
 

@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { buildPlan, type PlanInFull } from '../../replayer/plan/build.js'
 import { type Draw, type DrawContext, placeDraws } from '../../replayer/plan/evidence/draws.js'
+import type { SequencePosition } from '../../segment/catalog.js'
 import { type Line, script } from './script.js'
 
 const READ = 'SELECT balance FROM accounts WHERE id = $1'
@@ -196,6 +197,32 @@ describe('evidence beats the clock', () => {
     })
     expect(await waits([draw(1, '12', [0, 40]), draw(2, '11', [10, 50])])).toEqual(['A < B'])
   })
+  test('a row that was returned had been committed, even when the clock would have it later', async () => {
+    const made: Line = { ...note(1, [0, 40]), returned: { 'notes.id': ['5'] } }
+    const got: Line = {
+      session: 2,
+      sql: 'SELECT id, text FROM notes ORDER BY id DESC LIMIT 1',
+      at: [10, 50],
+      returned: { 'notes.id': ['5'] },
+    }
+    expect(await waits([made, got])).toEqual(['B < A'])
+    expect(await waits([made, { ...got, returned: { 'notes.id': ['4'] } }])).toEqual(['A <snapshot B'])
+    // A key that was asked for says the same as one that came back.
+    const asked = { session: 2, sql: 'SELECT text FROM notes WHERE id = $1', parameters: ['5'], at: [10, 50] } as const
+    expect(await waits([made, { ...asked, tag: 'SELECT 1' }])).toEqual(['B < A'])
+    expect(await waits([made, { ...asked, tag: 'SELECT 0' }])).toEqual(['A <snapshot B'])
+  })
+  test('so had one whose id nobody returned, once the sequence says which id that was', async () => {
+    const lines: Line[] = [
+      { ...note(1, [0, 5]), returned: { 'notes.id': ['5'] } },
+      note(1, [10, 60]),
+      { session: 2, sql: 'SELECT id FROM notes', at: [20, 70], tag: 'SELECT 2', returned: { 'notes.id': ['5', '6'] } },
+    ]
+    expect(await waits(lines)).toEqual(['C < B'])
+    expect(
+      await waits([...lines.slice(0, 2), { ...lines[2]!, tag: 'SELECT 1', returned: { 'notes.id': ['5'] } }]),
+    ).toEqual(['B <snapshot C', 'C < A'])
+  })
   test('a queue’s rows order its picks', async () => {
     const pick = (session: number, id: string, at: [number, number]): Line => ({
       session,
@@ -281,7 +308,31 @@ test('any recording: every wait leads backwards, every conflict is ordered, noth
   )
 })
 
-function placed(values: readonly (number | null)[], done: readonly number[]): number[] {
+test('a sequence’s position at the start of the recording opens the gap before the first value', () => {
+  // The failed draw was answered last; only the position says that there is room for it before 11.
+  expect(placed([11, null], [20, 30])).toEqual([0, 1])
+  expect(placed([11, null], [20, 30], { next: 10, increment: 1 })).toEqual([1, 0])
+  expect(placed([11, null], [20, 30], { next: 11, increment: 1 })).toEqual([0, 1])
+  expect(placed([16, null], [20, 30], { next: 6, increment: 10 })).toEqual([1, 0])
+  expect(placed([-11, null], [20, 30], { next: -10, increment: -1 })).toEqual([1, 0])
+})
+
+test('a value that somebody got before its drawer committed was drawn by another', () => {
+  // 0 and 3 said 10 and 13. 1 answered before 2, but committed only after 4 had got the row 11.
+  const draws: Draw[] = [10, null, null, 13].map((value, statement) => ({ statement, value, count: 1 }))
+  const at = {
+    sentUs: Float64Array.of(0, 10, 10, 30, 60, 200),
+    doneUs: Float64Array.of(5, 20, 25, 40, 70, 210),
+    transaction: Int32Array.of(0, 1, 2, 3, 4, 1),
+    transactions: { last: Int32Array.of(0, 5, 2, 3, 4), committed: Uint8Array.of(1, 1, 1, 1, 1) },
+  }
+  const order = (readersOf: DrawContext['readersOf']) =>
+    placeDraws(draws, { ...at, readersOf }).order.map((d) => d.statement)
+  expect(order(() => [])).toEqual([0, 1, 2, 3])
+  expect(order((value) => (value === 11 ? [4] : []))).toEqual([0, 2, 1, 3])
+})
+
+function placed(values: readonly (number | null)[], done: readonly number[], position?: SequencePosition): number[] {
   const draws = values.map((value, statement): Draw => ({ statement, value, count: 1 }))
   const each = Int32Array.from(done, (_, i) => i)
   const at: DrawContext = {
@@ -291,7 +342,7 @@ function placed(values: readonly (number | null)[], done: readonly number[]): nu
     transactions: { last: each, committed: Uint8Array.from(done, () => 1) },
     readersOf: () => [],
   }
-  return placeDraws(draws, at).order.map((draw) => draw.statement)
+  return placeDraws(draws, at, position).order.map((draw) => draw.statement)
 }
 
 function read(session: number, id: string, at: [number, number]): Line {

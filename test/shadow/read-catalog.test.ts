@@ -100,6 +100,17 @@ test('kinds and persistence of relations', () => {
   expect(relation('people')).toMatchObject({ persistence: 'p', rowSecurity: false })
 })
 
+test('sequences say what their next draw gets, once somebody drew', async () => {
+  await database.query(`CREATE SEQUENCE down INCREMENT -5 START -10; CREATE SEQUENCE untouched;
+    SELECT nextval('down'), nextval('down')`)
+  const position = async (name: string) =>
+    (await readCatalog(database)).relations.find((candidate) => candidate.name === name)?.position
+  expect(await position('down')).toEqual({ next: -20, increment: -5 })
+  expect(await position('untouched')).toEqual({ next: null, increment: 1 })
+  expect(await position('people')).toBeUndefined()
+  await database.query('DROP SEQUENCE down, untouched')
+})
+
 test('columns keep attribute numbers, types, defaults and comments', () => {
   expect(relation('people').columns.map(({ attnum }) => attnum)).toEqual([1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12])
   expect(column('people', 'email')).toMatchObject({
