@@ -25,6 +25,8 @@ export type ServerFacts = {
   readonly database: string
   /** Settings that change results: TimeZone, DateStyle, IntervalStyle, lc_*, default_transaction_isolation … */
   readonly settings: Readonly<Record<string, string>>
+  /** Settings that ALTER ROLE gave to some users, here or everywhere; the later ones win. Older recordings have none. */
+  readonly roleSettings?: readonly { readonly role: string; readonly name: string; readonly setting: string }[]
   /** WAL position when the recording began. */
   readonly startLsn: string
 }

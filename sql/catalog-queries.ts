@@ -146,6 +146,16 @@ export const SETTINGS = `
          LATERAL (VALUES ('lc_collate', d.datcollate::text), ('lc_ctype', d.datctype::text)) x (name, setting)
    WHERE d.datname = current_database() AND current_setting('server_version_num')::int >= 160000`
 
+/** Of those, what planning needs of other users than ours; what a role has in one database beats what it has in all. */
+export const ROLE_SETTINGS = `
+  SELECT r.rolname AS role, split_part(x.pair, '=', 1) AS name, substr(x.pair, strpos(x.pair, '=') + 1) AS setting
+    FROM pg_catalog.pg_db_role_setting s
+    JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
+    JOIN LATERAL unnest(s.setconfig) x (pair) ON true
+   WHERE s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
+     AND split_part(x.pair, '=', 1) IN ('default_transaction_isolation', 'search_path')
+   ORDER BY s.setdatabase, r.rolname`
+
 export const FACTS = `
   SELECT current_setting('server_version_num')::int AS "versionNum", current_setting('server_version') AS version,
          current_database() AS database,

@@ -14,6 +14,15 @@ export function bodyOf(fn: CatalogFunction): readonly Node[] | null {
   return plpgsql(fn.source)
 }
 
+/** Columns of its own row that a trigger function gives a value of its own; null: any. */
+export function columnsAssigned({ source, language }: CatalogFunction): ReadonlySet<string> | null {
+  if (source === null || language !== 'plpgsql') return null
+  // The whole row, or an INTO, a FOR or a call that takes it as a target.
+  if (/\bnew\b\s*:?=[^=]|\binto\s+(strict\s+)?("?\w+"?(\s*\.\s*"?\w+"?)?\s*,\s*)*new\b/i.test(source)) return null
+  const assigned = source.matchAll(/\bnew\s*\.\s*(?:"((?:[^"]|"")+)"|([\w$]+))(?:\s*\[[^\]]*\])*\s*:?=/gi)
+  return new Set([...assigned].map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain!.toLowerCase()))
+}
+
 /** The function's declared type decides which RETURN is legal; the body does not say, so each is tried. */
 const RETURNS = ['trigger', 'int', 'void', 'SETOF record', 'event_trigger']
 

@@ -46,12 +46,16 @@ export async function readServerFacts(client: CatalogClient): Promise<ServerFact
   const { mayIdentify, ...rest } = facts!
   const identity = mayIdentify ? await rowsOf<{ identifier: string }>(client, ask.SYSTEM_IDENTIFIER) : []
   const settings = await rowsOf<{ name: string; setting: string }>(client, ask.SETTINGS)
+  const roleSettings = await rowsOf<RoleSetting>(client, ask.ROLE_SETTINGS)
   return {
     ...rest,
+    roleSettings,
     systemIdentifier: identity[0]?.identifier ?? '',
     settings: Object.fromEntries(settings.map(({ name, setting }) => [name, setting])),
   }
 }
+
+type RoleSetting = NonNullable<ServerFacts['roleSettings']>[number]
 
 async function readObjects(
   client: CatalogClient,

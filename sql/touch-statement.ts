@@ -140,6 +140,7 @@ export class Walk {
     else if ('MergeStmt' in node) touchMerge(this, node.MergeStmt, env)
     else if ('CopyStmt' in node) touchCopy(this, node.CopyStmt, env)
     else if ('ExplainStmt' in node || 'DeclareCursorStmt' in node || 'CallStmt' in node) this.walk(node, env)
+    else if (endsPrepared(node)) this.everything('it ends a prepared transaction, which may have written anything')
     else if (isHarmless(node)) return
     else {
       this.everything(`${Object.keys(node)[0]?.replace(/Stmt$/, '') ?? 'unknown statement'} may touch everything`)
@@ -405,6 +406,11 @@ const HARMLESS_STATEMENTS = new Set([
   'VacuumStmt',
   'LoadStmt',
 ])
+
+/** What COMMIT PREPARED makes visible was written in another transaction, perhaps in another session. */
+function endsPrepared(node: Node): boolean {
+  return 'TransactionStmt' in node && /_PREPARED$/.test(node.TransactionStmt.kind ?? '')
+}
 
 function isHarmless(node: Node): boolean {
   return Object.keys(node).every((name) => HARMLESS_STATEMENTS.has(name))

@@ -5,6 +5,7 @@
 import type { CopyStmt, DeleteStmt, InsertStmt, MergeStmt, Node, RangeVar, UpdateStmt } from 'libpg-query'
 import type { CatalogColumn, ForeignKey, Relation, Trigger } from '../segment/catalog.js'
 import { parse } from './parse.js'
+import { columnsAssigned } from './reach.js'
 import { type Access, identityOf, type RowKey, type Value } from './touch.js'
 import type { Env, Walk } from './touch-statement.js'
 import { constantOf, type FromItem, operator } from './touch-values.js'
@@ -34,6 +35,7 @@ export function touchInsert(walk: Walk, insert: InsertStmt, outer: Env): void {
     const nodes = at < 0 ? [] : (rows?.map((row) => row[at]) ?? null)
     given.set(column.name, insertedValues(walk, column, nodes))
   })
+  for (const name of assignedByTriggers(walk, target, 'insert')) given.set(name, null)
   const keys = givenKeys(target, given)
   add(walk, target, { mode: 'insert', rows: [], given: keys })
   reachOut(walk, target, 'insert', given)
@@ -102,6 +104,7 @@ export function touchCopy(walk: Walk, copy: CopyStmt, env: Env): void {
     const supplied = named.length === 0 || named.includes(column.name)
     given.set(column.name, supplied ? null : insertedValues(walk, column, []))
   }
+  for (const name of assignedByTriggers(walk, target, 'insert')) given.set(name, null)
   add(walk, target, { mode: 'insert', rows: [], given: givenKeys(target, given) })
   reachOut(walk, target, 'insert', given)
 }
@@ -135,7 +138,9 @@ function anyWrite(walk: Walk, target: Relation, modes: readonly ('insert' | 'rek
   for (const column of target.columns) insertedValues(walk, column, [])
 }
 
-function write(walk: Walk, target: Relation, rows: readonly RowKey[], set: Given): void {
+function write(walk: Walk, target: Relation, rows: readonly RowKey[], written: Given): void {
+  const set = new Map(written)
+  for (const name of assignedByTriggers(walk, target, 'update')) set.set(name, null)
   const rekeyed = target.uniques.flatMap((unique, index) =>
     unique.columns.includes(0) || keyNames(target, unique.columns).some((name) => set.has(name)) ? [index] : [],
   )
@@ -201,6 +206,17 @@ function touchChildren(walk: Walk, child: Relation, key: ForeignKey, event: 'upd
 
 function fire(walk: Walk, triggers: readonly Trigger[], event: 'insert' | 'update' | 'delete'): void {
   for (const trigger of triggers) if (trigger.enabled && trigger.events.includes(event)) walk.reach(trigger.functionOid)
+}
+
+/** A BEFORE trigger may give its row other values than the statement did: then nobody can foresee them. */
+function assignedByTriggers(walk: Walk, target: Relation, event: 'insert' | 'update'): string[] {
+  const { index } = walk.reader
+  const triggers = [target, ...index.children(target.oid)].flatMap((relation) => relation.triggers)
+  return triggers.flatMap(({ timing, events, enabled, functionOid }) => {
+    if (timing !== 'before' || !enabled || !events.includes(event)) return []
+    const fn = index.functionByOid(functionOid)
+    return [...((fn && columnsAssigned(fn)) ?? target.columns.map((column) => column.name))]
+  })
 }
 
 /** What an INSERT puts into a column. `nodes` null: from a query; empty: the column's default. */

@@ -4,6 +4,8 @@ import Table from 'cli-table3'
 import { type Command, InvalidArgumentError } from 'commander'
 import pc from 'picocolors'
 import { EXIT, type ExitCode, HarnessError } from '../../base/errors.js'
+import { planOf } from '../../replayer/plan/cache.js'
+import type { Parallelism } from '../../replayer/plan/explain.js'
 import {
   type DiffInspection,
   inspectDiff,
@@ -16,6 +18,7 @@ import {
 } from '../../segment/inspect.js'
 import { kindOf } from '../../segment/kind.js'
 import { imbalance, type Ledger, type Reasons } from '../../segment/ledger.js'
+import { openRecording } from '../../segment/recording.js'
 import type { Cli } from '../cli.js'
 
 type Flags = { readonly top: number }
@@ -36,7 +39,7 @@ function parseTop(text: string): number {
 
 async function inspect(path: string, top: number, cli: Cli): Promise<ExitCode> {
   const kind = kindOf(path)
-  if (kind === 'recording') show(inspectRecording(path, top), recordingText, cli)
+  if (kind === 'recording') await inspectRecordingToo(path, top, cli)
   else if (kind === 'run') show(inspectRun(path, top), runText, cli)
   else if (kind === 'diff') show(inspectDiff(path), diffText, cli)
   else {
@@ -48,6 +51,42 @@ async function inspect(path: string, top: number, cli: Cli): Promise<ExitCode> {
     })
   }
   return EXIT.pass
+}
+
+async function inspectRecordingToo(path: string, top: number, cli: Cli): Promise<void> {
+  const found = inspectRecording(path, top)
+  const parallel = await parallelismOf(path)
+  cli.result({ ...found, parallel })
+  cli.print(lines(recordingText(found), parallelText(parallel)))
+}
+
+/** null: it cannot be planned, which must not keep anyone from looking at it. */
+async function parallelismOf(path: string): Promise<Parallelism | null> {
+  const recording = openRecording(path, { verify: 'size' })
+  try {
+    return (await planOf(recording)).facts
+  } catch (error) {
+    if (error instanceof HarnessError && error.code === 'SESSION_MISSING') return null
+    throw error
+  } finally {
+    recording.close()
+  }
+}
+
+function parallelText(found: Parallelism | null): string {
+  if (found === null) return lines(title('Parallel'), '  It cannot be planned.')
+  const [path, total] = [found.criticalPathMs, found.totalMs].map((ms) => seconds(ms))
+  return lines(
+    title('Parallel'),
+    facts([
+      ['waits', `${count(found.waits)}, ${found.waitsPerStatement.toFixed(2)} a statement`],
+      ['critical path', `${path} of ${total} of service time`],
+      ['average width', `${found.averageWidth.toFixed(1)} statements side by side`],
+      ['ambiguous', `${count(found.ambiguous)} statements`],
+      ['barriers', `${count(found.barrierCount)} statements that may touch everything`],
+      ...found.hottest.map(({ object, waits }): [string, string] => ['hottest', `${object}: ${count(waits)} waits`]),
+    ]),
+  )
 }
 
 function show<T>(inspection: T, text: (inspection: T) => string, cli: Cli): void {

@@ -38,7 +38,7 @@ export async function buildPlan(source: PlanSource): Promise<PlanInFull> {
     sessions: source.sessions(),
     facts: source.facts(),
     catalog: source.manifest.catalog,
-    settings: source.manifest.server.settings,
+    server: source.manifest.server,
   })
   const points = placePoints(gathered)
   const waits = scan(gathered, points)

@@ -37,6 +37,8 @@ export type Parallelism = {
   readonly totalMs: number
   readonly ambiguous: number
   readonly contradictions: number
+  readonly barrierCount: number
+  /** The first of them, by seq. */
   readonly barriers: readonly { readonly statement: number; readonly why: string }[]
   /** What most waits are about. */
   readonly hottest: readonly { readonly object: string; readonly waits: number }[]
@@ -70,6 +72,7 @@ export function parallelism(full: PlanInFull, catalog: Catalog, hottestMax = 8):
     totalMs: totalUs / 1000,
     ambiguous: waits.ambiguous.reduce((sum, one) => sum + (one === 1 ? 1 : 0), 0),
     contradictions: points.contradictions,
+    barrierCount: g.why.size,
     barriers: [...g.why].slice(0, hottestMax).map(([at, why]) => ({ statement: g.seq[at]!, why })),
     hottest: hottest(full, catalog, hottestMax),
   }

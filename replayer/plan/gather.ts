@@ -8,7 +8,6 @@ import { EXIT, HarnessError } from '../../base/errors.js'
 import type { Catalog, SequencePosition } from '../../segment/catalog.js'
 import type { StatementFacts } from '../../segment/facts.js'
 import type { Session } from '../../segment/statement.js'
-import { asIsolation } from '../../sql/control.js'
 import { CatalogIndex } from '../../sql/relations.js'
 import { isWrite, TOUCHES_NOTHING, type Touch } from '../../sql/touch.js'
 import { TouchReader } from '../../sql/touch-statement.js'
@@ -17,8 +16,15 @@ import { Evidence } from './evidence/evidence.js'
 import { type Gathered, REFUSAL } from './gathered.js'
 import { Keys, textsOf } from './keys.js'
 import { Names } from './names.js'
-import { OP, OperationLog, WHOLE_SET } from './operations.js'
-import { type OpenTransaction, type SessionState, sessionState, steer, TransactionLog } from './sessions.js'
+import { changesLocks, OP, OperationLog, WHOLE_SET } from './operations.js'
+import {
+  type OpenTransaction,
+  type ServerSettings,
+  type SessionState,
+  sessionState,
+  steer,
+  TransactionLog,
+} from './sessions.js'
 import { Tables } from './tables.js'
 
 export type GatherInput = {
@@ -26,7 +32,7 @@ export type GatherInput = {
   readonly sessions: readonly Session[]
   readonly facts: Iterable<StatementFacts>
   readonly catalog: Catalog
-  readonly settings: Readonly<Record<string, string>>
+  readonly server: ServerSettings
 }
 
 export function gather(input: GatherInput): Gathered {
@@ -55,9 +61,8 @@ class Gatherer {
     const tables = new Tables(this.#index, this.#names)
     this.#accesses = new Accesses(tables, new Keys(input.catalog), this.#names, this.#log, this.#evidence)
     this.#of = arrays(input.count)
-    const standard = asIsolation(input.settings.default_transaction_isolation ?? '') ?? 'read committed'
     input.sessions.forEach((session, index) => {
-      this.#sessions.set(session.session, sessionState(session, index, standard))
+      this.#sessions.set(session.session, sessionState(session, index, input.server))
     })
   }
 
@@ -149,6 +154,7 @@ class Gatherer {
     for (const access of touch.accesses) this.#accesses.access(access, place)
     for (const { name, writes } of own)
       this.#accesses.add(writes ? OP.rekey : OP.read, this.#names.set('name', name), WHOLE_SET, place)
+    if (facts.sqlstate === '55P03') this.#foundHeld(from)
     if (later) this.#seenAtSnapshot(from, transaction.snapshot)
     for (const sequence of touch.draws) this.#accesses.draw(sequence, place)
     this.#advisory(touch, facts)
@@ -169,6 +175,13 @@ class Gatherer {
       this.#log.add(this.#at, releases ? OP.turn : OP.lock, set, WHOLE_SET)
       if (!releases) this.#log.add(this.#at, OP.observe, set, WHOLE_SET)
     }
+  }
+
+  /** lock_timeout ran out: like NOWAIT, it saw that somebody held what it wanted, and must see that again. */
+  #foundHeld(from: number): void {
+    const log = this.#log
+    for (let op = from, end = log.length; op < end; op += 1)
+      if (changesLocks(log.kind(op))) log.add(this.#at, OP.observe, log.set(op), WHOLE_SET)
   }
 
   /** REPEATABLE READ: what a later statement reads, it reads as of the transaction's first statement. */

@@ -28,6 +28,10 @@ export type Op = (typeof OP)[keyof typeof OP]
 
 export const WHOLE_SET = -1
 
+export function changesLocks(kind: number): boolean {
+  return kind === OP.write || kind === OP.rekey || kind === OP.lock
+}
+
 /** Grows by doubling; reading past the end is a bug of the caller. */
 export class IntList {
   #items: Int32Array

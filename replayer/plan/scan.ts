@@ -10,7 +10,7 @@
 import { Frontier } from './frontier.js'
 import type { Gathered } from './gathered.js'
 import { SET } from './names.js'
-import { IntList, OP, WHOLE_SET } from './operations.js'
+import { changesLocks, IntList, OP, WHOLE_SET } from './operations.js'
 import type { Points } from './points.js'
 
 export type Waits = {
@@ -196,7 +196,7 @@ class Scan {
         break
       default: // OP.insert looks at nothing.
     }
-    if (this.#observed[g.opSet[op]!] && locks(kind)) set.observers.news(session, wait)
+    if (this.#observed[g.opSet[op]!] && changesLocks(kind)) set.observers.news(session, wait)
   }
 
   #leave(i: number, session: number, op: number): void {
@@ -232,7 +232,7 @@ class Scan {
         break
       default:
     }
-    if (this.#observed[g.opSet[op]!] && locks(kind)) set.lockChanges.set(session, i)
+    if (this.#observed[g.opSet[op]!] && changesLocks(kind)) set.lockChanges.set(session, i)
   }
 
   /** A transaction ends: its writes become visible, its locks free. */
@@ -257,7 +257,7 @@ class Scan {
     const g = this.#g
     const [kind, set, member] = [g.opKind[op]!, this.#set(g.opSet[op]!), this.#member(g.opMember[op]!)]
     const about = g.opSet[op]!
-    if (this.#observed[about] && locks(kind)) {
+    if (this.#observed[about] && changesLocks(kind)) {
       set.observers.news(session, (on) => this.#waitCompleted(end, on, about))
       set.lockChanges.set(session, end)
     }
@@ -427,10 +427,6 @@ class Scan {
     }
     return { start, on, kind, about, ambiguous: this.#ambiguous }
   }
-}
-
-function locks(kind: number): boolean {
-  return kind === OP.write || kind === OP.rekey || kind === OP.lock
 }
 
 /** Statements (i) and ends of explicit transactions (count + t), by point; equal points in the order of sending. */

@@ -3,12 +3,15 @@
  * temporary tables. And of every transaction that there was, its ends.
  */
 import type { StatementFacts } from '../../segment/facts.js'
+import type { ServerFacts } from '../../segment/manifest.js'
 import type { Session } from '../../segment/statement.js'
 import { asIsolation } from '../../sql/control.js'
 import type { Isolation, Touch } from '../../sql/touch.js'
 import type { TouchReader } from '../../sql/touch-statement.js'
 import type { Transactions } from './gathered.js'
 import { IntList } from './operations.js'
+
+export type ServerSettings = Pick<ServerFacts, 'settings' | 'roleSettings'>
 
 export type SessionState = {
   readonly index: number
@@ -36,9 +39,16 @@ export type OpenTransaction = {
   snapshot: number
 }
 
-export function sessionState(session: Session, index: number, standard: Isolation): SessionState {
+/** What the session begins with: what it asked for itself, else what its role has, else what everybody has. */
+export function sessionState(session: Session, index: number, server: ServerSettings): SessionState {
+  const own = (name: string): string | undefined =>
+    session.parameters[name] ??
+    server.roleSettings?.findLast((one) => one.role === session.user && one.name === name)?.setting
   const ownPath =
-    session.parameters.search_path?.split(',').map((part) => part.trim().replace(/^"(.*)"$/, '$1')) ?? null
+    own('search_path')
+      ?.split(',')
+      .map((part) => schemaIn(part, session)) ?? null
+  const isolation = own('default_transaction_isolation') ?? server.settings.default_transaction_isolation ?? ''
   return {
     index,
     prepared: new Map(),
@@ -46,9 +56,14 @@ export function sessionState(session: Session, index: number, standard: Isolatio
     ownPath,
     path: ownPath,
     reader: null,
-    isolation: asIsolation(session.parameters.default_transaction_isolation ?? '') ?? standard,
+    isolation: asIsolation(isolation) ?? 'read committed',
     transaction: null,
   }
+}
+
+function schemaIn(part: string, { user }: Session): string {
+  const name = part.trim().replace(/^"(.*)"$/, '$1')
+  return name === '$user' ? user : name
 }
 
 /** What a statement that worked does to its session and transaction. */

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { buildPlan, type PlanInFull } from '../../replayer/plan/build.js'
 import { type Draw, type DrawContext, placeDraws } from '../../replayer/plan/evidence/draws.js'
 import type { SequencePosition } from '../../segment/catalog.js'
-import { type Line, script } from './script.js'
+import { type Line, script, waits } from './script.js'
 
 const READ = 'SELECT balance FROM accounts WHERE id = $1'
 const SUM = 'SELECT sum(balance) FROM accounts'
@@ -357,18 +357,6 @@ function note(session: number, at: [number, number]): Line {
 
 function plan(lines: readonly Line[]): Promise<PlanInFull> {
   return buildPlan(script(lines))
-}
-
-async function waits(lines: readonly Line[]): Promise<string[]> {
-  const { waits: w } = await plan(lines)
-  const name = (i: number) => String.fromCharCode(65 + i)
-  return lines
-    .flatMap((_, i) =>
-      [...w.on.slice(w.start[i], w.start[i + 1])].map(
-        (on, k) => `${name(i)} <${w.kind[w.start[i]! + k] ? 'snapshot' : ''} ${name(on)}`,
-      ),
-    )
-    .sort()
 }
 
 type Draft = { session: number; row: number; kind: string; gap: number; takes: number }

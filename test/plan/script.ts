@@ -1,7 +1,7 @@
 /**
  * Recordings written by hand, for planning: one line a statement, times in microseconds. Catalog without a server.
  */
-import type { PlanSource } from '../../replayer/plan/build.js'
+import { buildPlan, type PlanSource } from '../../replayer/plan/build.js'
 import type { Catalog, CatalogColumn, Relation } from '../../segment/catalog.js'
 import { factsOf } from '../../segment/facts.js'
 import type { Column, Row } from '../../segment/outcome.js'
@@ -39,7 +39,22 @@ export const CATALOG: Catalog = {
   ],
 }
 
-export function script(lines: readonly Line[]): PlanSource {
+type Server = Partial<PlanSource['manifest']['server']>
+
+/** `B < A`: B is sent after A completed; `B <snapshot A`: after A has its snapshot. Letters in the order of sending. */
+export async function waits(lines: readonly Line[], server: Server = {}): Promise<string[]> {
+  const { waits: w } = await buildPlan(script(lines, server))
+  const name = (i: number) => String.fromCharCode(65 + i)
+  return lines
+    .flatMap((_, i) =>
+      [...w.on.slice(w.start[i], w.start[i + 1])].map(
+        (on, k) => `${name(i)} <${w.kind[w.start[i]! + k] ? 'snapshot' : ''} ${name(on)}`,
+      ),
+    )
+    .sort()
+}
+
+export function script(lines: readonly Line[], server: Server = {}): PlanSource {
   const ordinals = new Map<number, number>()
   let lone = 1_000_000
   const statements = lines
@@ -79,7 +94,7 @@ export function script(lines: readonly Line[]): PlanSource {
     })
   const sessions = [...ordinals.keys()].sort((a, b) => a - b).map(sessionOf)
   return {
-    manifest: { catalog: CATALOG, server: { settings: {} } as PlanSource['manifest']['server'] },
+    manifest: { catalog: CATALOG, server: { settings: {}, ...server } as PlanSource['manifest']['server'] },
     statementCount: statements.length,
     sessions: () => sessions,
     facts: () => statements.map(factsOf),

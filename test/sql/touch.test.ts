@@ -36,6 +36,18 @@ const SCHEMA = `
   CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN NEW.what := upper(NEW.what); RETURN NEW; END $$;
   CREATE TRIGGER audited_stamp BEFORE INSERT ON audited FOR EACH ROW EXECUTE FUNCTION stamp();
+  CREATE TABLE slugs (id int PRIMARY KEY, slug text NOT NULL UNIQUE, title text);
+  CREATE FUNCTION slugify() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN NEW.slug := lower(NEW.title); RETURN NEW; END $$;
+  CREATE TRIGGER slugs_slug BEFORE INSERT OR UPDATE ON slugs FOR EACH ROW EXECUTE FUNCTION slugify();
+  CREATE TABLE swapped (id int PRIMARY KEY, what text);
+  CREATE FUNCTION swap() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN SELECT id + 1, what INTO NEW FROM swapped; RETURN NEW; END $$;
+  CREATE TRIGGER swapped_swap BEFORE UPDATE ON swapped FOR EACH ROW EXECUTE FUNCTION swap();
+  CREATE TABLE ruled (id int PRIMARY KEY);
+  CREATE RULE ruled_also AS ON INSERT TO ruled DO ALSO INSERT INTO log VALUES (now(), 'ruled');
+  CREATE TABLE animals (id int PRIMARY KEY, name text);
+  CREATE TABLE dogs (bark text) INHERITS (animals);
   CREATE FUNCTION spent(who int) RETURNS bigint LANGUAGE sql STABLE AS $$ SELECT sum(total) FROM orders WHERE customer_id = who $$;
   CREATE FUNCTION anything(q text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE q; END $$;
 `
@@ -204,8 +216,47 @@ describe('UPDATE and DELETE', () => {
   ])('%s', (_, sql, expected) => expect(describeTouch(reader.touch(sql))).toEqual(expected))
 })
 
+describe('what hangs on a table', () => {
+  test.each([
+    [
+      'triggers: one that gives its row a key makes that key unknown',
+      'INSERT INTO slugs (id, slug, title) VALUES (1, $1, $2)',
+      ['insert slugs +(id=1) +(slug)'],
+    ],
+    [
+      'triggers: also on UPDATE of another column',
+      'UPDATE slugs SET title = $2 WHERE id = $1',
+      ['update slugs(id=$1) +(slug)'],
+    ],
+    [
+      'triggers: one that replaces its row may change its identity',
+      "UPDATE swapped SET what = 'x' WHERE id = $1",
+      ['read swapped', 'rekey swapped(id=$1) +(id)'],
+    ],
+    [
+      'rules: a table with rules may touch everything',
+      'INSERT INTO ruled VALUES ($1)',
+      ['everything', 'insert ruled +(id=$1)'],
+    ],
+    ['inheritance: a child counts as its root', 'SELECT * FROM dogs', ['read animals']],
+    ['inheritance: and so does writing it', "UPDATE dogs SET bark = 'w'", ['update animals']],
+  ])('%s', (_, sql, expected) => expect(describeTouch(reader.touch(sql))).toEqual(expected))
+})
+
 describe('locks, sequences, functions, sessions', () => {
   test.each([
+    ['savepoints touch nothing', 'SAVEPOINT a', []],
+    ['going back to one touches nothing', 'ROLLBACK TO SAVEPOINT a', []],
+    ['PREPARE TRANSACTION itself touches nothing', "PREPARE TRANSACTION 'x'", []],
+    ['prepared transactions: their COMMIT makes anything visible', "COMMIT PREPARED 'x'", ['everything']],
+    ['prepared transactions: and so may their ROLLBACK free anything', "ROLLBACK PREPARED 'x'", ['everything']],
+    ['COPY TO reads', 'COPY orders TO STDOUT', ['read orders']],
+    [
+      'COPY of a query reads what it reads',
+      'COPY (SELECT * FROM orders WHERE id = 3) TO STDOUT',
+      ['read orders(id=3)'],
+    ],
+    ['LISTEN touches nothing', 'LISTEN orders', []],
     [
       'FOR UPDATE locks the row it reads',
       'SELECT * FROM orders WHERE id = $1 FOR UPDATE',
