@@ -8,6 +8,7 @@
 import type { RangeVar } from 'libpg-query'
 import { type Env, NotRewritable, type Place, partOf, type Work } from './rewrite.js'
 import { assignments, type ChangeClauses, clausesOf } from './rewrite-clauses.js'
+import { changePartitioned } from './rewrite-partitions.js'
 import { ByParts } from './rewrite-parts.js'
 import { type ColumnRule, columnRule, fill, quoted, type TableRule } from './rewrite-rules.js'
 import { aliasesOf, type Body, Target } from './rewrite-target.js'
@@ -20,6 +21,10 @@ export function rewriteUpdate(work: Work, body: Body, env: Env, place: Place): v
   if (!rule) return
   const target = new Target(work, rule, table)
   const clauses = clausesOf(work, body, table, 'FROM')
+  if (rule.partitions.length > 0) {
+    changePartitioned(target, body, clauses, place, 'UPDATE')
+    return
+  }
   const assigned = list(body, 'targetList').map((item) => String(unwrap(item)?.body.name))
   if (!assigned.every((name) => target.owns(name))) {
     // The server says what is wrong with it.
@@ -41,6 +46,10 @@ export function rewriteDelete(work: Work, body: Body, env: Env, place: Place): v
   if (!rule) return
   const target = new Target(work, rule, table)
   const clauses = clausesOf(work, body, table, 'USING')
+  if (rule.partitions.length > 0) {
+    changePartitioned(target, body, clauses, place, 'DELETE')
+    return
+  }
   const mentioned = work.mentions.of(rule, target.alias)
   const inFirst =
     rule.parts.length === 1 || (mentioned !== null && partOf(rule, mentioned) === 0 && othersCascade(rule))

@@ -37,6 +37,7 @@ export function copyStatements(work: Work, copy: CopyStmt, rule: TableRule, star
   if (names.some((name) => !columnRule(rule, name))) return SINGLE
   const isPlain =
     rule.parts.length === 1 &&
+    rule.partitions.length === 0 &&
     rule.added.length === 0 &&
     names.every((name) => columnRule(rule, name)!.to !== null && columnRule(rule, name)!.write === null)
   if (isPlain) {

@@ -9,6 +9,7 @@ import type { RangeVar } from 'libpg-query'
 import { type Env, NotRewritable, type Place, type Work } from './rewrite.js'
 import { writeWith } from './rewrite-clauses.js'
 import { type InsertClauses, InsertRows } from './rewrite-insert-rows.js'
+import { insertPartitioned } from './rewrite-partitions.js'
 import { columnRule, columnsIn, defaultOf, fill, quoted } from './rewrite-rules.js'
 import { type Body, Target } from './rewrite-target.js'
 import { Upsert } from './rewrite-upsert.js'
@@ -24,6 +25,7 @@ export function rewriteInsert(work: Work, body: Body, env: Env, place: Place): v
   const insert = new Insert(new Target(work, rule, table), body, clauses, place, names)
   // Where the statement cannot be right, the server says what is wrong with it.
   if (!insert.isSound()) work.renameTarget(table, rule)
+  else if (rule.partitions.length > 0) insertPartitioned(insert.target, body, clauses, place, names)
   else if (insert.isPlain()) insert.inPlace()
   else insert.byParts()
 }

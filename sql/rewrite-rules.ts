@@ -46,6 +46,11 @@ export type TableRule = {
   readonly added: readonly AddedColumn[]
   /** Which rows of a merged table were this table's, over the new columns. */
   readonly where: Expression | null
+  /**
+   * Rows lie in several tables: a rule for each, whose `where`, over the old columns, says which rows it takes; what none takes is the last
+   * one's. Empty: they lie together.
+   */
+  readonly partitions: readonly TableRule[]
 }
 
 export function columnRule(rule: TableRule, name: string): ColumnRule | undefined {

@@ -26,7 +26,15 @@ export type RuleBook = {
 }
 
 /** How many statements stand for one, and which of them gives the result. */
-export type Group = { readonly count: number; readonly result: number }
+export type Group = {
+  readonly count: number
+  readonly result: number
+  /** Its answer is a SELECT that stands for another command. */
+  readonly counted?: Counted
+}
+
+/** How the answer is called, and whether it has rows or only counts them. */
+export type Counted = { readonly verb: string; readonly hasRows: boolean }
 
 export type Rewritten = {
   readonly template: Template
@@ -72,6 +80,8 @@ export class Work {
   readonly tables = new Set<string>()
   isOfThisTextOnly = false
   mentions = new Mentions([])
+  /** Set where a SELECT stands for a command that writes. */
+  counted: Counted | null = null
   #helpers = 0
 
   constructor(text: SqlText, book: RuleBook) {
@@ -88,8 +98,13 @@ export class Work {
           ? copyStatements(this, node.CopyStmt, rule, start)
           : copyOut(this, node.CopyStmt, rule)
     }
+    this.counted = null
     this.visit(node, NO_NAMES, { cteName: null })
-    return SINGLE
+    const { counted } = this
+    if (counted === null || 'ExplainStmt' in node) return SINGLE
+    if ('PrepareStmt' in node)
+      throw new NotRewritable('PREPARE of a statement that writes to several tables by a predicate')
+    return { ...SINGLE, counted: counted as Counted }
   }
 
   /** The rule of a table that changed, unless WITH gave the name to something else. */
@@ -270,7 +285,7 @@ export class Work {
 
   /** The part that can stand for the whole table, when it shows the columns under their names and nothing else. */
   directPart(rule: TableRule, needed: ReadonlySet<string> | null, isLocked: boolean): number | null {
-    if (rule.where !== null) return null
+    if (rule.where !== null || rule.partitions.length > 0) return null
     const part = needed === null ? 0 : partOf(rule, needed)
     if (part === null || (isLocked && part !== 0)) return null
     const plain = (name: string): boolean => {
@@ -290,6 +305,11 @@ export class Work {
 
   /** The old table as a subquery. */
   derived(rule: TableRule, needed: ReadonlySet<string> | null, isLocked: boolean): string {
+    if (rule.partitions.length > 0) {
+      if (isLocked) throw new NotRewritable(`rows of ${rule.label} cannot be locked: they lie in several tables`)
+      const branches = rule.partitions.map((one) => this.derived({ ...one, where: null }, needed, false).slice(1, -1))
+      return `(${branches.join(' UNION ALL ')})`
+    }
     const shown = rule.columns.filter(({ name }) => needed === null || needed.has(name))
     if (shown.length === 0) shown.push(...rule.columns.filter(({ isKey }) => isKey))
     const used = new Set<number>(isLocked || rule.where !== null ? [0] : [])
@@ -343,6 +363,11 @@ export class Work {
   #everyPart(table: RangeVar | undefined, env: Env): void {
     const rule = table && this.ruleOf(table, env)
     if (!rule) return
+    if (rule.partitions.length > 0) {
+      const names = rule.partitions.flatMap(({ parts }) => parts.map(({ name }) => name))
+      this.text.replace(...this.nameRange(table), names.join(', '))
+      return
+    }
     if (rule.where !== null) throw new NotRewritable(`${rule.label} shares its new table with other rows`)
     const [from, to] = this.nameRange(table)
     this.text.replace(from, to, rule.parts.map(({ name }) => name).join(', '))

@@ -77,7 +77,7 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
     const rewrite =
       flags.rewrite === undefined
         ? undefined
-        : await openRewrite(resolve(cli.cwd, flags.rewrite), manifest.catalog, flags.target)
+        : await openRewrite(resolve(cli.cwd, flags.rewrite), manifest.catalog, flags.target, recording.statements())
     const plan = await ordered(recording, order, cli)
     const progress = cli.progress('replay')
     const facts = await replay({

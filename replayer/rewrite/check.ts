@@ -110,7 +110,7 @@ async function checkOne(use: Use, rewriter: Rewriter, client: pg.Client): Promis
   const given = use.given.map((oid) => typeName(oid, before.catalog) ?? 'unknown')
   const all = said?.statements ?? splitStatements(said?.sql ?? use.sql)
   let isChecked = false
-  for (const [at, sql] of all.entries()) {
+  for (const sql of all) {
     const prepared = await prepareOn(client, sql, given)
     if (prepared.error !== null) {
       if (prepared.error.sqlstate === use.sqlstate)
@@ -125,12 +125,12 @@ async function checkOne(use: Use, rewriter: Rewriter, client: pg.Client): Promis
     if (prepared.parameterTypes === null) continue
     isChecked = true
     const changed =
-      said !== null && all.length === 1 && at === 0 ? changedType(use, prepared.parameterTypes, before.catalog) : null
+      said === null ? null : changedType(use.types, prepared.parameterTypes, before.catalog, all.length > 1)
     if (changed !== null)
       return {
         ...base,
         state: 'invalid',
-        message: changed,
+        message: `${rewriter.mapping.file}:${said?.line}: ${changed}`,
         suggestion: 'Cast the parameter in the V2 text to the type it had.',
       }
   }
@@ -147,11 +147,17 @@ function splitStatements(sql: string): string[] {
 }
 
 /** A parameter that the recorded server read as another type: its bytes would mean something else. */
-function changedType({ types }: Use, now: readonly string[], before: Catalog): string | null {
+export function changedType(
+  types: readonly number[],
+  now: readonly string[],
+  before: Catalog,
+  isPiece: boolean,
+): string | null {
   for (const [at, oid] of types.entries()) {
     const was = typeName(oid, before)
     const is = now[at]
     if (was === null) continue
+    if (is === undefined && isPiece) continue
     if (is === undefined) return `it no longer has a parameter $${at + 1}`
     if (plain(is) !== plain(was)) return `its parameter $${at + 1} was read as ${was} and would be read as ${is}`
   }

@@ -15,6 +15,8 @@
  *       price_cents: { to: price, read: price * 100, write: price_cents / 100.0 }
  *       legacy: dropped
  *     added: { region: "'EU'" }           # a new column that needs a value
+ *   events:                               # rows in several tables; the last takes what no other does
+ *     partition: [{ table: events_open, where: closed_at IS NULL }, { table: events_closed }]
  *   invoices: { to: documents, where: kind = 'invoice', added: { kind: "'invoice'" } }     # merged
  * statements:
  *   - fingerprint: 0123456789abcdef
@@ -47,6 +49,11 @@ const tableSchema = z.union([
   z.strictObject({
     to: text.optional(),
     split: z.array(partSchema).min(2).max(20).optional(),
+    partition: z
+      .array(z.strictObject({ table: text, where: text.optional() }))
+      .min(2)
+      .max(20)
+      .optional(),
     key: z.array(text).min(1).optional(),
     where: text.optional(),
     columns: z.record(z.string(), columnSchema).optional(),
@@ -79,6 +86,7 @@ export type TableMapping = {
   readonly name: string
   readonly to: string | null
   readonly split: readonly { readonly table: string; readonly key: readonly string[] | null }[]
+  readonly partition: readonly { readonly table: string; readonly where: string | null }[]
   readonly key: readonly string[] | null
   readonly where: string | null
   readonly columns: ReadonlyMap<string, ColumnMapping>
@@ -147,7 +155,7 @@ export function parseMapping(source: string, file: string): Mapping {
 }
 
 function tableOf(name: string, table: z.infer<typeof tableSchema>): TableMapping {
-  const { to, split, key, where, columns, added } =
+  const { to, split, partition, key, where, columns, added } =
     typeof table === 'string' ? ({ to: table } as Exclude<typeof table, string>) : table
   return {
     name,
@@ -155,6 +163,7 @@ function tableOf(name: string, table: z.infer<typeof tableSchema>): TableMapping
     split: (split ?? []).map((part) =>
       typeof part === 'string' ? { table: part, key: null } : { table: part.table, key: part.key ?? null },
     ),
+    partition: (partition ?? []).map((one) => ({ table: one.table, where: one.where ?? null })),
     key: key ?? null,
     where: where ?? null,
     columns: new Map(Object.entries(columns ?? {}).map(([column, rule]) => [column, columnOf(rule)])),
@@ -193,9 +202,10 @@ function statementOf(statement: z.infer<typeof statementSchema>, line: number, f
 
 const KNOWN: Readonly<Record<string, readonly string[]>> = {
   '': ['version', 'tables', 'statements', 'hook'],
-  tables: ['to', 'split', 'key', 'where', 'columns', 'added'],
+  tables: ['to', 'split', 'partition', 'key', 'where', 'columns', 'added'],
   columns: ['to', 'read', 'write', 'dropped'],
   split: ['table', 'key'],
+  partition: ['table', 'where'],
   statements: ['fingerprint', 'pattern', 'sql', 'result'],
 }
 
@@ -205,7 +215,13 @@ function schemaFault(file: string, issue: z.core.$ZodIssue, lineOf: Mapping['lin
   const line = lineOf(...path)
   if (deepest.code === 'unrecognized_keys') {
     const key = deepest.keys[0]!
-    const place = path.includes('columns') ? 'columns' : path.includes('split') ? 'split' : String(path[0] ?? '')
+    const place = path.includes('columns')
+      ? 'columns'
+      : path.includes('split')
+        ? 'split'
+        : path.includes('partition')
+          ? 'partition'
+          : String(path[0] ?? '')
     const known = KNOWN[place] ?? KNOWN['']!
     return mappingFault(
       file,

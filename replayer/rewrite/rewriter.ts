@@ -36,6 +36,8 @@ export type Said = {
   readonly statements: readonly string[] | null
   /** Which rule: `table orders`, `statement on line 12`, `hook`. */
   readonly by: string
+  /** Of the mapping. */
+  readonly line: number
 }
 
 /** Why a statement stays as it is although a rule is about it. */
@@ -79,6 +81,8 @@ export class Rewriter {
   readonly #hook: Hook | null
   readonly #onRewritten: (text: RewrittenText) => void
   readonly #plans = new Map<string, Plan>()
+  /** Of texts without literals: what prepared statements are. */
+  readonly #fixed = new Map<string, Said | Unsaid | null>()
 
   constructor(
     mapping: Mapping,
@@ -108,6 +112,11 @@ export class Rewriter {
     }
   }
 
+  /** How many kinds of text have been looked at. */
+  get kinds(): number {
+    return this.#plans.size
+  }
+
   /** null: the text goes out as it is. */
   of(sql: string): Said | null {
     const found = this.look(sql)
@@ -116,7 +125,18 @@ export class Rewriter {
 
   /** As `of`, with the reason where a rule does not reach. */
   look(sql: string): Said | Unsaid | null {
+    const known = this.#fixed.get(sql)
+    if (known !== undefined) return known
     const lexed = lex(sql)
+    const found = this.#look(sql, lexed)
+    if (lexed.starts.length === 0) {
+      if (this.#fixed.size >= SHAPES_MAX) this.#fixed.clear()
+      this.#fixed.set(sql, found)
+    }
+    return found
+  }
+
+  #look(sql: string, lexed: Lexed): Said | Unsaid | null {
     const key = lexed.sound ? lexed.shape : sql
     const ofText = this.#plans.get(sql)
     let plan = ofText ?? this.#plans.get(key)
@@ -142,13 +162,17 @@ export class Rewriter {
       const statement = this.#byFingerprint.get(key)
       if (statement !== undefined) return { plan: byHand(statement, sql, lexed), isOfThisTextOnly: false }
       const answer = key === '' ? null : this.#hook?.({ sql, fingerprint: key })
-      if (answer != null) return { plan: byHook(answer), isOfThisTextOnly: true }
+      if (answer != null) return { plan: byHook(answer, this.mapping.lineOf('hook')), isOfThisTextOnly: true }
     }
     try {
       const found = rewriteSql(sql, this.book)
       if (found === null) return { plan: null, isOfThisTextOnly: false }
       const by = found.tables.map((table) => `table ${table}`).join(', ')
-      const plan = { template: found.template, said: { groups: found.groups, by }, statements: null }
+      const plan = {
+        template: found.template,
+        said: { groups: found.groups, by, line: this.mapping.lineOf('tables', found.tables[0] ?? '') },
+        statements: null,
+      }
       return { plan, isOfThisTextOnly: found.isOfThisTextOnly }
     } catch (error) {
       if (error instanceof NotRewritable) return { plan: { reason: error.message }, isOfThisTextOnly: false }
@@ -172,12 +196,12 @@ function byHand({ sql, result, line }: StatementMapping, recorded: string, { sta
   const whole = statements.flatMap((one, at) => (at === 0 ? one : ['; ', ...one]))
   return {
     template: whole,
-    said: { groups: [{ count: sql.length, result }], by: `statement on line ${line}` },
+    said: { groups: [{ count: sql.length, result }], by: `statement on line ${line}`, line },
     statements: sql.length > 1 ? statements : null,
   }
 }
 
-function byHook(answer: NonNullable<HookAnswer>): Plan {
+function byHook(answer: NonNullable<HookAnswer>, line: number): Plan {
   const statements = typeof answer === 'string' ? [answer] : 'statements' in answer ? answer.statements : answer
   const result =
     typeof answer !== 'string' && 'statements' in answer
@@ -185,16 +209,30 @@ function byHook(answer: NonNullable<HookAnswer>): Plan {
       : statements.length - 1
   return {
     template: [statements.join('; ')],
-    said: { groups: [{ count: statements.length, result }], by: 'hook' },
+    said: { groups: [{ count: statements.length, result }], by: 'hook', line },
     statements: statements.length > 1 ? statements.map((one) => [one]) : null,
+  }
+}
+
+type HookModule = { rewrite?: unknown; default?: unknown }
+
+/** TypeScript where Node itself does not read it: through tsx. */
+async function importModule(path: string): Promise<HookModule> {
+  const { href } = pathToFileURL(path)
+  try {
+    return (await import(href)) as HookModule
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_UNKNOWN_FILE_EXTENSION') throw error
+    const { tsImport } = await import('tsx/esm/api')
+    return (await tsImport(href, import.meta.url)) as HookModule
   }
 }
 
 async function loadHook(mapping: Mapping, folder: string): Promise<Hook> {
   const path = isAbsolute(mapping.hook!) ? mapping.hook! : resolve(folder, mapping.hook!)
-  let module: { rewrite?: unknown; default?: unknown }
+  let module: HookModule
   try {
-    module = (await import(pathToFileURL(path).href)) as typeof module
+    module = await importModule(path)
   } catch (cause) {
     throw new HarnessError({
       code: 'HOOK_INVALID',

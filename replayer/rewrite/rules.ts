@@ -43,7 +43,17 @@ class TableBinder {
   readonly #before: CatalogIndex
   readonly #after: CatalogIndex
 
-  constructor(mapping: Mapping, table: TableMapping, before: CatalogIndex, after: CatalogIndex) {
+  /** Where the new table's name stands. */
+  readonly #path: readonly (string | number)[]
+
+  constructor(
+    mapping: Mapping,
+    table: TableMapping,
+    before: CatalogIndex,
+    after: CatalogIndex,
+    path: readonly (string | number)[] = ['to'],
+  ) {
+    this.#path = path
     this.#mapping = mapping
     this.#table = table
     this.#before = before
@@ -51,6 +61,40 @@ class TableBinder {
   }
 
   bind(): TableRule {
+    const { name, to, split, partition, where } = this.#table
+    if (partition.length === 0) return this.#bindOne()
+    if (to !== null || split.length > 0 || where !== null)
+      this.#fault(
+        [],
+        'two rules for one thing',
+        '`partition` says where the rows went',
+        'Leave out `to`, `split` and `where`.',
+      )
+    const rules = partition.map(({ table, where: own }, at) => {
+      const path = ['partition', at]
+      if (own === null && at < partition.length - 1)
+        this.#fault(
+          path,
+          `${table} does not say which rows it takes`,
+          'only the last one may take the rest',
+          'Give it `where`.',
+        )
+      const alone = { ...this.#table, partition: [], to: table }
+      const rule = new TableBinder(this.#mapping, alone, this.#before, this.#after, path).bind()
+      return { ...rule, where: own === null ? null : this.#expression(own, path, rule.from.columns) }
+    })
+    const [first, ...others] = rules as [TableRule, ...TableRule[]]
+    for (const [i, { columns }] of others.entries())
+      if (columns.some(({ to: own }, at) => own !== first.columns[at]!.to))
+        this.#fault(
+          ['partition', i + 1],
+          `the tables of ${name} differ in their columns`,
+          'one rule speaks of all of them',
+        )
+    return { ...first, where: null, partitions: rules }
+  }
+
+  #bindOne(): TableRule {
     const { name, to, split, columns, added } = this.#table
     const from = this.#find(this.#before, name, 'the recorded schema', [])
     if (split.length > 0 && to !== null)
@@ -68,7 +112,7 @@ class TableBinder {
             this.#part(
               to ?? name,
               key.map((one) => this.#newName(one)),
-              ['to'],
+              this.#path,
             ),
           ]
     for (const column of columns.keys()) {
@@ -103,6 +147,7 @@ class TableBinder {
         return { part, to: column, value: this.#expression(value, ['added', column], from.columns) }
       }),
       where,
+      partitions: [],
     }
   }
 

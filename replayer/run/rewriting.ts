@@ -6,7 +6,7 @@
  */
 import type { Outcome } from '../../segment/outcome.js'
 import type { Frame, SafeSql } from '../../segment/statement.js'
-import type { Group } from '../../sql/rewrite.js'
+import type { Counted, Group } from '../../sql/rewrite.js'
 import { bindParameters, buildBindRest } from '../../wire/bind.js'
 import type { Sendable } from './encode.js'
 
@@ -35,14 +35,20 @@ export function exchangeOf(recorded: Sendable, types: readonly number[], rewrite
   if (said === null) return alone(recorded)
   const sent = (sql: string): Sendable => ({ ...recorded, sql: sql as SafeSql })
   if (recorded.frames[0]?.[0] === 'Q') {
-    const groups = said.groups.some(({ count }) => count > 1) ? said.groups : null
-    return { ...alone(sent(said.sql)), groups }
+    return { ...alone(sent(said.sql)), groups: special(said.groups) }
   }
-  if (said.statements === null) return alone(sent(said.sql))
+  if (said.statements === null) {
+    const main = sent(said.sql)
+    return { ...alone(main), groups: main.frames.some(([kind]) => kind === 'E') ? special(said.groups) : null }
+  }
   const result = said.groups[0]?.result ?? 0
   const main = sent(said.statements[result]!)
   if (!recorded.frames.some(([kind]) => kind === 'E')) return alone(main)
   return together(main, said.statements, result, types)
+}
+
+function special(groups: readonly Group[]): readonly Group[] | null {
+  return groups.some(({ count, counted }) => count > 1 || counted !== undefined) ? groups : null
 }
 
 function alone(main: Sendable): Exchange {
@@ -90,15 +96,22 @@ function helper(sql: string, at: number, bind: Uint8Array | null, types: readonl
 /** Types of users have other numbers in another database. */
 const FIRST_USER_OID = 16_384
 
+/** A SELECT's answer under the name of the command it stands for. */
+export function called(outcome: Outcome, { verb, hasRows }: Counted): Outcome {
+  const tag = outcome.tag.replace(/^SELECT(?= \d+$)/, verb)
+  return hasRows ? { ...outcome, tag } : { ...outcome, tag, columns: null, digest: null, rows: null, rowsCut: false }
+}
+
 /** One outcome for each recorded statement, of all that the server answered; an error of any that stand for it is its error. */
 export function regroup(outcomes: Outcome[], doneUs: number[], groups: readonly Group[]): void {
   const kept: Outcome[] = []
   const times: number[] = []
   let at = 0
-  for (const { count, result } of groups) {
+  for (const { count, result, counted } of groups) {
     const own = outcomes.slice(at, at + count)
     if (own.length === 0) break
-    kept.push(own.find(({ error }) => error !== null) ?? own[Math.min(result, own.length - 1)]!)
+    const chosen = own.find(({ error }) => error !== null) ?? own[Math.min(result, own.length - 1)]!
+    kept.push(counted === undefined ? chosen : called(chosen, counted))
     times.push(doneUs[Math.min(at + own.length, doneUs.length) - 1]!)
     at += count
   }

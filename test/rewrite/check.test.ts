@@ -1,10 +1,12 @@
 /** What a mapping still lacks, before anything is replayed; and a first mapping from two schemas. */
-import { rmSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { checkRewrite } from '../../replayer/rewrite/check.js'
 import { parseMapping } from '../../replayer/rewrite/mapping.js'
+import { openRewrite } from '../../replayer/rewrite/open.js'
 import { Rewriter } from '../../replayer/rewrite/rewriter.js'
 import { bindRules } from '../../replayer/rewrite/rules.js'
 import { suggestMapping } from '../../replayer/rewrite/suggest.js'
@@ -76,10 +78,8 @@ test('every kind of statement with its share and how it fares; nothing is execut
 
 test('a rewritten statement that reads a parameter as another type is invalid', async () => {
   const [before, after] = [await create(SPLIT.before), await create(SPLIT.before, SPLIT.after)]
-  const mapping = parseMapping(
-    `version: 1\nstatements:\n  - pattern: SELECT name FROM customers WHERE customer_id = $1\n    sql: SELECT name FROM customers WHERE name = $1\n`,
-    'mapping.yaml',
-  )
+  const mappingText = `version: 1\nstatements:\n  - pattern: SELECT name FROM customers WHERE customer_id = $1\n    sql: SELECT name FROM customers WHERE name = $1\n`
+  const mapping = parseMapping(mappingText, 'mapping.yaml')
   const sql = 'SELECT name FROM customers WHERE customer_id = $1'
   const path = new Tape()
     .send(1, { ...unnamed(sql, ['1']), parameterTypes: [23], fingerprint: fingerprint(sql) })
@@ -93,10 +93,19 @@ test('a rewritten statement that reads a parameter as another type is invalid', 
       bindRules(mapping, await readCatalog(before), await readCatalog(after)),
       null,
     )
+    const file = join(dirname(path), 'mapping.yaml')
+    writeFileSync(file, mappingText)
+    const catalog = await readCatalog(before)
+    await expect(openRewrite(file, catalog, after.url, recording.statements())).rejects.toMatchObject({
+      message: `${file}:3: \`sql\` changes the types of its parameters`,
+      detail: 'its parameter $1 was read as integer and would be read as text',
+      hint: expect.stringMatching(/^Cast the parameter/),
+    })
+    await expect(openRewrite(file, catalog, after.url)).resolves.toBeDefined()
     const [only] = (await checkRewrite(recording, rewriter, client)).fingerprints
     expect(only).toMatchObject({
       state: 'invalid',
-      message: 'its parameter $1 was read as integer and would be read as text',
+      message: 'mapping.yaml:3: its parameter $1 was read as integer and would be read as text',
     })
   } finally {
     await client.end()
@@ -119,4 +128,16 @@ test('suggests splits by shared key, new names, moves and conversions, and says 
   expect(changed).toMatch(/teams:\n {4}to: crm\.teams/)
   expect(changed).toMatch(/price_cents: .*unsure/)
   expect(() => parseMapping(changed, 'mapping.yaml')).not.toThrow()
+})
+
+test('a statement written by hand that the target refuses is named with its line', async () => {
+  const [before, after] = [await create(SPLIT.before), await create(SPLIT.before, SPLIT.after)]
+  const folder = mkdtempSync(join(tmpdir(), 'pgr-mapping-'))
+  const file = join(folder, 'mapping.yaml')
+  writeFileSync(file, 'version: 1\nstatements:\n  - pattern: SELECT 1\n    sql: [SELECT 1, SELECT cents FROM orders]\n')
+  await expect(openRewrite(file, await readCatalog(before), after.url)).rejects.toMatchObject({
+    message: `${file}:3: statement 2 of \`sql\` is not valid on the target`,
+    detail: 'relation "orders" does not exist',
+  })
+  rmSync(folder, { recursive: true })
 })

@@ -101,6 +101,30 @@ describe('a mapping is refused with file, line and advice', () => {
       /one of them/,
     ],
     [
+      'a partition that takes nothing',
+      'version: 1\ntables:\n  customers:\n    partition:\n      - { table: customers }\n      - { table: customers, where: note IS NULL }',
+      /mapping.yaml:5: customers does not say which rows it takes/,
+      /`where`/,
+    ],
+    [
+      'a partition over a column that is not there',
+      'version: 1\ntables:\n  customers:\n    partition:\n      - { table: customers, where: noet = 1 }\n      - { table: customers }',
+      /mapping.yaml:5: .*has no column noet/,
+      /note/,
+    ],
+    [
+      'both partition and to',
+      'version: 1\ntables:\n  customers:\n    to: customers\n    partition: [{ table: customers, where: note IS NULL }, { table: customers }]',
+      /mapping.yaml:3: two rules for one thing/,
+      /Leave out/,
+    ],
+    [
+      'a partition that V2 lacks',
+      'version: 1\ntables:\n  customers:\n    partition:\n      - { table: customers, where: note IS NULL }\n      - { table: custmers }',
+      /mapping.yaml:6: the new schema has no table custmers/,
+      /customers/,
+    ],
+    [
       'two columns to one place',
       `version: 1\ntables:\n  customers:\n    columns:\n      note: name`,
       /mapping.yaml:\d: two rules for one thing/,

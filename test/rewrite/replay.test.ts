@@ -260,17 +260,20 @@ ${after.map((sql) => `      - ${sql}\n`).join('')}`
   })
 })
 
-test('a hook says what rules cannot; null leaves a statement to the rules', async () => {
+test.each([
+  ['hook.mjs', ''],
+  ['hook.ts', ': { readonly sql: string }'],
+])('a hook, %s, says what rules cannot; null leaves a statement to the rules', async (name, type) => {
   writeFileSync(
-    join(folder, 'hook.mjs'),
-    `export function rewrite({ sql }) { return sql.includes('magic') ? ['SET LOCAL TimeZone = \\'UTC\\'', 'SELECT 42 AS magic'] : null }`,
+    join(folder, name),
+    `export function rewrite({ sql }${type}) { return sql.includes('magic') ? ['SET LOCAL TimeZone = \\'UTC\\'', 'SELECT 42 AS magic'] : null }`,
   )
   const outcomes = await outcomesOf(
     new Tape()
       .send(1, simple('SELECT magic'))
       .send(1, unnamed('SELECT magic'))
       .send(1, simple('SELECT cents FROM orders WHERE order_id = 1')),
-    await sourceOf(`${SPLIT.mapping}\nhook: ./hook.mjs\n`),
+    await sourceOf(`${SPLIT.mapping}\nhook: ./${name}\n`),
   )
   expect(outcomes.map(short)).toEqual([
     ['SELECT 1', [['42']]],
