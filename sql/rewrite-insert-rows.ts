@@ -123,6 +123,8 @@ export class InsertRows {
         const value = this.rows![r]![at]
         const column = columnRule(this.rule, name)!
         if (!isDefault(value)) return this.target.cast(value, column, text.render(...items[at]!))
+        // What is converted later must not be the default that is converted already.
+        if (column.write !== null) return defaultOf(this.rule.from, name, () => undefined)
         const part = column.isKey ? 0 : column.part
         const to = part < 0 ? undefined : this.work.nameIn(this.rule, part, name)
         return to === undefined ? 'NULL' : this.default(this.rule.parts[part]!.relation, to)

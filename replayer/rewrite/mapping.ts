@@ -28,6 +28,8 @@
  * ```
  */
 import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import { isMap, isScalar, LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
 import { EXIT, HarnessError } from '../../base/errors.js'
@@ -66,6 +68,7 @@ const statementSchema = z.strictObject({
     .regex(/^[0-9a-f]{16}$/, 'is 16 hexadecimal digits, as `rewrite check` prints it')
     .optional(),
   pattern: text.optional(),
+  pattern_file: text.optional(),
   sql: z.union([text, z.array(text).min(1).max(20)]),
   result: z.int().min(1).optional(),
 })
@@ -143,13 +146,16 @@ export function parseMapping(source: string, file: string): Mapping {
   const parsed = mappingSchema.safeParse(document.toJS({ maxAliasCount: 100 }) ?? {})
   if (!parsed.success) throw schemaFault(file, parsed.error.issues[0]!, lineOf)
   const { tables, statements, hook } = parsed.data
-  const found = Object.entries(tables ?? {}).map(([name, table]) => tableOf(name, table))
+  const found = (statements ?? []).map((statement, at) => statementOf(statement, lineOf('statements', at), file))
+  const patterns = found.map(({ pattern }) => pattern)
   return {
     file,
-    tables: found,
-    statements: (statements ?? []).map((statement, at) => statementOf(statement, lineOf('statements', at), file)),
+    tables: Object.entries(tables ?? {}).map(([name, table]) => tableOf(name, table)),
+    statements: found,
     hook: hook ?? null,
-    hash: createHash('sha256').update(JSON.stringify(parsed.data)).digest('hex'),
+    hash: createHash('sha256')
+      .update(JSON.stringify([parsed.data, patterns]))
+      .digest('hex'),
     lineOf,
   }
 }
@@ -184,20 +190,35 @@ function columnOf(rule: z.infer<typeof columnSchema>): ColumnMapping {
 }
 
 function statementOf(statement: z.infer<typeof statementSchema>, line: number, file: string): StatementMapping {
-  const { fingerprint, pattern, sql, result } = statement
-  if ((fingerprint === undefined) === (pattern === undefined)) {
+  const { fingerprint, pattern, pattern_file: patternFile, sql, result } = statement
+  if ([fingerprint, pattern, patternFile].filter((one) => one !== undefined).length !== 1) {
     throw mappingFault(
       file,
       line,
       'a statement is named by its fingerprint or by a pattern',
-      'exactly one of the two is given',
+      'exactly one of `fingerprint`, `pattern` and `pattern_file` is given',
     )
   }
   const all = typeof sql === 'string' ? [sql] : sql
   const chosen = (result ?? all.length) - 1
   if (chosen >= all.length)
     throw mappingFault(file, line, `result: ${result} names none of the statements`, `there are ${all.length}`)
-  return { fingerprint: fingerprint ?? null, pattern: pattern ?? null, sql: all, result: chosen, line }
+  const read = patternFile === undefined ? null : readPattern(patternFile, file, line)
+  return { fingerprint: fingerprint ?? null, pattern: pattern ?? read, sql: all, result: chosen, line }
+}
+
+/** A statement in a file of its own, beside the mapping. */
+function readPattern(name: string, file: string, line: number): string {
+  try {
+    return readFileSync(resolve(dirname(file), name), 'utf8').trim()
+  } catch (error) {
+    throw mappingFault(
+      file,
+      line,
+      `cannot read the pattern ${name}`,
+      (error as NodeJS.ErrnoException).code ?? 'no file',
+    )
+  }
 }
 
 const KNOWN: Readonly<Record<string, readonly string[]>> = {
@@ -206,7 +227,7 @@ const KNOWN: Readonly<Record<string, readonly string[]>> = {
   columns: ['to', 'read', 'write', 'dropped'],
   split: ['table', 'key'],
   partition: ['table', 'where'],
-  statements: ['fingerprint', 'pattern', 'sql', 'result'],
+  statements: ['fingerprint', 'pattern', 'pattern_file', 'sql', 'result'],
 }
 
 function schemaFault(file: string, issue: z.core.$ZodIssue, lineOf: Mapping['lineOf']): HarnessError {

@@ -141,3 +141,17 @@ test('a statement written by hand that the target refuses is named with its line
   })
   rmSync(folder, { recursive: true })
 })
+
+test('a pattern in a file of its own is read beside the mapping; without the file, the line says so', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pgr-mapping-'))
+  const file = join(folder, 'mapping.yaml')
+  const text = 'version: 1\nstatements:\n  - pattern_file: one.sql\n    sql: SELECT 2\n'
+  expect(() => parseMapping(text, file)).toThrow(`${file}:3: cannot read the pattern one.sql`)
+  writeFileSync(join(folder, 'one.sql'), 'SELECT 1 -- of them\n')
+  const one = parseMapping(text, file)
+  writeFileSync(join(folder, 'one.sql'), 'SELECT 1, 2')
+  const other = parseMapping(text, file)
+  expect([one, other].map(({ statements }) => statements[0]!.pattern)).toEqual(['SELECT 1 -- of them', 'SELECT 1, 2'])
+  expect(one.hash).not.toBe(other.hash)
+  rmSync(folder, { recursive: true })
+})

@@ -53,10 +53,12 @@ export async function createWorld(parts: WorldParts): Promise<World> {
     if (found === null) return sql
     return fillTemplate(found.template, sql, lex(sql))
   }
+  let executed = 0
   return {
     book,
     rewrite,
     async compare(statements, { anyError = false, ownNumbers = false } = {}) {
+      executed += 1
       const [old, now] = clients as [pg.Client, pg.Client]
       await old.query('BEGIN')
       await now.query('BEGIN')
@@ -89,6 +91,7 @@ export async function createWorld(parts: WorldParts): Promise<World> {
       }
     },
     async close() {
+      console.log(`${executed} sequences of statements, each executed on the old and the new schema`)
       await Promise.all(clients.map((client) => client.end()))
       await Promise.all(databases.map((database) => database.drop()))
     },
