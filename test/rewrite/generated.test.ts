@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import { createDice, type Dice } from './dice.js'
 import { createWorld, type WorldParts } from './world.js'
 
-const SCHEMAS = 4
+const SCHEMAS = Number(process.env.PGREHEARSE_SCHEMAS ?? 5)
 const STATEMENTS = 40
 const seed = Number(process.env.PGREHEARSE_SEED ?? Date.now() % 1_000_000)
 
@@ -18,7 +18,28 @@ type Column = {
   readonly notNull: boolean
   readonly fallback: string | null
 }
-type Shape = { readonly columns: readonly Column[]; readonly parts: number; readonly keyTo: readonly string[] }
+type Shape = {
+  readonly columns: readonly Column[]
+  readonly parts: number
+  readonly keyTo: readonly string[]
+  readonly kind: 'split' | 'moved' | 'merged' | 'partitioned'
+  /** A column that V2 has in another form, by its name. */
+  readonly converted: string | null
+}
+
+/** A way to store a value otherwise that loses nothing. */
+const CONVERSIONS: Readonly<
+  Record<string, { type: string; read: (name: string) => string; write: (name: string) => string }>
+> = {
+  int: { type: 'numeric', read: (name) => `(${name} / 2)::int`, write: (name) => `${name} * 2.0` },
+  bigint: { type: 'text', read: (name) => `${name}::bigint`, write: (name) => `${name}::text` },
+  boolean: {
+    type: 'int',
+    read: (name) => `${name} = 1`,
+    write: (name) => `CASE WHEN ${name} THEN 1 WHEN NOT ${name} THEN 0 END`,
+  },
+  date: { type: 'int', read: (name) => `DATE '2000-01-01' + ${name}`, write: (name) => `${name} - DATE '2000-01-01'` },
+}
 
 const VALUES: Readonly<Record<string, (dice: Dice) => string>> = {
   int: (dice) => String(dice.int(-20, 20)),
@@ -30,8 +51,11 @@ const VALUES: Readonly<Record<string, (dice: Dice) => string>> = {
   date: (dice) => `'2025-0${dice.int(1, 9)}-11'`,
 }
 
-function shapeOf(dice: Dice): Shape {
-  const parts = dice.int(1, 3)
+const KINDS = ['split', 'partitioned', 'merged', 'moved', 'split'] as const
+
+function shapeOf(dice: Dice, at: number): Shape {
+  const kind = KINDS[at % KINDS.length]!
+  const parts = kind === 'split' ? dice.int(2, 3) : 1
   const types = Object.keys(VALUES)
   const columns = Array.from({ length: dice.int(3, 8) }, (_, i): Column => {
     const type = dice.pick(types)
@@ -45,7 +69,10 @@ function shapeOf(dice: Dice): Shape {
       fallback: dice.chance(0.4) ? VALUES[type]!(dice).replace('toolong', 'long') : null,
     }
   })
+  const plain = columns.find(({ type }) => CONVERSIONS[type] !== undefined)
   return {
+    kind,
+    converted: plain && kind !== 'split' && dice.chance(0.6) ? plain.name : null,
     columns,
     parts,
     keyTo: Array.from({ length: parts }, (_, i) => (i === 0 || dice.chance(0.6) ? 'id' : 'row_id')),
@@ -57,9 +84,18 @@ const LOOSE = { anyError: true, ownNumbers: true }
 
 const q = (name: string): string => `"${name}"`
 
-function partsOf({ columns, parts, keyTo }: Shape, dice: Dice): WorldParts {
+function partsOf(shape: Shape, dice: Dice): WorldParts {
+  const { columns, keyTo, kind } = shape
   const define = (name: string, { type, notNull, fallback }: Column): string =>
     `${q(name)} ${type}${notNull ? ' NOT NULL' : ''}${fallback === null ? '' : ` DEFAULT ${fallback}`}`
+  const conversionOf = ({ name, type }: Column) => (name === shape.converted ? CONVERSIONS[type]! : null)
+  const defineNew = (column: Column): string => {
+    const found = conversionOf(column)
+    if (found === null) return define(column.to, column)
+    const fallback = column.fallback === null ? null : `(${found.write(`(${column.fallback})::${column.type}`)})`
+    return define(column.to, { ...column, type: found.type, fallback })
+  }
+  const stored = (column: Column) => conversionOf(column)?.write(q(column.name)) ?? q(column.name)
   const rows = Array.from(
     { length: 8 },
     (_, i) => `(${[i + 1, ...columns.map((one) => VALUES[one.type]!(dice).replace('toolong', 'long'))].join(', ')})`,
@@ -70,26 +106,77 @@ function partsOf({ columns, parts, keyTo }: Shape, dice: Dice): WorldParts {
     INSERT INTO t VALUES ${rows.join(', ')};
     INSERT INTO other SELECT i, 'w' || i FROM generate_series(1, 5) i;
     SELECT setval('t_id_seq', 1000);`
-  const made = Array.from({ length: parts }, (_, part) => {
-    const own = columns.filter((column) => column.part === part)
-    const keyDefault = part === 0 ? ` DEFAULT nextval('t_id_seq')` : ' REFERENCES p0 ON UPDATE CASCADE'
+  const table = (
+    name: string,
+    own: readonly Column[],
+    keyName: string,
+    isFirst: boolean,
+    more: string,
+    where: string,
+  ) => {
+    const keyDefault = isFirst ? ` DEFAULT nextval('t_id_seq')` : ' REFERENCES p0 ON UPDATE CASCADE'
+    const named = [q(keyName), ...own.map(({ to }) => q(to))].join(', ')
     return `
-    CREATE TABLE p${part} (${[`${q(keyTo[part]!)} int PRIMARY KEY${keyDefault}`, ...own.map((column) => define(column.to, column))].join(', ')});
-    INSERT INTO p${part} SELECT ${['id', ...own.map(({ name }) => q(name))].join(', ')} FROM t;`
-  })
-  const renamed = columns.filter(({ name, to }) => name !== to)
+    CREATE TABLE ${name} (${[`${q(keyName)} int PRIMARY KEY${keyDefault}`, ...own.map(defineNew)].join(', ')}${more});
+    INSERT INTO ${name} (${named}) SELECT ${['id', ...own.map(stored)].join(', ')} FROM t${where};`
+  }
+  const places = {
+    split: () =>
+      keyTo.map((key, part) =>
+        table(
+          `p${part}`,
+          columns.filter((one) => one.part === part),
+          key,
+          part === 0,
+          '',
+          '',
+        ),
+      ),
+    moved: () => ['CREATE SCHEMA far;', table('far.p0', columns, 'id', true, '', '')],
+    merged: () => [
+      table('p0', columns, 'id', true, ", whose text NOT NULL DEFAULT 'mine'", ''),
+      `
+    INSERT INTO p0 SELECT 5000 + id, ${columns.map(({ to }) => q(to)).join(', ')}, 'theirs' FROM p0;
+    ALTER TABLE p0 ALTER whose DROP DEFAULT;`,
+    ],
+    partitioned: () => [
+      table('p0', columns, 'id', true, '', ' WHERE id % 3 = 0'),
+      table('p1', columns, 'id', true, '', ' WHERE id % 3 <> 0'),
+    ],
+  }
   const split = keyTo.map((key, part) => (key === 'id' ? `p${part}` : `{table: p${part}, key: [${key}]}`))
+  const went = {
+    split: `split: [${split.join(', ')}]`,
+    moved: 'to: far.p0',
+    merged: `to: p0\n    where: whose = 'mine'\n    added: { whose: "'mine'" }`,
+    partitioned: 'partition: [{ table: p0, where: id % 3 = 0 }, { table: p1 }]',
+  }
+  const changed = columns.flatMap((column) => {
+    const { name, to } = column
+    const found = conversionOf(column)
+    if (found === null) return name === to ? [] : [`      ${q(name)}: ${q(to)}`]
+    const [read, write] = [found.read(q(to)), found.write(q(name))].map((one) => JSON.stringify(one))
+    return [`      ${q(name)}: { to: ${q(to)}, read: ${read}, write: ${write} }`]
+  })
+  const shown = (from: (part: number) => string) =>
+    columns
+      .map((column) => {
+        const place = `${from(column.part)}${q(column.to)}`
+        return conversionOf(column)?.read(place) ?? place
+      })
+      .join(', ')
+  const joins = keyTo.slice(1).map((key, at) => ` JOIN p${at + 1} ON p${at + 1}.${q(key)} = p0.id`)
+  const asBefore = {
+    split: `SELECT p0.id, ${shown((part) => `p${part}.`)} FROM p0${joins.join('')}`,
+    moved: `SELECT id, ${shown(() => '')} FROM far.p0`,
+    merged: `SELECT id, ${shown(() => '')} FROM p0 WHERE whose = 'mine'`,
+    partitioned: `SELECT id, ${shown(() => '')} FROM p0 UNION ALL SELECT id, ${shown(() => '')} FROM p1`,
+  }
   return {
     before,
-    after: `${made.join('')} ALTER SEQUENCE t_id_seq OWNED BY NONE; DROP TABLE t;`,
-    mapping: `version: 1\ntables:\n  t:\n    ${parts > 1 ? `split: [${split.join(', ')}]` : 'to: p0'}\n${renamed.length > 0 ? `    columns:\n${renamed.map(({ name, to }) => `      ${q(name)}: ${q(to)}`).join('\n')}\n` : ''}`,
-    tables: {
-      t: `SELECT ${['p0.id', ...columns.map(({ to, part }) => `p${part}.${q(to)}`)].join(', ')} FROM p0${keyTo
-        .slice(1)
-        .map((key, at) => ` JOIN p${at + 1} ON p${at + 1}.${q(key)} = p0.id`)
-        .join('')}`,
-      other: 'SELECT * FROM other',
-    },
+    after: `${places[kind]().join('')} ALTER SEQUENCE t_id_seq OWNED BY NONE; DROP TABLE t;`,
+    mapping: `version: 1\ntables:\n  t:\n    ${went[kind]}\n${changed.length > 0 ? `    columns:\n${changed.join('\n')}\n` : ''}`,
+    tables: { t: asBefore[kind], other: 'SELECT * FROM other' },
   }
 }
 
@@ -150,7 +237,7 @@ function statementOf({ columns }: Shape, dice: Dice): string {
 
 test.each(Array.from({ length: SCHEMAS }, (_, i) => seed + i))('seed %i', async (own) => {
   const dice = createDice(own)
-  const shape = shapeOf(dice)
+  const shape = shapeOf(dice, own)
   const parts = partsOf(shape, dice)
   const world = await createWorld(parts)
   try {
@@ -167,4 +254,7 @@ test.each(Array.from({ length: SCHEMAS }, (_, i) => seed + i))('seed %i', async 
     await world.close()
   }
   expect(world.book.rules.size).toBe(1)
+  console.log(
+    `seed ${own}: ${shape.kind}${shape.converted === null ? '' : ', converted'}, ${STATEMENTS} sequences of statements`,
+  )
 })
