@@ -13,6 +13,7 @@ import { register as report } from './report.js'
 import { register as reproduce } from './reproduce.js'
 import { register as rewrite } from './rewrite.js'
 import { register as snapshot } from './snapshot.js'
+import { register as verify } from './verify.js'
 
 export const COMMANDS: readonly ((program: Command, cli: Cli) => void)[] = [
   demo,
@@ -24,6 +25,7 @@ export const COMMANDS: readonly ((program: Command, cli: Cli) => void)[] = [
   rewrite,
   replay,
   compare,
+  verify,
   report,
   gate,
   reproduce,
