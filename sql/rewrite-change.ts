@@ -148,8 +148,9 @@ function conditionsInPlace(target: Target, body: Body, clauses: ChangeClauses, f
       const where = text.render(clauses.where + 1, clauses.returning)
       text.replace(clauses.where, clauses.returning, `WHERE (${where}) AND (${own})`)
     } else {
-      const last = clauses.where - 1
-      text.replace(last, last + 1, `${text.render(last, last + 1)} WHERE ${own}`)
+      // Around all that was replaced before it: a replacement inside another one is lost.
+      const start = clauses.verb + 1
+      text.replace(start, clauses.where, `${text.render(start, clauses.where)} WHERE ${own}`)
     }
   }
   const isPlain =

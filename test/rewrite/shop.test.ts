@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Stage, setStage } from '../../bench/stage.js'
 import { runSql } from '../../fixtures/load.js'
+import { faultsWithoutViews } from '../../fixtures/shop/faults-without-views.js'
 import { mappingPath, migrateTablesPath } from '../../fixtures/shop/files.js'
 import { loadShop, migratePath, policyPath, runTraffic, v1Path } from '../../fixtures/shop/shop.js'
 import { compareRuns } from '../../replayer/compare/compare.js'
@@ -77,6 +78,47 @@ test('every statement is covered, nothing differs, and the tables are equal', as
   recording.close()
   before.close()
   after.close()
+})
+
+test('planted faults are found through the mapping, each by its own cause', async () => {
+  const faults = faultsWithoutViews([
+    'value-cut-short',
+    'wrong-time-zone',
+    'lost-unique',
+    'rounded-numeric',
+    'swapped-columns',
+    'lost-cascade',
+  ])
+  const recording = openRecording(stage.recording)
+  const { plan } = await buildPlan(recording)
+  const [v1, v2] = [await stage.shadow('faults_v1'), await stage.shadow('faults_v2')]
+  for (const path of [migratePath, migrateTablesPath]) await runSql(v2, readFileSync(path, 'utf8'))
+  for (const { sql } of faults) await runSql(v2, sql)
+  const [outV1, outV2] = [join(stage.folder, 'faults_v1.run'), join(stage.folder, 'faults_v2.run')]
+  await replay({ recording: stage.recording, plan, target: v1, out: outV1, speed: 'max', workers: 2 })
+  await pgrehearse(
+    'replay',
+    stage.recording,
+    '--target',
+    v2,
+    '--out',
+    outV2,
+    '--speed',
+    'max',
+    '--rewrite',
+    mappingPath,
+  )
+  const [before, after] = [openRun(outV1), openRun(outV2)]
+  const path = join(stage.folder, 'faults.diff')
+  compareRuns({ before, after, recording, out: createDiff(path), madeBy: 'test' })
+  const diff = openDiff(path)
+  const causes = diff.findings().map(({ cause }) => cause.toLowerCase())
+  for (const { name, expected } of faults)
+    expect(
+      causes.some((cause) => expected.causeWords.every((word) => cause.includes(word.toLowerCase()))),
+      `${name} is not among ${causes.join(' · ')}`,
+    ).toBe(true)
+  for (const one of [diff, before, after, recording]) one.close()
 })
 
 /** The command line as built, asked for JSON. */
