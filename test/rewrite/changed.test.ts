@@ -89,6 +89,12 @@ const CASES: readonly (readonly Asked[])[] = [
   ["INSERT INTO invoices VALUES (9, 1.5, 'nine') RETURNING *"],
   ["INSERT INTO receipts (id, title) VALUES (9, 'nine'), (10, 'ten')"],
   ['UPDATE invoices SET total = total + 1'],
+  // Without WHERE, and ending in a column that is written otherwise: the other table's rows stay as they are.
+  ['UPDATE invoices i SET title = i.title || i.id'],
+  ['UPDATE invoices SET title = invoices.title'],
+  ['UPDATE invoices SET total = 1, title = upper(invoices.title) RETURNING invoices.id'],
+  ['UPDATE invoices i SET total = r.total FROM receipts r'],
+  ['DELETE FROM invoices i RETURNING i.id, i.title'],
   ['UPDATE invoices SET total = 0 WHERE id > 3 OR id = 1 RETURNING id, total'],
   ["UPDATE invoices SET title = 'x' WHERE id = 101"],
   ['DELETE FROM receipts WHERE id < 103'],
