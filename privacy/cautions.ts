@@ -1,42 +1,52 @@
 /**
  * What masking cannot keep, recognised from the statement: a difference there is labelled, never a finding.
  */
-import type { ColumnRef, ResultColumn, StatementColumns, Use } from '../sql/columns.js'
-import { FOLDS_CASE, KEEPS_ORDER, type Kind } from './kinds.js'
+import type { MaskingCaution } from '../segment/masking.js'
+import type { Affects, ColumnRef, ResultColumn, SlotFacts, StatementColumns, Use } from '../sql/columns.js'
+import { FOLDS_CASE, KEEPS_ORDER } from './kinds.js'
 import type { Understanding } from './understanding.js'
 
-/** A masked column used in a way its tokens may not stand for. */
-export type MaskingCaution = {
-  /** null: a literal that no column explains, made part of a result. */
-  readonly column: ColumnRef | null
-  /** `public.users.email` */
-  readonly name: string
-  readonly kind: Kind
-  readonly use: Exclude<Use, 'equal' | 'store'>
-}
+type CautiousUse = Exclude<Use, 'equal' | 'store'>
 
-export function cautionsOf(with_: Understanding, statement: StatementColumns): readonly MaskingCaution[] {
+/** `slots`: the literals and parameters of the text, for what they are compared with. */
+export function cautionsOf(
+  with_: Understanding,
+  statement: StatementColumns,
+  slots: Iterable<SlotFacts>,
+): readonly MaskingCaution[] {
   const found = new Map<string, MaskingCaution>()
-  const add = (column: ColumnRef, use: MaskingCaution['use']): void => {
-    const caution = cautionOf(with_, column, use)
-    if (caution !== null) found.set(`${caution.name} ${use}`, caution)
+  const note = (one: MaskingCaution | null): void => {
+    if (one !== null) found.set(JSON.stringify([one.name, one.use, one.affects]), one)
   }
-  for (const { column, use } of statement.cautions) add(column, use)
-  for (const result of statement.results ?? []) {
-    if (result.via === 'fold') for (const column of result.columns) add(column, 'fold')
-    // What JSON is built of is masked inside, place by place.
-    if (result.via === 'derive' && result.json.length === 0) for (const column of result.sources) add(column, 'derive')
+  const add = (column: ColumnRef, use: CautiousUse, affects: Affects): void =>
+    note(cautionOf(with_, column, use, affects))
+  for (const { column, use, affects } of statement.cautions) add(column, use, affects)
+  for (const { bindings } of slots)
+    for (const { column, use } of bindings)
+      if (use === 'equal' && with_.computed(column)) add(column, 'derive', { what: 'rows' })
+  for (const [at, result] of (statement.results ?? []).entries()) {
+    const affects: Affects = { what: 'result', at }
+    for (const { column, use } of usesOf(with_, result)) add(column, use, affects)
     if (madeOfLiteral(with_, result))
-      found.set(result.name, { column: null, name: `a literal in ${result.name}`, kind: 'text', use: 'derive' })
+      note({ name: `a literal in ${result.name}`, kind: 'text', use: 'derive', affects: { what: 'result', at } })
   }
   return [...found.values()]
 }
 
-function cautionOf(
-  { masks, describe, resolver }: Understanding,
-  column: ColumnRef,
-  use: MaskingCaution['use'],
-): MaskingCaution | null {
+function usesOf(
+  { computed }: Understanding,
+  result: ResultColumn,
+): readonly { readonly column: ColumnRef; readonly use: CautiousUse }[] {
+  const own = result.sources.filter(computed).map((column) => ({ column, use: 'derive' as const }))
+  if (result.via === 'fold') return [...own, ...result.columns.map((column) => ({ column, use: 'fold' as const }))]
+  // What JSON is built of is masked inside, place by place.
+  if (result.via === 'derive' && result.json.length === 0)
+    return result.sources.map((column) => ({ column, use: 'derive' as const }))
+  return own
+}
+
+function cautionOf(with_: Understanding, column: ColumnRef, use: CautiousUse, affects: Affects): MaskingCaution | null {
+  const { masks, describe, resolver } = with_
   const rule = masks.ruleOf(column)
   if (rule === null || rule.kind === 'keep') return null
   const own = resolver.index.byOid(column.tableOid)?.columns.find((one) => one.attnum === column.attnum)
@@ -44,7 +54,12 @@ function cautionOf(
   if (use === 'json_text' && masks.namesPath(column)) return null
   if (use === 'order' && KEEPS_ORDER.has(rule.kind)) return null
   const name = [describe(column), ...(column.path ?? [])].join('.')
-  return { column, name, kind: rule.kind, use }
+  return {
+    name,
+    kind: rule.kind,
+    use,
+    affects: affects.what === 'stored' ? { what: 'stored', column: describe(affects.column) } : affects,
+  }
 }
 
 /** `'Order ' || id`: the literal is masked in the text, so production's answer and the replay's differ in it. */

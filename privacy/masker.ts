@@ -10,9 +10,11 @@ import { type ColumnRef, createColumnResolver } from '../sql/columns.js'
 import { lex } from '../sql/lex.js'
 import { joinedStrings } from '../sql/literal.js'
 import { loadParser } from '../sql/parse.js'
+import { computedColumns } from './computed-columns.js'
 import { type CopyMask, createCopyMask, TEXT_FORMAT } from './copy.js'
 import { createErrorMasks, type ErrorFields, type SafeNotice } from './errors.js'
 import type { Key } from './key.js'
+import { createMasking, type MaskingOf } from './masking.js'
 import { createMasks, FIRST_USER_OID, type Mask } from './masks/index.js'
 import { arrayMask } from './masks/structures.js'
 import { resolvePolicy } from './policy/columns.js'
@@ -40,6 +42,8 @@ export type Masker = {
   sql(text: string): MaskedSql
   /** Parameters as text; `typeOids` as the server resolved them, 0 or absent where unknown. */
   parameters(facts: SqlFacts, values: Row, typeOids: readonly number[]): Row
+  /** What a recording keeps about a text's masking; null: nothing to say. */
+  readonly masking: MaskingOf
   /** `statement` says which of the text's statements the rows come from; expressions are then seen through. */
   rowMasker(columns: readonly Column[], facts?: SqlFacts, statement?: number): RowMask
   /** COPY data of a table's columns in text format, as a snapshot reads it: whole lines in, whole lines out. null: all stays. */
@@ -66,7 +70,13 @@ export async function createMasker({ key, policy, catalog }: MaskerSettings): Pr
     const relation = resolved.index.byOid(tableOid)
     return `${relation?.schema}.${relation?.name}.${relation?.columns.find((one) => one.attnum === attnum)?.name}`
   }
-  const understanding: Understanding = { masks, resolver, vocabulary, describe }
+  const understanding: Understanding = {
+    masks,
+    resolver,
+    vocabulary,
+    computed: computedColumns(masks, resolver),
+    describe,
+  }
   const { error, notice } = createErrorMasks(masks, resolved, vocabulary)
 
   const texts = new Map<string, MaskedSql>()
@@ -124,6 +134,7 @@ export async function createMasker({ key, policy, catalog }: MaskerSettings): Pr
       if (values.length === 0) return values
       return applyRow(masksOfParameters(facts, values.length, typeOids), values)
     },
+    masking: createMasking((oid) => resolved.types.of(oid)),
     rowMasker(columns, facts, statement = 0) {
       const results = facts?.statements[statement]?.results ?? null
       const make = (): RowMask => {

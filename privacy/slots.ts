@@ -140,23 +140,26 @@ export function byteOffsets(sql: string, starts: readonly number[]): readonly nu
   })
 }
 
-/** A value whose column nobody could tell, so that the policy can be completed. */
-export type Unresolved = {
+/** A value whose column nobody could tell. */
+export type Unmapped = {
   /** `$1`, or `literal 2`: the second of the text. */
   readonly slot: string
   readonly why: string
+  /** null: a literal. */
+  readonly parameter: number | null
 }
 
-export function unresolvedSlots(
+export function unmappedSlots(
   parameters: ReadonlyMap<number, SlotFacts>,
   lexed: Lexed,
   facts: readonly (SlotFacts | undefined)[],
-): readonly Unresolved[] {
-  const found: Unresolved[] = []
-  for (const [number, one] of parameters) if (isOpen(one)) found.push({ slot: `$${number}`, why: why(one) })
+): readonly Unmapped[] {
+  const found: Unmapped[] = []
+  for (const [number, one] of parameters)
+    if (isOpen(one)) found.push({ slot: `$${number}`, why: why(one), parameter: number })
   for (const [at, one] of facts.entries())
     if (one !== undefined && isOpen(one) && one.type === null && lexed.forms[at] !== LITERAL.number)
-      found.push({ slot: `literal ${at + 1}`, why: why(one) })
+      found.push({ slot: `literal ${at + 1}`, why: why(one), parameter: null })
   return found
 }
 

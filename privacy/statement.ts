@@ -1,16 +1,17 @@
 /**
  * A shape of SQL, understood once: what happens to each of its literals, parameters and result columns.
  */
+import type { MaskingCaution } from '../segment/masking.js'
 import type { SafeSql } from '../segment/statement.js'
 import type { SlotFacts, StatementColumns } from '../sql/columns.js'
 import type { Lexed } from '../sql/lex.js'
 import { fingerprint, parse } from '../sql/parse.js'
-import { cautionsOf, type MaskingCaution } from './cautions.js'
+import { cautionsOf } from './cautions.js'
 import { type CopyFacts, copyFacts } from './copy-facts.js'
 import { unknownNames } from './names.js'
 import { assemble, piecesOf } from './pieces.js'
 import { refusedText } from './refused.js'
-import { byteOffsets, factsOfLiterals, slotMasks, type Unresolved, unresolvedSlots } from './slots.js'
+import { byteOffsets, factsOfLiterals, slotMasks, type Unmapped, unmappedSlots } from './slots.js'
 import type { Understanding } from './understanding.js'
 
 export type StatementFacts = Omit<StatementColumns, 'cautions'> & {
@@ -29,7 +30,7 @@ export type SqlFacts = {
   readonly parameters: ReadonlyMap<number, SlotFacts>
   readonly statements: readonly StatementFacts[]
   readonly cautions: readonly MaskingCaution[]
-  readonly unresolved: readonly Unresolved[]
+  readonly unmapped: readonly Unmapped[]
 }
 
 export type MaskedSql = {
@@ -57,10 +58,11 @@ export function understand(with_: Understanding, sql: string, lexed: Lexed): Sha
   const pieces = piecesOf(sql, lexed, unknownNames(parsed, with_.resolver.index, with_.vocabulary), with_.masks.text)
   const first = assemble(sql, lexed, pieces, slots)
   const whole = fingerprint(first.sql)
+  const compared = [...resolved.parameters.values(), ...resolved.literals.values()]
   const statements = resolved.statements.map(
     (statement, at): StatementFacts => ({
       ...statement,
-      cautions: cautionsOf(with_, statement),
+      cautions: cautionsOf(with_, statement, compared),
       fingerprint: parsed.length === 1 ? whole : fingerprint(first.statements[at] ?? ''),
       copy: copyFacts(with_, parsed[at]!),
     }),
@@ -72,7 +74,7 @@ export function understand(with_: Understanding, sql: string, lexed: Lexed): Sha
     parameters: resolved.parameters,
     statements,
     cautions: statements.flatMap((statement) => statement.cautions),
-    unresolved: unresolvedSlots(resolved.parameters, lexed, literals),
+    unmapped: unmappedSlots(resolved.parameters, lexed, literals),
   }
   const keys = literals.flatMap((one, slot) => (one?.harmless === 'key' ? [slot] : []))
   return { facts, keys, apply: (text, its) => ({ ...assemble(text, its, pieces, slots), fingerprint: whole, facts }) }
@@ -85,7 +87,7 @@ const REFUSED: SqlFacts = {
   parameters: new Map(),
   statements: [],
   cautions: [],
-  unresolved: [],
+  unmapped: [],
 }
 
 /** A text the parser refuses is recorded too: its error is an outcome. Nothing of it is trusted but words of the language and the schema. */

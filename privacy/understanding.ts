@@ -9,5 +9,7 @@ export type Understanding = {
   readonly masks: Masks
   readonly resolver: ColumnResolver
   readonly vocabulary: Vocabulary
+  /** The server computes it of masked columns, and its token is not what is computed of theirs. */
+  readonly computed: (column: ColumnRef) => boolean
   readonly describe: (column: ColumnRef) => string
 }

@@ -43,6 +43,7 @@ const EXCUSES: Readonly<Record<string, string>> = {
   ambiguous: 'Production ran a race here',
   relaxed: 'The order was given up here to end a standstill',
   follows: 'Follows from an earlier difference in its transaction',
+  masked: 'Depends on more of a masked value than its token keeps',
   type: 'Another type with equal values',
 }
 

@@ -6,6 +6,7 @@ import { HarnessError } from '../base/errors.js'
 import type { Finding, MismatchType } from './diff.js'
 import { openDiff } from './diff-file.js'
 import { balances, type Ledger } from './ledger.js'
+import { type MaskingReport, maskingReport } from './masking-report.js'
 import { openRecording, type RecoveredTail } from './recording.js'
 import { recoverRecording } from './recover.js'
 import { openRun } from './run-file.js'
@@ -50,6 +51,8 @@ export type RecordingInspection = {
   readonly ledger: Ledger
   readonly balances: boolean
   readonly unreplayable: Readonly<Record<string, number>>
+  /** What masking left open. */
+  readonly masking: MaskingReport
   readonly incidents: readonly Incident[]
   readonly top: TopStatements
 }
@@ -119,6 +122,7 @@ export function inspectRecording(path: string, topMax: number): RecordingInspect
       ledger: manifest.ledger,
       balances: balances(manifest.ledger),
       unreplayable: recording.unreplayable(),
+      masking: maskingReport(recording.masked()),
       incidents: manifest.incidents,
       top: topOf(usage, topMax),
     }

@@ -18,7 +18,7 @@ import { SEGMENT, traceId } from './segment-schema.js'
 import { damaged, isDamage, isUnborn } from './sqlite.js'
 import type { Session, SessionEvent } from './statement.js'
 import { type Timeline, timelineOf } from './timeline.js'
-import type { Usage } from './usage.js'
+import type { MaskedUse, Usage } from './usage.js'
 
 /** What an interrupted recording left beside its sealed segments. */
 export type RecoveredTail = {
@@ -143,6 +143,11 @@ export class RecordingReader {
   /** What each text cost, per segment; ./usage.ts adds it up. */
   *usage(): Generator<Usage> {
     for (const part of this.#parts) yield* readThenClose(part, (reader) => reader.usage())
+  }
+
+  /** Texts of which masking has something to say, per segment. */
+  *masked(): Generator<MaskedUse> {
+    for (const part of this.#parts) yield* readThenClose(part, (reader) => reader.masked())
   }
 
   /** Statements that cannot be replayed as they were sent, by reason. */

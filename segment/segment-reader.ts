@@ -12,7 +12,7 @@ import { SEGMENT, STATEMENT_COLUMNS } from './segment-schema.js'
 import type { Extent, Incident, Shape } from './segment-writer.js'
 import { type Db, openDb, pagesOf } from './sqlite.js'
 import type { Session, SessionEvent, Statement, TransactionScope } from './statement.js'
-import type { Usage } from './usage.js'
+import type { MaskedUse, Usage } from './usage.js'
 
 export type RecordedStatement = Statement & { readonly scope: TransactionScope }
 
@@ -34,7 +34,7 @@ const HEAD_COLUMNS = 'seq, session, ordinal, txn, part, sent_us, done_us, text_i
 type HeadCells = [number, number, number, number, number, number, number, number, number, number]
 
 /** What a replay needs of a statement: all that was sent. */
-export type StatementScript = Omit<Statement, 'fingerprint' | 'parameters' | 'outcome'>
+export type StatementScript = Omit<Statement, 'fingerprint' | 'masking' | 'parameters' | 'outcome'>
 
 const SCRIPT_COLUMNS = 'seq, session, ordinal, txn, part, sent_us, done_us, text_id, shape_id, bind, copy, unreplayable'
 type ScriptCells = [
@@ -183,6 +183,17 @@ export class SegmentReader {
       .get()!
   }
 
+  /** Texts of which masking has something to say, with how often they were sent. */
+  *masked(): Generator<MaskedUse> {
+    const counts = this.#db
+      .prepare<[], [number, number]>('SELECT text_id, count(*) FROM statements GROUP BY text_id')
+      .raw()
+    for (const [textId, count] of counts.all()) {
+      const { sql, fingerprint, masking } = this.#texts.value(textId)
+      if (masking !== undefined) yield { sql, fingerprint, masking, count }
+    }
+  }
+
   /** What each text cost, counted by SQLite. */
   *usage(): Generator<Usage> {
     const select = this.#db.prepare<[], Usage>(
@@ -231,7 +242,7 @@ export class SegmentReader {
     const [seq, session, ordinal, transaction, part, sentUs, doneUs, textId, shapeId, readWrite, ...rest] =
       row as unknown as StatementCells
     const [parameters, bind, copy, unreplayable] = rest
-    const { sql, fingerprint } = this.#texts.value(textId)
+    const { sql, fingerprint, masking } = this.#texts.value(textId)
     const { frames, parameterTypes } = this.#shapes.value(shapeId)
     const outcome: Outcome = this.#outcomes.outcomeOf(row, OUTCOME_AT)
     return {
@@ -245,6 +256,7 @@ export class SegmentReader {
       frames,
       sql,
       fingerprint,
+      ...(masking === undefined ? {} : { masking }),
       parameters: parameters === null ? [] : (JSON.parse(parameters) as (string | null)[]),
       parameterTypes,
       bind,

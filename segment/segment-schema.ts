@@ -45,6 +45,10 @@ CREATE TABLE segment (
   ledger TEXT NOT NULL
 );
 CREATE TABLE texts (id INTEGER PRIMARY KEY, sql TEXT NOT NULL, fingerprint TEXT NOT NULL);
+-- What masking means for a text: where tokens may not stand for values, and which values no column explains; JSON. Texts that
+-- raise no question have no row.
+CREATE TABLE masking (id INTEGER PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE text_masking (text_id INTEGER PRIMARY KEY REFERENCES texts (id), masking_id INTEGER NOT NULL REFERENCES masking (id));
 -- Messages of an exchange and the types of its parameters, as JSON.
 CREATE TABLE shapes (id INTEGER PRIMARY KEY, value TEXT NOT NULL);
 ${COLUMN_SETS_SCHEMA}

@@ -151,7 +151,7 @@ export class SegmentWriter {
       statement.part,
       statement.sentUs,
       statement.doneUs,
-      this.#texts.id(statement.sql, statement.fingerprint),
+      this.#texts.id(statement.sql, statement.fingerprint, statement.masking),
       this.#shapes.id({ frames: statement.frames, parameterTypes: statement.parameterTypes }),
       readWrite,
       statement.parameters.length === 0 ? null : JSON.stringify(statement.parameters),

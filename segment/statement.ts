@@ -7,6 +7,7 @@
  * bytes of their Bind, so replaying means writing them again.
  */
 import type { Brand } from '../base/brand.js'
+import type { Masking } from './masking.js'
 import type { Outcome } from './outcome.js'
 
 /** SQL with personal data replaced. Only the tokenizer makes one; only these reach disk. */
@@ -51,6 +52,8 @@ export type Statement = {
   readonly sql: SafeSql
   /** Fingerprint of the text's parse tree, 16 hex digits; empty when the parser refuses the text. */
   readonly fingerprint: string
+  /** Belongs to the text; absent when masking raises no question. */
+  readonly masking?: Masking | undefined
   /** Parameters as text for people and for planning; null is NULL. */
   readonly parameters: readonly (string | null)[]
   /** Types of the parameters, as the server resolved them where known (0: unknown). */

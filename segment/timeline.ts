@@ -2,8 +2,10 @@
  * A recording's timeline: who sent what, when, as typed arrays in the order of sending. What planning and pacing need, at about
  * 45 bytes a statement; parameters and outcomes stay on disk.
  */
-import type { Text } from './dictionary.js'
+import type { Text as FullText } from './dictionary.js'
 import type { StatementHead } from './segment-reader.js'
+
+type Text = Pick<FullText, 'sql' | 'fingerprint'>
 
 export type Timeline = {
   readonly count: number

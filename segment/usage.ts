@@ -1,6 +1,7 @@
 /**
  * Which statements a recording or a run is made of: counted by shape, ranked by how often and by how long.
  */
+import type { Masking } from './masking.js'
 import type { RecordingReader } from './recording.js'
 import type { RunReader } from './run-file.js'
 
@@ -12,6 +13,14 @@ export type Usage = {
   readonly errors: number
   readonly totalUs: number
   readonly maxUs: number
+}
+
+/** A text of which masking has something to say. */
+export type MaskedUse = {
+  readonly sql: string
+  readonly fingerprint: string
+  readonly masking: Masking
+  readonly count: number
 }
 
 export function usageOfRecording(recording: RecordingReader): Usage[] {

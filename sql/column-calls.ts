@@ -1,7 +1,8 @@
 /**
  * Function calls: whose values go where, as far as the name of a function tells.
  */
-import { all, caution, constantText, expression, meet, ordered, unified, type Walk } from './column-expressions.js'
+import { caution } from './column-cautions.js'
+import { all, constantText, expression, meet, ordered, unified, type Walk } from './column-expressions.js'
 import {
   becomesJson,
   buildsObject,

@@ -2,12 +2,12 @@
  * Expressions: where the value of each comes from, and which columns its literals and parameters meet on the way.
  */
 import { call } from './column-calls.js'
+import { type Caution, caution } from './column-cautions.js'
 import { isOrder, isPattern, operator } from './column-operators.js'
 import { lookUp, type Scope, star } from './column-scope.js'
 import { selectOutputs } from './column-select.js'
 import type { SlotTable } from './column-slots.js'
 import {
-  type ColumnRef,
   derived,
   either,
   inside,
@@ -21,9 +21,6 @@ import {
 } from './column-values.js'
 import type { CatalogIndex } from './relations.js'
 import { list, strings, type TreeNode, unwrap } from './tree-walk.js'
-
-/** A column used in a way that its token may not stand for. */
-export type Caution = { readonly column: ColumnRef; readonly use: Exclude<Use, 'equal' | 'store'> }
 
 export type Walk = {
   readonly index: CatalogIndex
@@ -176,11 +173,6 @@ export function meet(walk: Walk, left: Value, right: Value, use: Use): void {
 function stronger(use: Use, via: Value['via']): Use {
   if (use === 'pattern' || use === 'order') return use
   return via === 'exact' ? use : via
-}
-
-export function caution(walk: Walk, columns: readonly ColumnRef[], use: Use): void {
-  if (use === 'equal' || use === 'store') return
-  for (const column of columns) walk.cautions.push({ column, use })
 }
 
 export function unified(walk: Walk, values: readonly Value[]): Value {

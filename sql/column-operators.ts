@@ -1,7 +1,8 @@
 /**
  * Operators: which make their two sides meet, and what comes out of the others.
  */
-import { caution, constantText, expression, meet, type Walk } from './column-expressions.js'
+import { caution } from './column-cautions.js'
+import { constantText, expression, meet, type Walk } from './column-expressions.js'
 import type { Scope } from './column-scope.js'
 import { derived, either, inside, NOTHING, type Value } from './column-values.js'
 import { list, strings, unwrap } from './tree-walk.js'

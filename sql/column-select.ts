@@ -1,7 +1,8 @@
 /**
  * SELECT, VALUES, set operations, CTEs and FROM: what comes out of a query, column by column.
  */
-import { all, caution, expression, meet, type Walk } from './column-expressions.js'
+import { type Affects, affecting, caution, ORDER, ROWS, withinQuery } from './column-cautions.js'
+import { all, expression, meet, type Walk } from './column-expressions.js'
 import {
   childScope,
   cteNamed,
@@ -24,7 +25,13 @@ const DEPTH_MAX = 200
 
 const SYSTEM_SCHEMAS = new Set(['pg_catalog', 'information_schema'])
 
+/** A query inside of something else. */
 export function selectOutputs(walk: Walk, outer: Scope | null, body: Body): readonly Output[] {
+  return withinQuery(walk, () => ownOutputs(walk, outer, body))
+}
+
+/** The statement's own query, or a branch of it: its results are seen. */
+export function ownOutputs(walk: Walk, outer: Scope | null, body: Body): readonly Output[] {
   if (walk.depth.now > DEPTH_MAX) return []
   walk.depth.now += 1
   try {
@@ -37,18 +44,25 @@ export function selectOutputs(walk: Walk, outer: Scope | null, body: Body): read
           ? values(walk, scope, body)
           : plain(walk, scope, body)
     for (const field of ['limitCount', 'limitOffset']) walk.slots.harmless(expression(walk, scope, body[field]))
-    sortClause(walk, scope, outputs, list(body, 'sortClause'))
+    const cut =
+      body.limitCount !== undefined || body.limitOffset !== undefined || list(body, 'distinctClause').length > 0
+    sortClause(walk, scope, outputs, list(body, 'sortClause'), cut ? ROWS : ORDER)
     return outputs
   } finally {
     walk.depth.now -= 1
   }
 }
 
-/** Any statement that returns rows: in a CTE it may write. */
-export function queryOutputs(walk: Walk, outer: Scope | null, node: unknown): readonly Output[] {
+/** Any statement that returns rows. */
+export function statementQuery(walk: Walk, outer: Scope | null, node: unknown): readonly Output[] {
   const found = unwrap(node)
   if (found === null) return []
-  return found.kind === 'SelectStmt' ? selectOutputs(walk, outer, found.body) : writeOutputs(walk, outer, found)
+  return found.kind === 'SelectStmt' ? ownOutputs(walk, outer, found.body) : writeOutputs(walk, outer, found)
+}
+
+/** The same inside another: in a CTE it may write. */
+function queryOutputs(walk: Walk, outer: Scope | null, node: unknown): readonly Output[] {
+  return withinQuery(walk, () => statementQuery(walk, outer, node))
 }
 
 export function withClause(walk: Walk, scope: Scope, clause: unknown): void {
@@ -69,8 +83,10 @@ export function withClause(walk: Walk, scope: Scope, clause: unknown): void {
 }
 
 function setOperation(walk: Walk, scope: Scope, body: Body): readonly Output[] {
-  const left = selectOutputs(walk, scope, body.larg as Body)
-  const right = selectOutputs(walk, scope, body.rarg as Body)
+  // Only UNION ALL keeps every row; the others compare them.
+  const branch = body.op === 'SETOP_UNION' && body.all === true ? ownOutputs : selectOutputs
+  const left = branch(walk, scope, body.larg as Body)
+  const right = branch(walk, scope, body.rarg as Body)
   return left.map((output, at) => {
     const other = right[at]?.value
     if (other === undefined) return output
@@ -90,18 +106,23 @@ function values(walk: Walk, scope: Scope, body: Body): readonly Output[] {
 function plain(walk: Walk, scope: Scope, body: Body): readonly Output[] {
   fromClause(walk, scope, list(body, 'fromClause'))
   expression(walk, scope, body.whereClause)
-  const outputs = targetList(walk, scope, list(body, 'targetList'))
-  all(
+  const groups = list(body, 'groupClause').length + list(body, 'distinctClause').length > 0
+  const targets = () => targetList(walk, scope, list(body, 'targetList'))
+  const outputs = groups ? withinQuery(walk, targets) : targets()
+  const grouped = all(
     walk,
     scope,
     list(body, 'groupClause').map((node) => byName(node, outputs)),
   )
+  // What differs only in case may be one group as it is, and two once it is masked.
+  for (const { columns, via } of groups ? [...grouped, ...outputs.map(({ value }) => value)] : [])
+    if (via === 'fold') caution(walk, columns, 'fold')
   expression(walk, scope, body.havingClause)
   for (const node of list(body, 'distinctClause')) expression(walk, scope, byName(node, outputs))
   for (const node of list(body, 'windowClause')) {
     const window = unwrap(node)?.body ?? {}
     all(walk, scope, list(window, 'partitionClause'))
-    sortClause(walk, scope, [], list(window, 'orderClause'))
+    sortClause(walk, scope, [], list(window, 'orderClause'), ROWS)
   }
   return outputs
 }
@@ -112,7 +133,13 @@ function byName(node: unknown, outputs: readonly Output[]): unknown {
   return found?.kind === 'A_Const' && outputs.length > 0 ? null : node
 }
 
-function sortClause(walk: Walk, scope: Scope, outputs: readonly Output[], clause: readonly unknown[]): void {
+function sortClause(
+  walk: Walk,
+  scope: Scope,
+  outputs: readonly Output[],
+  clause: readonly unknown[],
+  affects: Affects,
+): void {
   for (const item of clause) {
     const node = unwrap(item)?.body.node
     const found = unwrap(node)
@@ -125,22 +152,29 @@ function sortClause(walk: Walk, scope: Scope, outputs: readonly Output[], clause
       const names = strings(list(found.body, 'fields'))
       value = names.length === 1 ? outputs.find((output) => output.name === names[0])?.value : undefined
     }
-    value ??= expression(walk, scope, node)
-    caution(walk, value.columns, 'order')
+    value ??= affecting(walk, affects, () => expression(walk, scope, node))
+    caution(walk, value.columns, 'order', affects)
   }
 }
 
 export function targetList(walk: Walk, scope: Scope, targets: readonly unknown[]): readonly Output[] {
+  let at = 0
   return targets.flatMap((target): readonly Output[] => {
-    const body = unwrap(target)?.body ?? {}
-    const node = unwrap(body.val)
-    if (node?.kind === 'ColumnRef' && unwrap(list(node.body, 'fields').at(-1))?.kind === 'A_Star') {
-      const qualifier = strings(list(node.body, 'fields')).at(-1) ?? null
-      // Of an unknown table nobody knows how many columns: one stands for all, and what follows cannot be placed.
-      return star(scope, qualifier) ?? [{ name: '*', value: OPAQUE }]
-    }
-    return [{ name: outputName(body, node), value: expression(walk, scope, body.val) }]
+    const outputs = affecting(walk, { what: 'result', at }, () => targetOutputs(walk, scope, target))
+    at += outputs.length
+    return outputs
   })
+}
+
+function targetOutputs(walk: Walk, scope: Scope, target: unknown): readonly Output[] {
+  const body = unwrap(target)?.body ?? {}
+  const node = unwrap(body.val)
+  if (node?.kind === 'ColumnRef' && unwrap(list(node.body, 'fields').at(-1))?.kind === 'A_Star') {
+    const qualifier = strings(list(node.body, 'fields')).at(-1) ?? null
+    // Of an unknown table nobody knows how many columns: one stands for all, and what follows cannot be placed.
+    return star(scope, qualifier) ?? [{ name: '*', value: OPAQUE }]
+  }
+  return [{ name: outputName(body, node), value: expression(walk, scope, body.val) }]
 }
 
 function outputName(body: Body, node: ReturnType<typeof unwrap>): string {

@@ -1,9 +1,10 @@
 /**
  * INSERT, UPDATE, DELETE and MERGE: what their values are stored in, and what RETURNING hands back.
  */
-import { all, expression, meet, type Walk } from './column-expressions.js'
+import { affecting, storing } from './column-cautions.js'
+import { expression, meet, type Walk } from './column-expressions.js'
 import { childScope, type Scope, type Source } from './column-scope.js'
-import { fromClause, fromItem, selectOutputs, targetList, withClause } from './column-select.js'
+import { fromClause, fromItem, ownOutputs, targetList, withClause } from './column-select.js'
 import { inside, type Output, type Value } from './column-values.js'
 import { list, strings, type TreeNode, unwrap } from './tree-walk.js'
 
@@ -62,16 +63,16 @@ function insert(walk: Walk, scope: Scope, body: Body, target: readonly Source[])
     const rows = list(select.body, 'valuesLists')
     if (rows.length > 0 && select.body.withClause === undefined) {
       for (const row of rows) {
-        const values = all(walk, scope, list(unwrap(row)?.body ?? {}, 'items'))
-        values.forEach((value, at) => {
-          store(walk, places[at], value)
-        })
+        for (const [at, item] of list(unwrap(row)?.body ?? {}, 'items').entries())
+          store(walk, places[at], () => expression(walk, scope, item))
       }
     } else {
-      const outputs = selectOutputs(walk, scope, select.body)
-      outputs.forEach((output, at) => {
-        store(walk, places[at], output.value)
-      })
+      const outputs = storing(
+        walk,
+        places.map((place) => place?.columns[0]),
+        () => ownOutputs(walk, scope, select.body),
+      )
+      for (const [at, output] of outputs.entries()) store(walk, places[at], () => output.value)
     }
   }
   scope.sources.push(...target)
@@ -89,7 +90,7 @@ function assignments(walk: Walk, scope: Scope, targets: readonly unknown[], targ
   const columns = target[0]?.outputs ?? []
   for (const item of targets) {
     const body = unwrap(item)?.body ?? {}
-    store(walk, targetColumn(body, columns), expression(walk, scope, body.val))
+    store(walk, targetColumn(body, columns), () => expression(walk, scope, body.val))
   }
 }
 
@@ -100,7 +101,7 @@ function merge(walk: Walk, scope: Scope, body: Body, target: readonly Source[]):
   for (const item of list(body, 'mergeWhenClauses')) {
     const when = unwrap(item)?.body ?? {}
     expression(walk, scope, when.condition)
-    const values = all(walk, scope, list(when, 'values'))
+    const values = list(when, 'values')
     const targets = list(when, 'targetList')
     if (values.length === 0) assignments(walk, scope, targets, target)
     else {
@@ -108,9 +109,7 @@ function merge(walk: Walk, scope: Scope, body: Body, target: readonly Source[]):
         targets.length > 0
           ? targets.map((one) => targetColumn(unwrap(one)?.body ?? {}, columns))
           : columns.map((output) => output.value)
-      values.forEach((value, at) => {
-        store(walk, places[at], value)
-      })
+      for (const [at, value] of values.entries()) store(walk, places[at], () => expression(walk, scope, value))
     }
   }
 }
@@ -125,6 +124,10 @@ function targetColumn(body: Body, columns: readonly Output[]): Value | undefined
   )
 }
 
-function store(walk: Walk, place: Value | undefined, value: Value): void {
-  if (place !== undefined) meet(walk, place, value, 'store')
+function store(walk: Walk, place: Value | undefined, look: () => Value): void {
+  const column = place?.columns[0]
+  affecting(walk, column === undefined ? null : { what: 'stored', column }, () => {
+    const value = look()
+    if (place !== undefined) meet(walk, place, value, 'store')
+  })
 }

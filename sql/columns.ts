@@ -5,16 +5,17 @@
  */
 import type { RawStmt } from 'libpg-query'
 import type { Catalog } from '../segment/catalog.js'
-import { type Caution, expression, type Walk } from './column-expressions.js'
+import type { Caution } from './column-cautions.js'
+import { expression, type Walk } from './column-expressions.js'
 import { childScope, ofRelation, relationNamed } from './column-scope.js'
-import { queryOutputs, selectOutputs } from './column-select.js'
+import { selectOutputs, statementQuery } from './column-select.js'
 import { type SlotFacts, SlotTable } from './column-slots.js'
 import { type ColumnRef, type Output, type Slot, type Via, withoutSlots } from './column-values.js'
 import { parse } from './parse.js'
 import { CatalogIndex } from './relations.js'
 import { list, strings, type TreeNode, unwrap, walk as walkTree } from './tree-walk.js'
 
-export type { Caution } from './column-expressions.js'
+export type { Affects, Caution } from './column-cautions.js'
 export { relationNamed } from './column-scope.js'
 export type { SlotFacts } from './column-slots.js'
 export type { ColumnRef, Use, Via } from './column-values.js'
@@ -132,12 +133,12 @@ const WRAPPERS: Readonly<Record<string, string>> = {
 
 function statementOutputs(walk: Walk, node: TreeNode): readonly Output[] | null {
   if (DML.has(node.kind)) {
-    const outputs = queryOutputs(walk, null, { [node.kind]: node.body })
+    const outputs = statementQuery(walk, null, { [node.kind]: node.body })
     return outputs.length === 0 ? null : outputs
   }
   const wrapped = WRAPPERS[node.kind]
   if (wrapped !== undefined && node.body[wrapped] !== undefined) {
-    const outputs = queryOutputs(walk, null, node.body[wrapped])
+    const outputs = statementQuery(walk, null, node.body[wrapped])
     return node.kind === 'CopyStmt' ? outputs : null
   }
   utility(walk, node)
@@ -149,15 +150,19 @@ function foreign(outputs: readonly Output[]): readonly Output[] {
 }
 
 /** What `PREPARE name AS …` said of its parameters and its result. */
-type Prepared = { readonly parameters: ReadonlyMap<number, SlotFacts>; readonly outputs: readonly Output[] }
+type Prepared = {
+  readonly parameters: ReadonlyMap<number, SlotFacts>
+  readonly outputs: readonly Output[]
+  readonly cautions: readonly Caution[]
+}
 
 const PREPARED_MAX = 1_000
 
 /** Names belong to sessions; that two sessions mean different statements by one name is rarer than that they mean the same. */
 function prepare(node: TreeNode, prepared: Map<string, Prepared>, walk: Walk): void {
-  const outputs = foreign(queryOutputs(walk, null, node.body.query))
+  const outputs = foreign(statementQuery(walk, null, node.body.query))
   if (prepared.size >= PREPARED_MAX) prepared.clear()
-  prepared.set(String(node.body.name), { parameters: walk.slots.all('parameter'), outputs })
+  prepared.set(String(node.body.name), { parameters: walk.slots.all('parameter'), outputs, cautions: walk.cautions })
 }
 
 function execute(walk: Walk, node: TreeNode, prepared: ReadonlyMap<string, Prepared>): readonly Output[] | null {
@@ -167,6 +172,7 @@ function execute(walk: Walk, node: TreeNode, prepared: ReadonlyMap<string, Prepa
     for (const { column, use } of known?.parameters.get(at + 1)?.bindings ?? [])
       walk.slots.bind(value.slots, [column], use)
   }
+  walk.cautions.push(...(known?.cautions ?? []))
   return known === undefined || known.outputs.length === 0 ? null : known.outputs
 }
 

@@ -57,7 +57,7 @@ async function inspectRecordingToo(path: string, top: number, cli: Cli): Promise
   const found = inspectRecording(path, top)
   const parallel = await parallelismOf(path)
   cli.result({ ...found, parallel })
-  cli.print(lines(recordingText(found), parallelText(parallel)))
+  cli.print(lines(recordingText(found, top), parallelText(parallel)))
 }
 
 /** null: it cannot be planned, which must not keep anyone from looking at it. */
@@ -101,7 +101,7 @@ const STATES: Readonly<Record<RecordingInspection['state'], string>> = {
   recovered: 'was interrupted; its tail is sealed now',
 }
 
-function recordingText(found: RecordingInspection): string {
+function recordingText(found: RecordingInspection, top: number): string {
   const { recovered } = found
   return lines(
     title(`Recording ${found.id}`),
@@ -123,6 +123,8 @@ function recordingText(found: RecordingInspection): string {
     ]),
     ledgerText(found.ledger),
     reasonsText('Cannot be replayed as sent', found.unreplayable),
+    unmappedText(found.masking.unmapped, top),
+    cautionsText(found.masking.cautions, top),
     incidentsText(found.incidents),
     topText(found.top),
   )
@@ -218,6 +220,47 @@ function statementTable(uses: readonly StatementUse[]): string {
     table.push([count(use.count), count(use.errors), ...times, oneLine(use.sql || '(no text)', 80)])
   }
   return table.toString()
+}
+
+/** So that the policy can be completed: which statement, which value, why nobody knows its column, what was done with it. */
+function unmappedText(statements: RecordingInspection['masking']['unmapped'], max: number): string {
+  if (statements.length === 0) return ''
+  return lines(
+    title(`Values that no column explains, in ${count(statements.length)} statement shapes`),
+    ...statements
+      .slice(0, max)
+      .flatMap(({ fingerprint, sql, count: times, values }) => [
+        `  ${count(times).padStart(9)}  ${pc.dim(fingerprint || '(not parsed)')}  ${oneLine(sql, 80)}`,
+        ...values.map(({ slot, why, rule }) => `             ${slot}: ${why}; ${rule}`),
+      ]),
+    more(statements.length - max),
+  )
+}
+
+function cautionsText(cautions: RecordingInspection['masking']['cautions'], max: number): string {
+  if (cautions.length === 0) return ''
+  return lines(
+    title('Uses that tokens do not stand for: a difference from production there is labelled'),
+    ...cautions
+      .slice(0, max)
+      .map(
+        ({ name, kind, use, count: times }) =>
+          `  ${count(times).padStart(9)}  ${oneLine(name, 60)} (${kind}): ${USES[use] ?? use}`,
+      ),
+    more(cautions.length - max),
+  )
+}
+
+function more(left: number): string {
+  return left > 0 ? pc.dim(`             and ${count(left)} more; --top shows more, --json all`) : ''
+}
+
+const USES: Readonly<Record<string, string>> = {
+  pattern: 'LIKE, regular expression or text search',
+  order: 'ORDER BY, a range, min or max',
+  derive: 'a part, the length, or something computed of it',
+  fold: 'upper, lower or initial case',
+  json_text: 'taken out of JSON as text',
 }
 
 function incidentsText(incidents: RecordingInspection['incidents']): string {

@@ -6,6 +6,7 @@
  */
 
 import type { MaskedSql, Masker } from '../../privacy/masker.js'
+import type { Masking } from '../../segment/masking.js'
 import type { Outcome } from '../../segment/outcome.js'
 import type { Frame, SafeSql, Statement } from '../../segment/statement.js'
 import { tagRowCount } from '../../wire/backend.js'
@@ -25,7 +26,7 @@ export const NO_ANSWER = 'the connection ended before its answer'
 
 export function statementsOf(exchange: Exchange<Result>, session: number, masker: Masker): Draft[] {
   const text = masker.sql(exchange.sql)
-  const draft = draftOf(exchange, session, text)
+  const draft = draftOf(exchange, session, text, maskingOf(exchange, text, 0, masker))
   if (exchange.copy.length > 0) copyInto(draft, exchange, text, masker)
   if (exchange.frames[0]?.[0] === 'Q') return simpleStatements(draft, exchange, text, masker)
   parametersInto(draft, exchange, text, masker)
@@ -41,7 +42,7 @@ function simpleStatements(first: Draft, exchange: Exchange<Result>, text: Masked
   const rest = answers.slice(1).map((answer, i): Draft => {
     const part = i + 1
     const last = part === answers.length - 1
-    const draft = draftOf(exchange, first.session, text)
+    const draft = draftOf(exchange, first.session, text, maskingOf(exchange, text, part, masker))
     draft.seq += part
     draft.part = part
     draft.frames = []
@@ -57,7 +58,11 @@ function simpleStatements(first: Draft, exchange: Exchange<Result>, text: Masked
 
 const EMPTY_SQL = '' as SafeSql
 
-function draftOf(exchange: Exchange<Result>, session: number, text: MaskedSql): Draft {
+function maskingOf(exchange: Exchange<Result>, text: MaskedSql, part: number, masker: Masker): Masking | undefined {
+  return masker.masking(text.facts, part, exchange.prepared?.parameterTypes ?? []) ?? undefined
+}
+
+function draftOf(exchange: Exchange<Result>, session: number, text: MaskedSql, masking?: Masking): Draft {
   const answered = exchange.expects.length === 0
   return {
     seq: exchange.seq,
@@ -70,6 +75,7 @@ function draftOf(exchange: Exchange<Result>, session: number, text: MaskedSql): 
     frames: exchange.frames,
     sql: text.sql,
     fingerprint: text.fingerprint,
+    masking,
     parameters: [],
     parameterTypes: exchange.prepared?.parameterTypes ?? [],
     bind: null,

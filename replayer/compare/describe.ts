@@ -5,7 +5,7 @@
 import type { Catalog } from '../../segment/catalog.js'
 import type { Column } from '../../segment/outcome.js'
 import type { Statement } from '../../segment/statement.js'
-import { type ColumnResolver, createColumnResolver } from '../../sql/columns.js'
+import { type ColumnRef, type ColumnResolver, createColumnResolver } from '../../sql/columns.js'
 import { alignOutputs, type Chance, type OutputItem, wilder } from '../../sql/nondeterminism.js'
 import type { Ordering } from '../../sql/order-by.js'
 import { rowKey } from './broken-rows.js'
@@ -13,6 +13,7 @@ import type { Excuse } from './excuses.js'
 import type { IgnoreList } from './ignore.js'
 import type { Knowledge } from './knowledge.js'
 import type { Access } from './latency-cause.js'
+import type { MaskedTrail } from './masked.js'
 import type { ColumnNature } from './nature.js'
 import type { Noise } from './noise.js'
 import { type Origin, Origins } from './origins.js'
@@ -25,7 +26,11 @@ export type DescribeOptions = {
   readonly noise: Noise | null
   /** The replays do not keep the order across sessions, so sequences give other numbers. */
   readonly sequencesDiffer: boolean
+  /** Production is one of the two; null: both saw tokens. */
+  readonly masked: MaskedTrail | null
 }
+
+type Described = Pick<Statement, 'sql' | 'fingerprint' | 'parameters' | 'outcome' | 'masking'>
 
 export class Describer {
   readonly #resolver: ColumnResolver
@@ -62,10 +67,7 @@ export class Describer {
   }
 
   /** `columns` are those of the outcome that is judged; the recorded statement says which tables they come from. */
-  knowledge(
-    statement: Pick<Statement, 'sql' | 'fingerprint' | 'parameters' | 'outcome'>,
-    columns: readonly Column[],
-  ): Knowledge {
+  knowledge(statement: Described, columns: readonly Column[]): Knowledge {
     const traits = this.#texts.of(statement.sql)
     const { noise } = this.#options
     const { fingerprint } = statement
@@ -87,10 +89,7 @@ export class Describer {
   }
 
   /** Of a cursor's query: some of its rows, so the order says which as with LIMIT. */
-  sliceOf(
-    statement: Pick<Statement, 'sql' | 'fingerprint' | 'parameters' | 'outcome'>,
-    columns: readonly Column[],
-  ): Knowledge {
+  sliceOf(statement: Described, columns: readonly Column[]): Knowledge {
     const known = this.knowledge(statement, columns)
     return { ...known, sort: { ...known.sort, cutFrom: 0 } }
   }
@@ -105,11 +104,7 @@ export class Describer {
     })
   }
 
-  #natures(
-    traits: Traits,
-    statement: Pick<Statement, 'fingerprint' | 'outcome'>,
-    columns: readonly Column[],
-  ): readonly ColumnNature[] {
+  #natures(traits: Traits, statement: Described, columns: readonly Column[]): readonly ColumnNature[] {
     const recorded = statement.outcome.columns
     const items = alignOutputs(traits.chance.items, columns.length)
     const results = traits.results?.length === columns.length ? traits.results : null
@@ -126,10 +121,17 @@ export class Describer {
       return source === null || source === undefined ? name : `${source.table}.${source.column.name}`
     })
     const keys = fullKeys(origins)
-    return columns.map(({ name }, at) => ({
-      ...this.#nature(name, at, items[at] ?? null, origins[at] ?? null, keys, traits, statement),
-      subject: subjects[at] ?? name,
-    }))
+    return columns.map(({ name }, at) => {
+      const nature = this.#nature(name, at, items[at] ?? null, origins[at] ?? null, keys, traits, statement)
+      const sources = this.#sources(origins[at] ?? null, results?.[at]?.sources ?? [])
+      const masked = nature.free === null && this.#options.masked?.hides(statement, at, sources) === true
+      return { ...nature, free: masked ? 'masked' : nature.free, sources, subject: subjects[at] ?? name }
+    })
+  }
+
+  #sources(origin: Origin | null, columns: readonly ColumnRef[]): readonly string[] {
+    const found = columns.map(({ tableOid, attnum }) => this.#origins.of(tableOid, attnum))
+    return [origin, ...found].flatMap((one) => (one === null ? [] : [`${one.table}.${one.column.name}`]))
   }
 
   #nature(
@@ -139,8 +141,8 @@ export class Describer {
     origin: Origin | null,
     keys: ReadonlySet<Origin>,
     traits: Traits,
-    { fingerprint }: Pick<Statement, 'fingerprint'>,
-  ): Omit<ColumnNature, 'subject'> {
+    { fingerprint }: Described,
+  ): Omit<ColumnNature, 'subject' | 'sources'> {
     const { ignore, noise, sequencesDiffer } = this.#options
     const expressed = item?.chance ?? traits.chance.names.get(name) ?? 'none'
     const table = origin?.table ?? ''

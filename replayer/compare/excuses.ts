@@ -15,6 +15,7 @@ export const EXCUSES = {
   ambiguous: 'production ran a race here; its outcome was one of several',
   relaxed: 'the order was given up here to end a standstill',
   follows: 'an earlier statement of its transaction already differed',
+  masked: 'the statement depends on more of a masked value than its token keeps (LIKE, ranges, order, parts)',
   type: 'a column has another type, with equal values',
 } as const
 
@@ -24,6 +25,7 @@ export type Excuse = keyof typeof EXCUSES
 const TELLING: readonly Excuse[] = [
   'server',
   'follows',
+  'masked',
   'ambiguous',
   'relaxed',
   'noise',

@@ -11,6 +11,7 @@ import type { Describer } from './describe.js'
 import { judge } from './judge.js'
 import { excused, type Judgement } from './judgement.js'
 import type { Knowledge } from './knowledge.js'
+import type { MaskedTrail } from './masked.js'
 
 export type Pairing = {
   readonly before: { readonly startedAtMs: number }
@@ -20,6 +21,8 @@ export type Pairing = {
   readonly canonical: CellContext['canonical']
   /** Production ran a race at these; null when production is not one of the two. */
   readonly ambiguous: ((seq: number) => boolean) | null
+  /** null when production is not one of the two. */
+  readonly masked: MaskedTrail | null
 }
 
 export type Judged = { readonly judgement: Judgement; readonly knowledge: Knowledge | null; readonly clocks: Clocks }
@@ -42,11 +45,18 @@ export class PairJudge {
 
   judge(statement: RecordedStatement, before: RunRow, after: RunRow): Judged {
     this.#cursors.declared(statement)
+    const { describer, masked } = this.#pairing
+    masked?.sent(statement, () => describer.written(statement.sql))
     const clocks = this.#clocks(before, after)
     const { judgement, knowledge } = this.#judgeOutcomes(statement, before, after, clocks)
     if (judgement.verdict !== 'discrepancy') return { judgement, knowledge, clocks }
-    const excuse = knowledge?.ignored === true ? 'ignored' : this.#excuse(statement, before, after)
-    if (excuse === null && judgement.differences.some(({ subKind }) => subKind.startsWith('error')))
+    const excuse =
+      knowledge?.ignored === true ? 'ignored' : this.#excuse(statement, before, after, judgement, knowledge)
+    if (excuse === 'masked') masked?.changes(knowledge?.written ?? [])
+    if (
+      (excuse === null || excuse === 'masked') &&
+      judgement.differences.some(({ subKind }) => subKind.startsWith('error'))
+    )
       this.#sessions.set(statement.session, { transaction: statement.transaction, diverged: true })
     return { judgement: excuse === null ? judgement : excused(...judgement.excuses, excuse), knowledge, clocks }
   }
@@ -60,15 +70,24 @@ export class PairJudge {
     const knowledge =
       cursor === null
         ? describer.knowledge(statement, columns)
-        : describer.sliceOf({ ...statement, sql: cursor }, columns)
+        : describer.sliceOf({ ...statement, ...cursor }, columns)
     return { judgement: judge(before.outcome, after.outcome, knowledge, { clocks, bijection, canonical }), knowledge }
   }
 
-  #excuse(statement: RecordedStatement, before: RunRow, after: RunRow): 'follows' | 'relaxed' | 'ambiguous' | null {
+  #excuse(
+    statement: RecordedStatement,
+    before: RunRow,
+    after: RunRow,
+    { differences }: Extract<Judgement, { verdict: 'discrepancy' }>,
+    knowledge: Knowledge | null,
+  ): 'follows' | 'relaxed' | 'masked' | 'ambiguous' | null {
     const open = this.#sessions.get(statement.session)
     // After an unexpected error PostgreSQL refuses the rest of the transaction; after an unexpected success it goes on.
     if (open?.transaction === statement.transaction && open.diverged) return 'follows'
     if (before.orderRelaxed || after.orderRelaxed) return 'relaxed'
+    const error = after.outcome.error?.sqlstate ?? before.outcome.error?.sqlstate ?? ''
+    const asked = this.#cursors.behind(statement) ?? statement
+    if (this.#pairing.masked?.excuses(asked, differences, error, knowledge) === true) return 'masked'
     return this.#pairing.ambiguous?.(statement.seq) === true ? 'ambiguous' : null
   }
 

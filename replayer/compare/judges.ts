@@ -9,6 +9,7 @@ import { Bijection } from './bijection.js'
 import { Describer } from './describe.js'
 import { IgnoreList, type IgnoreRule } from './ignore.js'
 import { PairJudge } from './judge-pair.js'
+import { MaskedTrail } from './masked.js'
 import { joinBySeq } from './merge-runs.js'
 import { aspectsOf, Noise } from './noise.js'
 import { seedBijection } from './seed-bijection.js'
@@ -45,6 +46,8 @@ export function judgeFor(options: JudgeOptions, other: RunSource, noise: Noise |
   const { before, recording, ignore = [], ambiguous } = options
   const runs = [before, other]
   const bijection = new Bijection()
+  const production = runs.some(({ facts }) => facts.role === 'production')
+  const masked = production ? new MaskedTrail(recording.manifest.catalog.searchPath) : null
   seedBijection(bijection, before, other)
   return new PairJudge({
     before: before.facts,
@@ -54,9 +57,11 @@ export function judgeFor(options: JudgeOptions, other: RunSource, noise: Noise |
       ignore: new IgnoreList(ignore),
       noise,
       sequencesDiffer: runs.some(({ facts }) => facts.role !== 'production' && facts.settings.order === 'session'),
+      masked,
     }),
     canonical: (value, { typeOid }) => canonicalText(typeOid, value),
-    ambiguous: runs.some(({ facts }) => facts.role === 'production') ? (ambiguous ?? null) : null,
+    ambiguous: production ? (ambiguous ?? null) : null,
+    masked,
   })
 }
 

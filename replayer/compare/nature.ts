@@ -15,6 +15,8 @@ export type ColumnNature = {
   readonly subject: string
   /** Table it comes from; empty for a computed value. */
   readonly table: string
+  /** Every column that the value is made of, as far as known: `users.email`. */
+  readonly sources: readonly string[]
   /** Not looked at, and why. */
   readonly free: Excuse | null
   /** What puts differing values there: the expression, or the default of the column it comes from. */
@@ -41,6 +43,7 @@ export function plainColumn(label: string): ColumnNature {
     label,
     subject: label,
     table: '',
+    sources: [],
     free: null,
     chance: 'none',
     domain: null,

@@ -115,7 +115,7 @@ describe('SQL texts', () => {
     expect(safe("SELECT 1 FROM staff WHERE contact = 'a@b.c'")).toContain(`'${token('email', 'a@b.c')}'`))
   test('a literal made part of a result is said', () =>
     expect(masker.sql("SELECT 'Order ' || id AS title FROM users").facts.cautions).toEqual([
-      { column: null, name: 'a literal in title', kind: 'text', use: 'derive' },
+      { name: 'a literal in title', kind: 'text', use: 'derive', affects: { what: 'result', at: 0 } },
     ]))
   test('passwords are never kept, not even as a token', () => {
     expect(safe("ALTER ROLE bob PASSWORD 'hunter22' VALID UNTIL '2030-01-01'")).toBe(
@@ -207,9 +207,13 @@ describe('parameters', () => {
   test('that meet no column are masked by their type, and listed', () => {
     const { facts } = masker.sql('SELECT complain($1), $2::int')
     expect(masker.parameters(facts, ['Alice', '5'], [25, 23])).toEqual([expect.not.stringContaining('Alice'), '5'])
-    expect(facts.unresolved).toEqual([
-      { slot: '$1', why: 'argument of complain()' },
-      { slot: '$2', why: 'meets no column' },
+    expect(masker.masking(facts, 0, [25, 23])?.unresolved).toEqual([
+      {
+        slot: '$1',
+        why: 'argument of complain()',
+        rule: 'masked as text, unless it is a word of SQL or the schema',
+      },
+      { slot: '$2', why: 'meets no column', rule: 'kept, as every number that no column explains' },
     ])
   })
 })
