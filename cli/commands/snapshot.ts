@@ -6,7 +6,8 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { EXIT, type ExitCode, HarnessError } from '../../base/errors.js'
-import { describeUrl, withDatabase } from '../../replayer/shadow/connect.js'
+import { cloneShadow, dropShadow } from '../../replayer/shadow/clone.js'
+import { databaseOf, describeUrl, withDatabase } from '../../replayer/shadow/connect.js'
 import { startServer } from '../../replayer/shadow/server.js'
 import { readSnapshot, type SnapshotFacts } from '../../replayer/shadow/snapshot/format.js'
 import { type RestoreResult, restoreSnapshot } from '../../replayer/shadow/snapshot/restore.js'
@@ -33,6 +34,8 @@ type RestoreFlags = {
   readonly connections: string
 }
 
+type CloneFlags = { readonly as: string }
+
 export function register(program: Command, cli: Cli): void {
   const snapshot = program.command('snapshot').description('take or restore the starting state of a rehearsal')
   const take = snapshot
@@ -58,6 +61,33 @@ export function register(program: Command, cli: Cli): void {
     .option('--migrate <path>', 'SQL file, folder of them, or command; may be given several times', collect, [])
     .option('--connections <n>', 'tables loaded at the same time', '4')
     .action(cli.action((args, flags: RestoreFlags) => runRestore(resolve(cli.cwd, args[0]!), flags, cli)))
+  snapshot
+    .command('clone')
+    .argument('<golden>', 'URL of a database made by snapshot restore')
+    .requiredOption('--as <name>', 'name of the shadow to create on the same server')
+    .description('copy a golden; the copy is a shadow, which one replay may dirty')
+    .action(cli.action<CloneFlags>(([golden], flags) => runClone(golden!, flags.as, cli)))
+  snapshot
+    .command('drop')
+    .argument('<url>', 'a shadow or a golden; never a database that pgrehearse did not make')
+    .description('drop a shadow when its replay has been compared')
+    .action(cli.action<object>(([url]) => runDrop(url!, cli)))
+}
+
+async function runClone(golden: string, name: string, cli: Cli): Promise<ExitCode> {
+  const from = describeUrl(golden)
+  const url = await cloneShadow(golden, databaseOf(golden), name)
+  cli.result({ database: name })
+  cli.print(`${describeUrl(url)} is a shadow of ${from}: replay on it, then \`snapshot drop\` it`)
+  return EXIT.pass
+}
+
+async function runDrop(url: string, cli: Cli): Promise<ExitCode> {
+  const what = describeUrl(url)
+  await dropShadow(url, databaseOf(url))
+  cli.result({ dropped: databaseOf(url) })
+  cli.print(`dropped ${what}`)
+  return EXIT.pass
 }
 
 async function runTake(flags: TakeFlags, madeBy: string, cli: Cli): Promise<ExitCode> {

@@ -53,14 +53,7 @@ export function describeUrl(url: string): string {
     const { host, port, database } = parse(url)
     return `${database ?? 'the default database'} on ${host || 'the default host'}${port ? `:${port}` : ''}`
   } catch (cause) {
-    throw new HarnessError({
-      code: 'BAD_URL',
-      message: 'cannot read the URL of a server',
-      detail: 'it is not of the form postgres://user@host:port/database',
-      hint: 'Write special characters in user, password and database as %XX.',
-      exit: EXIT.usage,
-      cause,
-    })
+    throw badUrl(cause)
   }
 }
 
@@ -80,13 +73,32 @@ export function connectionVariables(url: string): Record<string, string> {
   return Object.fromEntries(Object.entries(variables).flatMap(([name, value]) => (value ? [[name, value]] : [])))
 }
 
+function badUrl(cause: unknown): HarnessError {
+  return new HarnessError({
+    code: 'BAD_URL',
+    message: 'cannot read the URL of a server',
+    detail: 'it is not of the form postgres://user@host:port/database',
+    hint: 'Write special characters in user, password and database as %XX.',
+    exit: EXIT.usage,
+    cause,
+  })
+}
+
+function urlOf(text: string): URL {
+  try {
+    return new URL(text)
+  } catch (cause) {
+    throw badUrl(cause)
+  }
+}
+
 /** The same server, another database. */
 export function withDatabase(url: string, database: string): string {
-  return Object.assign(new URL(url), { pathname: `/${encodeURIComponent(database)}` }).toString()
+  return Object.assign(urlOf(url), { pathname: `/${encodeURIComponent(database)}` }).toString()
 }
 
 export function databaseOf(url: string): string {
-  return decodeURIComponent(new URL(url).pathname.slice(1))
+  return decodeURIComponent(urlOf(url).pathname.slice(1))
 }
 
 export function quoteIdentifier(name: string): string {

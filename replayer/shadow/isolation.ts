@@ -32,7 +32,7 @@ export async function assertShadow(client: SqlClient, options: IsolationOptions)
       code: 'GOLDEN_NOT_A_TARGET',
       message: `will not replay on database ${database}`,
       detail: 'it is a golden: the starting state that every replay gets a copy of',
-      hint: 'Clone it and replay on the clone, as `pgrehearse run` does.',
+      hint: 'Replay on a copy: `pgrehearse snapshot clone URL --as NAME` makes one in seconds.',
       exit: EXIT.usage,
     })
   await refuseCompany(client, database)

@@ -6,6 +6,9 @@ import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Cli } from '../../cli/cli.js'
 import { register } from '../../cli/commands/snapshot.js'
+import { assertShadow } from '../../replayer/shadow/isolation.js'
+import { startServer } from '../../replayer/shadow/server.js'
+import { restoreSnapshot } from '../../replayer/shadow/snapshot/restore.js'
 import { createDatabase, type TestDatabase } from '../support/database.js'
 
 let room: string
@@ -120,6 +123,34 @@ test('restore --embedded: prints a URL that works until Ctrl-C; with --data-dir 
   expect(v2.result).toMatchObject({ database: 'v2', rows: 50, migrations: [{ migration: join(room, 'v2.sql') }] })
   await expect(new pg.Client(v1.prints[0]!.replace('golden ', '')).connect()).rejects.toThrow()
   expect(existsSync(join(room, 'data', 'postmaster.pid'))).toBe(false)
+})
+
+test('clone and drop: a golden keeps, its copy may be dirtied and goes; nothing that is not ours is touched', async () => {
+  const server = await startServer()
+  try {
+    await restoreSnapshot({ snapshot: join(room, 'snap'), target: server.url('golden') })
+    const cloned = await run(['clone', server.url('golden'), '--as', 'shadow 1'])
+    expect(cloned).toMatchObject({ code: 0, result: { database: 'shadow 1' } })
+    expect(cloned.prints.join()).not.toContain(server.password)
+    const shadow = new pg.Client(server.url('shadow 1'))
+    await shadow.connect()
+    await expect(assertShadow(shadow, { recordingSystemIdentifier: 'another' })).resolves.toMatchObject({
+      role: 'shadow',
+    })
+    expect((await shadow.query('DELETE FROM orders')).rowCount).toBe(50)
+    await shadow.end()
+    await run(['drop', server.url('shadow 1')])
+    const golden = new pg.Client(server.url('golden'))
+    await golden.connect()
+    expect((await golden.query('SELECT count(*)::int AS rows FROM orders')).rows).toEqual([{ rows: 50 }])
+    expect((await golden.query("SELECT FROM pg_database WHERE datname = 'shadow 1'")).rowCount).toBe(0)
+    await golden.end()
+    await expect(run(['clone', server.url('postgres'), '--as', 'x'])).rejects.toMatchObject({ code: 'NOT_A_SHADOW' })
+    await expect(run(['drop', server.url('postgres')])).rejects.toMatchObject({ code: 'NOT_A_SHADOW' })
+    await expect(run(['drop', 'nonsense'])).rejects.toMatchObject({ code: 'BAD_URL', exit: 2 })
+  } finally {
+    await server.stop()
+  }
 })
 
 test.each([
