@@ -6,10 +6,12 @@
  */
 import type { Catalog } from '../segment/catalog.js'
 import type { Column, Row, ServerError } from '../segment/outcome.js'
-import { type ColumnRef, createColumnResolver } from '../sql/columns.js'
+import { OID } from '../segment/values/oids.js'
+import { type ColumnRef, createColumnResolver, type SlotFacts } from '../sql/columns.js'
 import { lex } from '../sql/lex.js'
 import { joinedStrings } from '../sql/literal.js'
 import { loadParser } from '../sql/parse.js'
+import type { CatalogIndex } from '../sql/relations.js'
 import { computedColumns } from './computed-columns.js'
 import { type CopyMask, createCopyMask, TEXT_FORMAT } from './copy.js'
 import { createErrorMasks, type ErrorFields, type SafeNotice } from './errors.js'
@@ -44,6 +46,8 @@ export type Masker = {
   parameters(facts: SqlFacts, values: Row, typeOids: readonly number[]): Row
   /** What a recording keeps about a text's masking; null: nothing to say. */
   readonly masking: MaskingOf
+  /** Declared types, those that are 0 or absent filled in with what the text says: the column's, or that of a cast. */
+  parameterTypes(facts: SqlFacts, count: number, declared: readonly number[]): readonly number[]
   /** `statement` says which of the text's statements the rows come from; expressions are then seen through. */
   rowMasker(columns: readonly Column[], facts?: SqlFacts, statement?: number): RowMask
   /** COPY data of a table's columns in text format, as a snapshot reads it: whole lines in, whole lines out. null: all stays. */
@@ -135,6 +139,13 @@ export async function createMasker({ key, policy, catalog }: MaskerSettings): Pr
       return applyRow(masksOfParameters(facts, values.length, typeOids), values)
     },
     masking: createMasking((oid) => resolved.types.of(oid)),
+    parameterTypes(facts, count, declared) {
+      if (declared.length >= count && !declared.includes(0)) return declared
+      return Array.from(
+        { length: count },
+        (_, at) => declared[at] || meantType(resolved.index, facts.parameters.get(at + 1)),
+      )
+    },
     rowMasker(columns, facts, statement = 0) {
       const results = facts?.statements[statement]?.results ?? null
       const make = (): RowMask => {
@@ -177,6 +188,18 @@ export async function createMasker({ key, policy, catalog }: MaskerSettings): Pr
     if (own === undefined) return column.tableOid < FIRST_USER_OID && column.tableOid > 1 ? null : masks.text
     return masks.cell(column, resolved.types.of(own.typeOid))
   }
+}
+
+/** 0: nobody knows. */
+function meantType(index: CatalogIndex, slot: SlotFacts | undefined): number {
+  if (slot === undefined || slot.array) return 0
+  if (slot.type !== null) return (OID as Readonly<Record<string, number>>)[slot.type] ?? 0
+  for (const { column, use } of slot.bindings) {
+    if (column.path !== undefined || (use !== 'equal' && use !== 'store' && use !== 'order')) continue
+    const found = index.byOid(column.tableOid)?.columns.find(({ attnum }) => attnum === column.attnum)
+    if (found !== undefined) return found.typeOid
+  }
+  return 0
 }
 
 function applyRow(masks: readonly (Mask | null)[], cells: Row): Row {

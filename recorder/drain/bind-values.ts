@@ -9,6 +9,7 @@ import { BINARY, bindParameters, buildBindRest, type Format, TEXT } from '../../
 import { binaryText, isTextType } from './values.js'
 
 export type BindText = {
+  readonly types: readonly number[]
   readonly values: readonly (Uint8Array | null)[]
   readonly formats: readonly Format[]
   readonly resultFormats: readonly Format[]
@@ -17,9 +18,15 @@ export type BindText = {
   readonly unreadable: readonly number[]
 }
 
-export function readBind(rest: Uint8Array, types: readonly number[]): BindText | null {
+/** `meant` says what types a text means, where the client declared none and never asked: text says itself what it is, bytes do not. */
+export function readBind(
+  rest: Uint8Array,
+  declared: readonly number[],
+  meant: (count: number) => readonly number[],
+): BindText | null {
   const parameters = bindParameters(rest)
   if (!parameters) return null
+  const types = parameters.formats.includes(BINARY) ? meant(parameters.values.length) : declared
   const unreadable: number[] = []
   const texts = parameters.values.map((value, i) => {
     if (value === null) return null
@@ -29,7 +36,7 @@ export function readBind(rest: Uint8Array, types: readonly number[]): BindText |
     if (text === null) unreadable.push(type)
     return text
   })
-  return { ...parameters, texts, unreadable }
+  return { ...parameters, types, texts, unreadable }
 }
 
 export function maskedBind(bind: BindText, masked: Row, types: readonly number[]): Uint8Array {

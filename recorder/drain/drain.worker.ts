@@ -55,11 +55,14 @@ try {
 }
 
 function run(masker: Masker): void {
-  const writer = createRecording(settings.path, settings.facts, settings.options)
+  // The wall clock may jump: what waits, or grows old, goes by the one that cannot.
+  const nowMs = () => performance.now()
+  const beganMs = nowMs()
+  const writer = createRecording(settings.path, settings.facts, { ...settings.options, nowMs })
   const consumer = new RingConsumer(settings.ring)
   const tell = (trouble: Trouble) => say({ kind: 'trouble', trouble })
   const choice = settings.choice === undefined ? null : TransactionChoice.of(settings.choice, settings.facts.catalog)
-  const drain = new Drain(writer, masker, new Tally(settings.tally), tell, Date.now, settings.limits, choice)
+  const drain = new Drain(writer, masker, new Tally(settings.tally), tell, nowMs, settings.limits, choice)
   say({ kind: 'ready', id: writer.id })
   for (;;) {
     // Asked before the ring is: what was offered before it was closed is then surely seen.
@@ -84,7 +87,7 @@ function run(masker: Masker): void {
     consumer.sleep(SLEEP_MS)
   }
   drain.end()
-  say({ kind: 'ended', manifest: writer.close(Date.now()) })
+  say({ kind: 'ended', manifest: writer.close(Math.round(settings.facts.startedAtMs + nowMs() - beganMs)) })
 }
 
 function partsOf(error: unknown): ErrorParts {

@@ -87,12 +87,14 @@ function draftOf(exchange: Exchange<Result>, session: number, text: MaskedSql, m
 
 function parametersInto(draft: Draft, exchange: Exchange<Result>, text: MaskedSql, masker: Masker): void {
   if (!exchange.portal) return
-  const { parameterTypes } = draft
-  const bind = readBind(exchange.portal.bind, parameterTypes)
+  const bind = readBind(exchange.portal.bind, draft.parameterTypes, (count) => {
+    return masker.parameterTypes(text.facts, count, draft.parameterTypes)
+  })
   if (!bind) {
     draft.unreplayable = 'its parameters cannot be decoded'
     return
   }
+  const { types: parameterTypes } = bind
   draft.parameters = masker.parameters(text.facts, bind.texts, parameterTypes)
   if (bind.unreadable.length > 0) {
     const types = [...new Set(bind.unreadable)].join(', ')
