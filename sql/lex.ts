@@ -116,7 +116,8 @@ export function lex(sql: string): Lexed {
       const form = prefixForm(sql, at, code)
       if (form !== null) {
         const quote = form === LITERAL.unicode ? at + 2 : at + 1
-        const end = endOfString(sql, quote, form === LITERAL.escape)
+        const doubles = form !== LITERAL.bits && form !== LITERAL.hex
+        const end = endOfString(sql, quote, form === LITERAL.escape, doubles)
         if (end < 0) sound = false
         literal(at, end < 0 ? length : end, form)
         continue
@@ -234,8 +235,8 @@ function prefixForm(sql: string, at: number, code: number): LiteralForm | null {
   return next === 38 && (code === 85 || code === 117) && sql.charCodeAt(at + 2) === QUOTE ? LITERAL.unicode : null
 }
 
-/** After the closing quote; strings that follow on a later line continue it. -1: it does not end. */
-function endOfString(sql: string, quote: number, escapes: boolean): number {
+/** After the closing quote; strings that follow on a later line continue it. -1: it does not end. `doubles`: '' stands for one quote. */
+function endOfString(sql: string, quote: number, escapes: boolean, doubles = true): number {
   let at = quote + 1
   for (;;) {
     if (escapes) {
@@ -250,7 +251,7 @@ function endOfString(sql: string, quote: number, escapes: boolean): number {
       if (at < 0) return -1
     }
     at += 1
-    if (sql.charCodeAt(at) === QUOTE) {
+    if (doubles && sql.charCodeAt(at) === QUOTE) {
       at += 1
       continue
     }

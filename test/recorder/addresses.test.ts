@@ -183,7 +183,8 @@ describe('metrics', () => {
     expect(text).toContain(`pgrehearse_recorder_statements_seen_total{${label}} 2\n`)
     expect(text).toContain(`pgrehearse_recorder_statements_passed_total{${label},reason="paused"} 1\n`)
     expect(text).toContain(`pgrehearse_recorder_ring_size_bytes{${label}} ${64 * 1024 * 1024}\n`)
-    expect(status.rates.statementsPerSecond).toBeGreaterThan(0)
+    // Counted from tick to tick.
+    await expect.poll(() => recording.status().rates.statementsPerSecond, { timeout: 10_000 }).toBeGreaterThan(0)
     await recording.stop()
   })
 

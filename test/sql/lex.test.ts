@@ -142,6 +142,13 @@ describe('agrees with the scanner of PostgreSQL', () => {
   )
   const text = fc.array(piece, { maxLength: 25 }).map((pieces) => pieces.join(''))
 
+  test.each(["x''''", "b'1''0'", "X'ff''' AND", "SELECT b'' ''"])('where a bit string meets a quote: %s', (sql) => {
+    const truth = scanned(sql)
+    if (truth === null) return expect(lex(sql).sound).toBe(false)
+    const own = lex(sql)
+    expect({ literals: spans(own.starts, own.ends), comments: pairs(own.comments) }).toEqual(truth)
+  })
+
   test('on random texts', () => {
     let compared = 0
     fc.assert(
