@@ -53,6 +53,8 @@ async function verify(flags: Flags, cli: Cli): Promise<ExitCode> {
   progress.done(`${tables.length} tables`)
   cli.result({ tables, schema })
   for (const table of tables) for (const line of tableLines(table)) cli.print(line)
+  if (before !== undefined && after !== undefined)
+    cli.print('-        moments that the replays made are not compared (--baseline, --candidate)')
   for (const line of schemaLines(schema)) cli.print(line)
   const differ = tables.some(({ verdict }) => verdict !== 'equal') || schema.missing.length + schema.behind.length > 0
   return differ ? EXIT.failed : EXIT.pass
@@ -81,7 +83,8 @@ function startOf(path: string | undefined, cli: Cli): number | undefined {
 
 function tableLines(table: TableComparison): string[] {
   const counts = `${table.rowsBefore} rows → ${table.rowsAfter}`
-  if (table.verdict === 'equal') return [`equal    ${table.table}  ${counts}`]
+  const leftOut = table.columnsLeftOut.length === 0 ? [] : [`         not compared: ${table.columnsLeftOut.join(', ')}`]
+  if (table.verdict === 'equal') return [`equal    ${table.table}  ${counts}`, ...leftOut]
   if (table.verdict === 'missing')
     return [`MISSING  ${table.table}  V2 has no such table; --mapping says what it became`]
   const more = table.more ? ' or more' : ''
@@ -89,6 +92,7 @@ function tableLines(table: TableComparison): string[] {
     `DIFFERS  ${table.table}  ${counts}: ${table.missing} missing, ${table.extra} extra, ${table.changed} changed${more}`,
     ...table.columnsMissing.map((column) => `         ${column}: V2 does not have it`),
     ...table.columns.map(({ column, rows, cause }) => `         ${column}: ${cause} (${rows} rows)`),
+    ...leftOut,
   ]
 }
 

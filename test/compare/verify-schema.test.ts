@@ -133,6 +133,7 @@ test('the command: 0 where the split tables hold what the one held, 1 with the r
   try {
     const faithful = await verify(...asked)
     expect(faithful.out).toMatch(/equal +shop\.customer +3 rows → 3/)
+    expect(faithful.out).toMatch(/equal +shop\.purchase .*\n +not compared: at\n/)
     expect(faithful.out).not.toContain('FORGOT')
     expect(faithful.exit).toBe(0)
     await b.query("UPDATE shop.remark SET note = 'non' WHERE id = 2")

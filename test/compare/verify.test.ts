@@ -42,6 +42,16 @@ describe('tables that are equal', () => {
       CREATE TABLE copy AS SELECT * FROM words ORDER BY md5(word); TRUNCATE words; INSERT INTO words SELECT * FROM copy`)
     expect(differing(tables)).toEqual([])
   })
+  test('with JSON that jsonb cannot hold', async () => {
+    const strange = `UPDATE users SET doc = '{"a": "x\\u0000y"}' WHERE id = 3`
+    await before.query(strange)
+    try {
+      expect(differing(await against(strange))).toEqual([])
+      expect(differing(await against('SELECT 1'))).toMatchObject([{ table: 'users', changed: 1 }])
+    } finally {
+      await before.query(`UPDATE users SET doc = json_build_object('b', id, 'a', 1) WHERE id = 3`)
+    }
+  })
   test('split in two, by a query', async () => {
     const migration = `CREATE TABLE a AS SELECT id, email, price, code FROM users; CREATE TABLE b AS SELECT id, doc, seen FROM users; DROP TABLE users`
     const mapping = { users: 'SELECT * FROM a JOIN b USING (id)' }
