@@ -13,7 +13,13 @@ import { settled } from './ledger.js'
 import type { Manifest, SealedSegment } from './manifest.js'
 import { readManifest, SEGMENTS_FOLDER } from './manifest-file.js'
 import { mergeSorted } from './merge.js'
-import { openSegment, type RecordedStatement, type SegmentReader, type StatementScript } from './segment-reader.js'
+import {
+  openSegment,
+  type RecordedStatement,
+  type SegmentReader,
+  type StatementScript,
+  type TransactionRest,
+} from './segment-reader.js'
 import { SEGMENT, traceId } from './segment-schema.js'
 import { damaged, isDamage, isUnborn } from './sqlite.js'
 import type { Session, SessionEvent } from './statement.js'
@@ -106,6 +112,14 @@ export class RecordingReader {
         open: () => readThenClose(part, (reader) => reader.scripts(sessions)),
       }))
     return mergeSorted(sources, (script) => script.seq)
+  }
+
+  /** What the given sessions have after a position, counted by transaction: in the order of sending within a segment. */
+  *transactionsAfter(sessions: readonly number[], seq: number): Generator<TransactionRest> {
+    for (const part of this.#parts) {
+      if (part.statements === 0 || part.seqLast <= seq) continue
+      yield* withReader(part, (reader) => reader.transactionsAfter(sessions, seq))
+    }
   }
 
   /** What planning needs, in the order of sending: each is good until the next one is asked for. */

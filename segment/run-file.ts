@@ -88,6 +88,7 @@ export class RunWriter {
   readonly #insertSkipped: Insert
   readonly #insertMapped: Insert
   readonly #insertRewritten: Insert
+  #settled = false
 
   constructor(path: string) {
     this.path = path
@@ -129,9 +130,16 @@ export class RunWriter {
     this.#insertRewritten.run(recorded, JSON.stringify(sent), by)
   }
 
+  /** Puts what was spooled in its place. How many statements have an outcome is counted in the file, whatever anybody believes to have written. */
+  settle(): number {
+    if (!this.#settled) this.#unspool()
+    this.#settled = true
+    return this.#db.prepare<[], number>('SELECT count(*) FROM outcomes').pluck().get() ?? 0
+  }
+
   /** The facts are known when the replay is over; the file gets its name here. */
   close(facts: RunFacts): void {
-    this.#unspool()
+    this.settle()
     this.#db.prepare<unknown[]>('INSERT INTO facts VALUES (?)').run(JSON.stringify(facts))
     sealDb(this.#db, this.#openPath, this.path)
   }

@@ -30,6 +30,9 @@ export type StatementHead = {
   readonly fingerprint: string
 }
 
+/** What is left of a transaction after some position. */
+export type TransactionRest = { readonly session: number; readonly transaction: number; readonly statements: number }
+
 const HEAD_COLUMNS = 'seq, session, ordinal, txn, part, sent_us, done_us, text_id, read_write, error IS NOT NULL'
 type HeadCells = [number, number, number, number, number, number, number, number, number, number]
 
@@ -114,6 +117,16 @@ export class SegmentReader {
       if (rows.length < SCRIPTS_PER_PAGE) return
       after = rows.at(-1)![0] as number
     }
+  }
+
+  /** How many statements each transaction of the given sessions has after a position: what a replay that stops there leaves undone. */
+  transactionsAfter(sessions: readonly number[], seq: number): TransactionRest[] {
+    return this.#db
+      .prepare<[string, number], TransactionRest>(
+        `SELECT session, txn AS "transaction", count(*) AS statements FROM statements
+          WHERE session IN (SELECT value FROM json_each(?)) AND seq > ? GROUP BY session, txn ORDER BY min(seq)`,
+      )
+      .all(JSON.stringify(sessions), seq)
   }
 
   statement(seq: number): RecordedStatement | undefined {

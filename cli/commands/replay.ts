@@ -13,7 +13,7 @@ import { commitPlan, sessionPlan } from '../../replayer/run/simple-plans.js'
 import { withClient } from '../../replayer/shadow/connect.js'
 import { assertShadow } from '../../replayer/shadow/isolation.js'
 import type { Marker } from '../../replayer/shadow/marker.js'
-import { balances, type Reasons, sum } from '../../segment/ledger.js'
+import { balances, imbalance, type Reasons, sum } from '../../segment/ledger.js'
 import type { Manifest } from '../../segment/manifest.js'
 import { openRecording, type RecordingReader } from '../../segment/recording.js'
 import type { RunFacts } from '../../segment/run.js'
@@ -139,13 +139,18 @@ function report(facts: RunFacts, out: string, cli: Cli): ExitCode {
   const { ledger } = facts
   cli.result({ run: out, ...facts })
   cli.print(`run  ${out}`)
-  cli.print(`  replayed  ${ledger.kept.statements} of ${ledger.seen.statements} statements`)
+  cli.print(
+    `  replayed  ${ledger.kept.statements} of ${ledger.seen.statements} statements, ${ledger.kept.transactions} of ${ledger.seen.transactions} transactions`,
+  )
   printReasons('skipped', ledger.skipped, cli)
   printReasons('lost', ledger.lost, cli)
   if (facts.orderRelaxed > 0) cli.print(`  order relaxed for ${facts.orderRelaxed} statements, to end standstills`)
   for (const { kind, detail } of facts.incidents.slice(0, INCIDENTS_SHOWN)) cli.note(`  ${kind}: ${detail}`)
   if (balances(ledger)) return EXIT.pass
-  cli.note('the ledger does not balance: some statements are unaccounted for')
+  const rest = imbalance(ledger)
+  cli.note(
+    `the ledger does not balance: ${rest.statements} statements and ${rest.transactions} transactions are unaccounted for; this run is INVALID`,
+  )
   return EXIT.invalid
 }
 

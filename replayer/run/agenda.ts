@@ -110,6 +110,14 @@ export class Agenda {
     if (jobsLeft(lane) === 1) this.touch(lane)
   }
 
+  /** Nothing more will come for it. */
+  end(lane: Lane): void {
+    lane.ended = true
+    // Nobody ever opened a connection for a lane that was given nothing.
+    if (lane.lastSent === null && lane.queue.length === 0) lane.open = true
+    this.touch(lane)
+  }
+
   /** Something about the lane changed: look at it in the next run. */
   touch(lane: Lane): void {
     if (lane.dirty) return

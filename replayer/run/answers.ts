@@ -64,6 +64,11 @@ export class AnswerReader implements MessageSink {
     return this.#queue.length
   }
 
+  /** What was sent and has no answer yet, in order. */
+  get inFlight(): readonly Job[] {
+    return this.#queue.map(({ job }) => job)
+  }
+
   /** The job has been sent. */
   expect(job: Job): void {
     const shape = repliesTo(job.frames)

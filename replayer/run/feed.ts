@@ -21,6 +21,8 @@ export type FeedOptions = {
   readonly own: ReadonlyMap<number, number>
   readonly originUs: number
   readonly offer: (session: number, job: Job, place: Place) => void
+  /** The recording is over, whatever the plan had expected. */
+  readonly ended: () => void
 }
 
 /** Where a session's statements stand in the plan: from `start[session]` on in `index`. */
@@ -41,6 +43,8 @@ export class Feed {
   #rows: Script[] = []
   #indexes: number[] = []
   #ended = false
+  /** Position of the last statement that was read. */
+  lastSeq = -1
 
   constructor(options: FeedOptions) {
     this.#options = options
@@ -57,9 +61,11 @@ export class Feed {
       if (next.done === true) {
         this.#ended = true
         this.#close()
+        this.#options.ended()
         return
       }
       const script = next.value
+      this.lastSeq = script.seq
       const session = this.#options.own.get(script.session)
       if (session === undefined) continue
       if (script.part === 0 && this.#close()) offered += 1
@@ -68,6 +74,11 @@ export class Feed {
       // Further parts follow at once, and only a simple query has any.
       if (script.part === 0 && script.frames[0]?.[0] !== 'Q' && this.#close()) offered += 1
     }
+  }
+
+  /** Statements of the job that is being put together. */
+  get begun(): readonly Script[] {
+    return this.#rows
   }
 
   /** The job that was being put together is whole. */

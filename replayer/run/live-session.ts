@@ -36,7 +36,10 @@ export type SessionHost = {
   afterChunk(): void
 }
 
-export const LOST_CONNECTION = 'connection'
+const LOST_CONNECTION = 'connection'
+/** A replay that was stopped: what it had not sent, and what the server had not answered. */
+export const STOPPED = 'interrupted'
+const STOPPED_IN_FLIGHT = 'interrupted while the server was at it'
 
 const FIRST_PAUSE_MS = 50
 const PAUSE_MS_MAX = 1000
@@ -113,10 +116,16 @@ export class LiveSession {
     else this.#connection.end()
   }
 
-  /** Hangs up, at the end of a replay that was stopped. */
+  /** Hangs up, at the end of a replay that was stopped, and accounts for what is not over. */
   destroy(): void {
     this.#closing = true
     this.#connection?.destroy()
+    for (const job of this.#answers.inFlight) if (!own.has(job)) this.#lose(job, STOPPED_IN_FLIGHT)
+    for (let at = this.lane.queueAt; at < this.lane.queue.length; at++) this.#lose(this.lane.queue[at]!, STOPPED)
+  }
+
+  #lose(job: Job, reason: string): void {
+    for (const row of job.rows) this.#host.accounted(row, { kind: 'lost', reason })
   }
 
   #fateOf(script: Script): Fate | null {

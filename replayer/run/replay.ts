@@ -9,7 +9,7 @@ import { availableParallelism } from 'node:os'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { Piscina } from 'piscina'
 import { workerFile } from '../../base/worker-file.js'
-import { imbalance } from '../../segment/ledger.js'
+import type { Count } from '../../segment/ledger.js'
 import { openRecording, type RecordingReader } from '../../segment/recording.js'
 import { RUN_FORMAT_VERSION, type RunFacts, type RunRole } from '../../segment/run.js'
 import { createRun, type RunWriter } from '../../segment/run-file.js'
@@ -125,7 +125,7 @@ class Replay {
     }
     this.#writeMapped()
     if (signal?.aborted) this.#incident('interrupted', 'the replay was stopped before its end')
-    const facts = this.#facts()
+    const facts = this.#facts(this.#writer.settle())
     this.#writer.close(facts)
     return facts
   }
@@ -344,8 +344,8 @@ class Replay {
     if (this.#incidents.length < INCIDENTS_MAX) this.#incidents.push({ atUs, kind, detail })
   }
 
-  #facts(): RunFacts {
-    const { role, recording, plan, snapshotId, readOnly, madeBy, signal } = this.#options
+  #facts(outcomesWritten: number): RunFacts {
+    const { role, recording, plan, snapshotId, readOnly, madeBy } = this.#options
     return {
       format: 'pgrehearse run',
       formatVersion: RUN_FORMAT_VERSION,
@@ -365,22 +365,17 @@ class Replay {
       },
       startedAtMs: this.#startedAtMs,
       elapsedUs: Math.round(this.#elapsedMs() * 1000),
-      ledger: this.#ledger(signal?.aborted ?? false),
+      ledger: ledgerOf(this.#seen(), outcomesWritten, this.#accounts),
       eventLoopUtilisationMax: this.#utilisationMax,
       orderRelaxed: this.#relaxed,
       incidents: this.#incidents,
     }
   }
 
-  /** What a stopped replay did not get to is lost for a reason; anything else that is missing shows as an imbalance. */
-  #ledger(interrupted: boolean): RunFacts['ledger'] {
-    const seen = {
-      statements: this.#options.plan.statementCount,
-      transactions: this.#recording.manifest.ledger.kept.transactions,
-    }
-    const ledger = ledgerOf(seen, this.#accounts)
-    if (!interrupted) return ledger
-    return { ...ledger, lost: { ...ledger.lost, interrupted: imbalance(ledger) } }
+  /** What there is to replay: the plan's statements, and the transactions that the recorder counted. */
+  #seen(): Count {
+    const { transactions } = this.#recording.manifest.ledger.kept
+    return { statements: this.#options.plan.statementCount, transactions }
   }
 }
 

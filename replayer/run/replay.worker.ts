@@ -12,7 +12,7 @@ import { Agenda, createLane } from './agenda.js'
 import { Feed } from './feed.js'
 import { createGenerated } from './generated.js'
 import { timingOf } from './job.js'
-import { LiveSession, type SessionHost } from './live-session.js'
+import { LiveSession, type SessionHost, STOPPED } from './live-session.js'
 import { Outbox } from './outbox.js'
 import { dueUs, sharedTurns } from './pace.js'
 import { Pairs } from './pairs.js'
@@ -114,6 +114,9 @@ class ReplayWorker {
         this.#agenda.offer(live.lane, job)
         if (isFirst && task.speed === 'max') this.#toOpen.push({ atUs: 0, session: live })
       },
+      ended: () => {
+        for (const { lane } of this.#sessions.values()) this.#agenda.end(lane)
+      },
     })
     this.#flushing = setInterval(() => this.#tick(), TICK_MS)
     port.on('message', (message: ToWorker) => this.#told(message))
@@ -185,9 +188,21 @@ class ReplayWorker {
         this.#outbox.written()
         return
       case 'stop':
+        if (this.#stop.signal.aborted) return
         for (const session of this.#sessions.values()) session.destroy()
+        this.#loseUnread()
         this.#end()
         return
+    }
+  }
+
+  /** What a replay that is stopped had not even read yet. */
+  #loseUnread(): void {
+    const lost = { kind: 'lost', reason: STOPPED } as const
+    for (const { session, transaction } of this.#feed.begun) this.#tally.statement(session, transaction, lost)
+    const sessions = this.#task.sessions.map(([, { session }]) => session)
+    for (const rest of this.#recording.transactionsAfter(sessions, this.#feed.lastSeq)) {
+      this.#tally.statement(rest.session, rest.transaction, lost, rest.statements)
     }
   }
 

@@ -25,8 +25,8 @@ export class Tally {
   readonly #skipped = new Map<string, Counter>()
   readonly #lost = new Map<string, Counter>()
 
-  statement(session: number, transaction: number, fate: Fate = KEPT): void {
-    this.#counter(fate).statements += 1
+  statement(session: number, transaction: number, fate: Fate = KEPT, statements = 1): void {
+    this.#counter(fate).statements += statements
     const open = this.#open.get(session)
     if (open !== undefined && open.transaction === transaction) {
       if (open.fate.kind === 'kept') open.fate = fate
@@ -55,11 +55,15 @@ export class Tally {
   }
 }
 
-/** Everybody's accounts as one ledger. */
-export function ledgerOf(seen: Count, accounts: readonly Accounts[]): Ledger {
+/**
+ * Everybody's accounts as one ledger. Nothing in it is worked out from the rest, so that it can fail to balance: what there was to
+ * replay comes from the recording, what was replayed is counted in the run's file, and what was not by whoever did not send it.
+ */
+export function ledgerOf(seen: Count, outcomesWritten: number, accounts: readonly Accounts[]): Ledger {
+  const { transactions } = accounts.map(({ kept }) => kept).reduce(add, NOTHING)
   return {
     seen,
-    kept: accounts.map(({ kept }) => kept).reduce(add, NOTHING),
+    kept: { statements: outcomesWritten, transactions },
     filtered: {},
     skipped: merge(accounts.map(({ skipped }) => skipped)),
     lost: merge(accounts.map(({ lost }) => lost)),

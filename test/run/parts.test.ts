@@ -8,7 +8,7 @@ import { createJob, type Job, type Script } from '../../replayer/run/job.js'
 import type { Plan } from '../../replayer/run/plan-shape.js'
 import { leavesState } from '../../replayer/run/session-state.js'
 import { ledgerOf, Tally } from '../../replayer/run/tally.js'
-import { balances } from '../../segment/ledger.js'
+import { balances, imbalance } from '../../segment/ledger.js'
 import type { Frame, SafeSql } from '../../segment/statement.js'
 import { buildBindRest } from '../../wire/bind.js'
 import { Framer } from '../../wire/framer.js'
@@ -161,6 +161,7 @@ describe('the feed', () => {
       own: new Map(own),
       originUs: 0,
       offer: (session, job, place) => offered.push({ session, job, ...place }),
+      ended: () => {},
     })
     return { it, offered }
   }
@@ -222,7 +223,7 @@ describe('the ledger', () => {
     tally.statement(1, 11, { kind: 'lost', reason: 'connection' })
     tally.statement(2, 20)
     tally.statement(2, 20, { kind: 'lost', reason: 'connection' })
-    const ledger = ledgerOf({ statements: 6, transactions: 3 }, [tally.accounts(), new Tally().accounts()])
+    const ledger = ledgerOf({ statements: 6, transactions: 3 }, 3, [tally.accounts(), new Tally().accounts()])
     expect(ledger).toEqual({
       seen: { statements: 6, transactions: 3 },
       kept: { statements: 3, transactions: 1 },
@@ -231,6 +232,17 @@ describe('the ledger', () => {
       lost: { connection: { statements: 2, transactions: 1 } },
     })
     expect(balances(ledger)).toBe(true)
+  })
+
+  test('an outcome that did not reach the file, or that nobody was asked for, shows', () => {
+    const tally = new Tally()
+    tally.statement(1, 10)
+    tally.statement(1, 11)
+    const seen = { statements: 2, transactions: 2 }
+    expect(balances(ledgerOf(seen, 2, [tally.accounts()]))).toBe(true)
+    expect(imbalance(ledgerOf(seen, 1, [tally.accounts()]))).toEqual({ statements: 1, transactions: 0 })
+    expect(imbalance(ledgerOf(seen, 3, [tally.accounts()]))).toEqual({ statements: -1, transactions: 0 })
+    expect(imbalance(ledgerOf(seen, 2, []))).toEqual({ statements: 0, transactions: 2 })
   })
 })
 

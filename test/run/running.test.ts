@@ -1,10 +1,12 @@
 /** A replay as it runs: order across workers, the clock, and all that may go wrong on the way. */
+import { rmSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { HarnessError } from '../../base/errors.js'
-import { balances } from '../../segment/ledger.js'
+import { balances, imbalance } from '../../segment/ledger.js'
 import type { Outcome } from '../../segment/outcome.js'
 import { createDatabase, type TestDatabase } from '../support/database.js'
-import { replayTape } from './support.js'
+import { planOf, replayTape } from './support.js'
 import { execute, prepare, simple, Tape, unnamed } from './tape.js'
 
 let database: TestDatabase
@@ -178,6 +180,47 @@ describe('what goes wrong', () => {
     expect(facts.ledger.lost).toEqual({ interrupted: { statements: 50, transactions: 50 } })
     expect(balances(facts.ledger)).toBe(true)
     expect(facts.incidents.map(({ kind }) => kind)).toContain('interrupted')
+  })
+
+  test('stopped in the middle of things: what was sent, what was read and what was not are counted, each by itself', async () => {
+    const tape = new Tape()
+    const transaction = 900_000
+    tape.send(1, { ...simple('BEGIN'), transaction })
+    tape.send(1, { ...simple('SELECT pg_sleep(600)'), transaction })
+    tape.send(1, { ...simple('COMMIT'), transaction })
+    // More than is read ahead, so that some of it is still in the recording.
+    for (let i = 0; i < 3000; i++) tape.send(2 + (i % 2), simple('SELECT 1'))
+    const waits = [{ of: 4, for: 3 }]
+    const stop = new AbortController()
+    const replayed = replayTape(tape, database.url, {
+      waits,
+      workers: 1,
+      signal: stop.signal,
+      onProgress: ({ done }) => {
+        if (done >= 1000) stop.abort()
+      },
+    })
+    const { rows, facts } = await replayed
+    const { seen, kept, lost } = facts.ledger
+    expect(seen).toEqual({ statements: 3003, transactions: 3001 })
+    expect(kept.statements).toBe(rows.length)
+    expect(kept.statements).toBeGreaterThanOrEqual(1000)
+    expect(lost['interrupted while the server was at it']!.transactions).toBeGreaterThanOrEqual(1)
+    expect(lost['interrupted']!.statements).toBeGreaterThan(0)
+    expect(imbalance(facts.ledger)).toEqual({ statements: 0, transactions: 0 })
+  })
+
+  test('a recording that ends before its plan does is no standstill, and the ledger does not balance', async () => {
+    const longer = new Tape()
+    for (let i = 0; i < 6; i++) longer.send(1 + (i % 3), simple('SELECT 1'))
+    const whole = longer.write()
+    const plan = planOf(whole)
+    rmSync(dirname(whole), { recursive: true })
+    const tape = new Tape().session(1).session(2).session(3)
+    for (let i = 0; i < 2; i++) tape.send(1 + i, simple('SELECT 1'))
+    const { rows, facts } = await replayTape(tape, database.url, { plan })
+    expect(rows).toHaveLength(2)
+    expect(imbalance(facts.ledger)).toEqual({ statements: 4, transactions: 0 })
   })
 
   test('a target that cannot be reached is an error for a person', async () => {
