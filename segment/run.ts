@@ -51,6 +51,8 @@ export type RunFacts = {
     readonly workers: number
     readonly readOnly: boolean
     readonly rewriteHash: string | null
+    /** What of the recording was chosen: `--from 10m`, `--only table=orders`. Absent: all of it. */
+    readonly filter?: readonly string[]
   }
   readonly startedAtMs: number
   readonly elapsedUs: number

@@ -6,7 +6,7 @@ import type { Command } from 'commander'
 import { EXIT, type ExitCode, HarnessError } from '../../base/errors.js'
 import { planOf } from '../../replayer/plan/cache.js'
 import { openRewrite } from '../../replayer/rewrite/open.js'
-import type { Speed } from '../../replayer/run/pace.js'
+import { parseOnly } from '../../replayer/run/only.js'
 import type { Plan } from '../../replayer/run/plan-shape.js'
 import { type ReplayProgress, replay } from '../../replayer/run/replay.js'
 import { commitPlan, sessionPlan } from '../../replayer/run/simple-plans.js'
@@ -18,6 +18,7 @@ import type { Manifest } from '../../segment/manifest.js'
 import { openRecording, type RecordingReader } from '../../segment/recording.js'
 import type { RunFacts } from '../../segment/run.js'
 import type { Cli } from '../cli.js'
+import { filterOf, parseSpeed, positive, wholePositive, wrongOption } from '../replay-options.js'
 
 const ORDERS = ['causal', 'commit', 'session'] as const
 type Order = (typeof ORDERS)[number]
@@ -30,6 +31,9 @@ type Flags = {
   readonly order: string
   readonly workers?: string
   readonly readOnly?: boolean
+  readonly from?: string
+  readonly to?: string
+  readonly only?: readonly string[]
   readonly rewrite?: string
   readonly force?: boolean
 }
@@ -49,6 +53,13 @@ export function register(program: Command, cli: Cli): void {
       'causal',
     )
     .option('--workers <n>', 'threads that send (default: one for each core)')
+    .option('--from <moment>', 'leave out transactions that began before: 10m into the recording, or 2026-01-31T09:30Z')
+    .option('--to <moment>', 'leave out transactions that began then or later')
+    .option(
+      '--only <key=value,…>',
+      'replay only these: fingerprint=, session=, table=, user=, class= (read, write, select, insert, …); repeatable',
+      gathered,
+    )
     .option('--rewrite <file>', 'mapping.yaml: how the recorded statements read on the target')
     .option('--read-only', 'the server refuses whatever would write')
     .option('--force', 'replace an existing run')
@@ -64,11 +75,13 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
   const order = parseOrder(flags.order)
   const ratePerSecondMax = flags.maxRate === undefined ? undefined : positive('--max-rate', flags.maxRate)
   const workers = flags.workers === undefined ? undefined : wholePositive('--workers', flags.workers)
+  const only = flags.only === undefined ? null : parseOnly(flags.only)
   const out = resolve(cli.cwd, flags.out)
 
   const recording = openRecording(path)
   try {
     const { recovered, manifest } = recording
+    const filter = filterOf(flags, only, manifest.startedAtMs)
     if (recovered)
       cli.note(`this recording was interrupted; ${recovered.statements} statements of its tail are read too`)
     const recordingSystemIdentifier = manifest.server.systemIdentifier
@@ -90,6 +103,7 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
       ...(ratePerSecondMax === undefined ? {} : { ratePerSecondMax }),
       ...(workers === undefined ? {} : { workers }),
       ...(rewrite === undefined ? {} : { rewrite }),
+      ...(filter === undefined ? {} : { filter }),
       readOnly: flags.readOnly ?? false,
       snapshotId: marker.snapshotId,
       madeBy,
@@ -142,6 +156,7 @@ function report(facts: RunFacts, out: string, cli: Cli): ExitCode {
   cli.print(
     `  replayed  ${ledger.kept.statements} of ${ledger.seen.statements} statements, ${ledger.kept.transactions} of ${ledger.seen.transactions} transactions`,
   )
+  printReasons('filtered', ledger.filtered, cli)
   printReasons('skipped', ledger.skipped, cli)
   printReasons('lost', ledger.lost, cli)
   if (facts.orderRelaxed > 0) cli.print(`  order relaxed for ${facts.orderRelaxed} statements, to end standstills`)
@@ -165,33 +180,13 @@ function seconds(us: number): string {
   return `${(us / 1e6).toFixed(1)} s`
 }
 
-function parseSpeed(text: string): Speed {
-  return text === 'max' ? 'max' : positive('--speed', text)
-}
-
 function parseOrder(text: string): Order {
   const order = ORDERS.find((known) => known === text)
   if (order === undefined) throw wrongOption('--order', text, `one of ${ORDERS.join(', ')}`)
   return order
 }
 
-function positive(option: string, text: string): number {
-  const value = Number(text)
-  if (!Number.isFinite(value) || value <= 0) throw wrongOption(option, text, 'a number above 0')
-  return value
-}
-
-function wholePositive(option: string, text: string): number {
-  const value = positive(option, text)
-  if (!Number.isInteger(value)) throw wrongOption(option, text, 'a whole number above 0')
-  return value
-}
-
-function wrongOption(option: string, text: string, wanted: string): HarnessError {
-  return new HarnessError({
-    code: 'OPTION_VALUE',
-    message: `${option} cannot be "${text}"`,
-    detail: `it takes ${wanted}.`,
-    exit: EXIT.usage,
-  })
+/** An option that may be given several times. */
+function gathered(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value]
 }

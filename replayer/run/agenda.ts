@@ -186,7 +186,7 @@ export class Agenda {
       const now = this.#options.nowUs()
       if (job.freeUs < 0) {
         job.freeUs = now
-        job.dueUs = dueUs(job.offsetUs, this.#options.speed)
+        job.dueUs = job.filtered > 0 ? 0 : dueUs(job.offsetUs, this.#options.speed)
       }
       if (job.dueUs > now) {
         this.#sleep(lane, job.dueUs)
@@ -199,7 +199,7 @@ export class Agenda {
       }
       if (job.orderUs < 0) {
         job.orderUs = now
-        const turn = this.#options.takeTurn?.(now) ?? 0
+        const turn = job.filtered > 0 ? 0 : (this.#options.takeTurn?.(now) ?? 0)
         if (turn > now) {
           job.dueUs = turn
           this.#sleep(lane, turn)

@@ -20,6 +20,8 @@ export type FeedOptions = {
   /** Dense index of a recorded session; undefined: another worker's. */
   readonly own: ReadonlyMap<number, number>
   readonly originUs: number
+  /** Per statement of the plan: why it is not sent. null: everything is. */
+  readonly fates: Uint8Array | null
   readonly offer: (session: number, job: Job, place: Place) => void
   /** The recording is over, whatever the plan had expected. */
   readonly ended: () => void
@@ -85,10 +87,11 @@ export class Feed {
   #close(): boolean {
     const [first, ...rest] = this.#rows
     if (first === undefined) return false
-    const { originUs, positions, own, offer } = this.#options
+    const { originUs, positions, own, fates, offer } = this.#options
     const isWanted = positions.snapshotWanted[this.#indexes[0]!] === 1 && first.doneUs - first.sentUs >= LONG_READ_US
     const flush = isWanted && first.frames.some(([kind]) => kind === 'B')
     const job = createJob([first, ...rest], this.#indexes, Math.max(0, first.sentUs - originUs), flush)
+    job.filtered = fates?.[job.indexes[0]!] ?? 0
     this.#rows = []
     this.#indexes = []
     const session = own.get(first.session)!

@@ -21,6 +21,8 @@ export type Job = {
   readonly offsetUs: number
   /** Somebody waits for its snapshot, and it may take long: the server is asked to answer the Bind at once. */
   readonly flushAfterBind: boolean
+  /** Why it is not sent (a position in FILTERED); 0: it is. It has its turn all the same, without time. */
+  filtered: number
   /** How many waits were found satisfied, over all rows; a wait never becomes unsatisfied again. */
   waitsDone: number
   /** When its session was free for it; -1: not yet. */
@@ -44,7 +46,17 @@ export function createJob(
   flushAfterBind = false,
 ): Job {
   const times = { waitsDone: 0, freeUs: -1, orderUs: -1, dueUs: 0, sentUs: 0 }
-  return { rows, indexes, offsetUs, flushAfterBind, ...times, relaxed: false, groups: null, frames: rows[0].frames }
+  return {
+    rows,
+    indexes,
+    offsetUs,
+    flushAfterBind,
+    filtered: 0,
+    ...times,
+    relaxed: false,
+    groups: null,
+    frames: rows[0].frames,
+  }
 }
 
 /** The server answers a job of its own accord only when it ends with a Sync, a Flush or is a simple query. */

@@ -15,7 +15,9 @@ import { COPY_FAILED, encode, FLUSH, type Sendable, SYNC } from './encode.js'
 import { asksForAnswer, createJob, type Job, type Script } from './job.js'
 import type { Remap } from './remap.js'
 import { exchangeOf, type Rewrite } from './rewriting.js'
+import { FILTERED } from './selection.js'
 import { SessionState } from './session-state.js'
+import { Shelf } from './shelf.js'
 import type { Fate } from './tally.js'
 
 export type SessionHost = {
@@ -48,10 +50,13 @@ const NOT_SENDABLE: Fate = { kind: 'skipped', reason: 'a function call of the ol
 
 export class LiveSession {
   readonly lane: Lane
+  /** Nothing of it is sent: its statements have their turn, and no connection is needed. */
+  readonly isDormant: boolean
   readonly #session: Session
   readonly #host: SessionHost
   readonly #answers: AnswerReader
   #state = new SessionState()
+  readonly #shelf = new Shelf()
   #connection: RawConnection | null = null
   #opening = false
   /** Everything from here on is lost. */
@@ -62,8 +67,10 @@ export class LiveSession {
   #unflushed = false
   #closing = false
 
-  constructor(lane: Lane, session: Session, host: SessionHost) {
+  constructor(lane: Lane, session: Session, host: SessionHost, isDormant = false) {
     this.lane = lane
+    this.isDormant = isDormant
+    lane.open = isDormant
     this.#session = session
     this.#host = host
     this.#answers = new AnswerReader(
@@ -87,11 +94,13 @@ export class LiveSession {
 
   send(job: Job): void {
     const [script] = job.rows
-    const fate = this.#fateOf(script)
+    const fate = this.#fateOf(job)
     if (fate !== null) {
+      if (fate.kind === 'filtered') this.#leaveOut(script)
       this.#skip(job, fate)
       return
     }
+    for (const { frame, sql } of this.#shelf.neededBy(script)) this.#prepare(frame, sql)
     const recorded = this.#host.remap.before(script)
     const { pieces, main, frames, groups } = exchangeOf(recorded, script.parameterTypes, this.#host.rewrite)
     job.groups = groups
@@ -128,10 +137,35 @@ export class LiveSession {
     for (const row of job.rows) this.#host.accounted(row, { kind: 'lost', reason })
   }
 
-  #fateOf(script: Script): Fate | null {
+  #fateOf({ rows: [script], filtered }: Job): Fate | null {
+    if (filtered > 0) return LEFT_OUT[filtered]!
     if (this.#dead || script.transaction === this.#lostTransaction) return { kind: 'lost', reason: LOST_CONNECTION }
     if (script.unreplayable !== null) return { kind: 'skipped', reason: `unreplayable: ${script.unreplayable}` }
     return script.frames.some(([kind]) => kind === 'F') ? NOT_SENDABLE : null
+  }
+
+  /** What it prepares is kept for whoever needs it; what it closes is closed. */
+  #leaveOut(script: Script): void {
+    for (const name of this.#shelf.leftOut(script, this.#state.prepared)) {
+      this.#state.prepared.delete(name)
+      this.#exchange([['C', 'S', name]])
+    }
+  }
+
+  #prepare(frame: Extract<Frame, readonly ['P', ...unknown[]]>, sql: Script['sql']): void {
+    const frames = [frame]
+    const { main } = exchangeOf({ frames, sql, bind: null, copy: null }, frame[2], this.#host.rewrite)
+    this.#state.sent(main)
+    this.#exchange(frames, main.sql)
+  }
+
+  /** Something of our own, between what was recorded. A Sync would end what a pipeline has begun. */
+  #exchange(frames: readonly Frame[], sql: Script['sql'] = NO_SQL): void {
+    if (this.#connection === null) return
+    this.#unflushed = false
+    const whole = [...frames, (this.#answers.unanswered > 0 ? ['H'] : ['S']) as Frame]
+    this.#write(encode({ frames: whole, sql, bind: null, copy: null }).bytes)
+    this.#answers.expect(ownJob(whole))
   }
 
   #skip(job: Job, fate: Fate): void {
@@ -143,7 +177,9 @@ export class LiveSession {
       this.#answers.expect(ownJob([['S']], job))
       return
     }
-    this.#host.agenda.answered(this.lane, job)
+    // Nobody may believe that what went out before it is over.
+    if (this.#answers.unanswered > 0) this.#answers.expect(ownJob([], job))
+    else this.#host.agenda.answered(this.lane, job)
   }
 
   #answered(job: Job, outcomes: readonly Outcome[], doneUs: readonly number[]): void {
@@ -247,6 +283,10 @@ export class LiveSession {
     this.#host.incident('session lost', `session ${this.#session.session}: ${why}`)
   }
 }
+
+const NO_SQL = '' as Script['sql']
+
+const LEFT_OUT = FILTERED.map((reason): Fate => ({ kind: 'filtered', reason }))
 
 const CONNECTION_LOST: ServerError = { sqlstate: '08006', message: 'connection lost' }
 

@@ -50,9 +50,17 @@ export class Outbox {
     if (this.#skipped.length >= BATCH_ROWS) this.flush()
   }
 
+  filtered(): void {
+    this.#news.filtered += 1
+  }
+
   flush(): void {
     if (this.#skipped.length > 0) this.#post({ kind: 'skipped', statements: this.#skipped.splice(0) })
-    if (this.#rows.length === 0) return
+    if (this.#rows.length === 0) {
+      if (this.#news.filtered > 0) this.#post({ kind: 'news', news: this.#news })
+      this.#news = noNews()
+      return
+    }
     const buffer = encodeRunRows(this.#rows)
     this.#rows = []
     this.#cells = 0
@@ -72,5 +80,5 @@ export class Outbox {
 }
 
 function noNews(): Sums {
-  return { statements: 0, errors: 0, relaxed: 0, offsetUs: 0, lateUsMax: 0 }
+  return { statements: 0, filtered: 0, errors: 0, relaxed: 0, offsetUs: 0, lateUsMax: 0 }
 }

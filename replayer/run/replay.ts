@@ -14,6 +14,7 @@ import { openRecording, type RecordingReader } from '../../segment/recording.js'
 import { RUN_FORMAT_VERSION, type RunFacts, type RunRole } from '../../segment/run.js'
 import { createRun, type RunWriter } from '../../segment/run-file.js'
 import type { Session } from '../../segment/statement.js'
+import { loadParser } from '../../sql/parse.js'
 import type { RewriteSource } from '../rewrite/rewriter.js'
 import { balance } from './balance.js'
 import { positionsOf } from './feed.js'
@@ -23,9 +24,10 @@ import { rateOf, type Speed } from './pace.js'
 import { createPairLog, Pairs } from './pairs.js'
 import type { Plan } from './plan-shape.js'
 import { createProgress } from './progress.js'
+import { type Filter, type Selection, select } from './selection.js'
 import { type Accounts, ledgerOf } from './tally.js'
 import { Target } from './target.js'
-import type { FromWorker, ToWorker, WorkerResult, WorkerTask } from './task.js'
+import type { FromWorker, News, ToWorker, WorkerResult, WorkerTask } from './task.js'
 
 export type ReplayOptions = {
   readonly recording: string
@@ -40,6 +42,8 @@ export type ReplayOptions = {
   readonly workers?: number
   readonly role?: RunRole
   readonly readOnly?: boolean
+  /** What of the recording is sent; without it, everything. */
+  readonly filter?: Filter & { readonly words: readonly string[] }
   readonly snapshotId?: string | null
   /** How the recorded statements read on the target. */
   readonly rewrite?: RewriteSource
@@ -93,8 +97,10 @@ class Replay {
   /** Of each session, by its dense index. */
   #workerOf: readonly number[] = []
   #utilisationMax = 0
+  #selection: Selection | null = null
   #done = 0
   #skipped = 0
+  #filtered = 0
   #errors = 0
   #relaxed = 0
   #offsetUs = 0
@@ -112,7 +118,12 @@ class Replay {
   }
 
   async run(): Promise<RunFacts> {
-    const { out, force = false, signal } = this.#options
+    const { out, force = false, signal, filter } = this.#options
+    // Before anything is touched: nothing chosen is a mistake.
+    if (filter !== undefined) {
+      await loadParser()
+      this.#selection = select(this.#recording, filter)
+    }
     this.#writer = createRun(out, { force })
     try {
       await this.#replay()
@@ -193,6 +204,7 @@ class Replay {
         this.#workerOf[dense] === worker && statements[dense]! > 0 ? [[dense, session]] : [],
       ),
       originUs,
+      selection: this.#selection && { fates: this.#selection.fates, sends: this.#selection.sends },
       speed: this.#speed,
       rate,
       targetUrl: target,
@@ -213,8 +225,13 @@ class Replay {
     this.#writer.mapped(mapped)
   }
 
-  /** Moment zero of the schedule: the first statement. */
+  /** Moment zero of the schedule: the first statement that was chosen. */
   #originUs(): number {
+    if (this.#selection !== null) {
+      const { firstUs, lastUs } = this.#selection
+      this.#spanUs = lastUs - firstUs
+      return firstUs
+    }
     for (const { sentUs } of this.#recording.statements()) {
       this.#spanUs = Math.max(0, this.#recording.lastDoneUs - sentUs)
       return sentUs
@@ -250,14 +267,12 @@ class Replay {
         case 'rows': {
           this.#writer.writeEncoded(message.buffer)
           port.postMessage({ kind: 'written' } satisfies ToWorker)
-          const { statements, errors, relaxed, offsetUs, lateUsMax } = message.news
-          this.#done += statements
-          this.#errors += errors
-          this.#relaxed += relaxed
-          this.#offsetUs = Math.max(this.#offsetUs, offsetUs)
-          this.#report(lateUsMax)
+          this.#take(message.news)
           return
         }
+        case 'news':
+          this.#take(message.news)
+          return
         case 'skipped':
           this.#skipped += message.statements.length
           this.#writer.skip(message.statements)
@@ -275,6 +290,20 @@ class Replay {
     }
   }
 
+  #take({ statements, filtered, errors, relaxed, offsetUs, lateUsMax }: News): void {
+    this.#done += statements
+    this.#filtered += filtered
+    this.#errors += errors
+    this.#relaxed += relaxed
+    this.#offsetUs = Math.max(this.#offsetUs, offsetUs)
+    this.#report(lateUsMax)
+  }
+
+  /** Statements of which it is known what became of them. */
+  get #over(): number {
+    return this.#done + this.#skipped + this.#filtered
+  }
+
   #begin(): void {
     this.#startedMs = performance.now() + START_MS
     this.#startedAtMs = Date.now() + START_MS
@@ -288,7 +317,7 @@ class Replay {
       ordinals: this.#options.plan.ordinal,
       workerOf: this.#workerOf,
       target: this.#target,
-      completed: () => this.#done + this.#skipped,
+      completed: () => this.#over,
       unscheduled: this.#speed === 'max',
       released: ({ session, index }, why) => {
         const [id, ordinal] = [sessions[session]!.session, this.#options.plan.ordinal[index]!]
@@ -314,7 +343,7 @@ class Replay {
     const { onProgress, plan } = this.#options
     if (onProgress === undefined) return
     const elapsedMs = this.#elapsedMs()
-    const done = this.#done + this.#skipped
+    const done = this.#over
     const perSecond = elapsedMs > 0 ? (done * 1000) / elapsedMs : 0
     onProgress({
       done,
@@ -345,7 +374,7 @@ class Replay {
   }
 
   #facts(outcomesWritten: number): RunFacts {
-    const { role, recording, plan, snapshotId, readOnly, madeBy } = this.#options
+    const { role, recording, plan, snapshotId, readOnly, madeBy, filter } = this.#options
     return {
       format: 'pgrehearse run',
       formatVersion: RUN_FORMAT_VERSION,
@@ -362,6 +391,7 @@ class Replay {
         workers: this.#workers,
         readOnly: readOnly ?? false,
         rewriteHash: this.#options.rewrite?.hash ?? null,
+        ...(filter === undefined ? {} : { filter: filter.words }),
       },
       startedAtMs: this.#startedAtMs,
       elapsedUs: Math.round(this.#elapsedMs() * 1000),

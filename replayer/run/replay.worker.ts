@@ -107,12 +107,13 @@ class ReplayWorker {
       positions: task.positions,
       own: new Map(task.sessions.map(([dense, session]) => [session.session, dense])),
       originUs: task.originUs,
+      fates: task.selection?.fates ?? null,
       offer: (session, job, { isFirst, isLast }) => {
         const live = this.#sessions.get(session)!
         this.#ahead += 1
         live.lane.ended = isLast
         this.#agenda.offer(live.lane, job)
-        if (isFirst && task.speed === 'max') this.#toOpen.push({ atUs: 0, session: live })
+        if (isFirst && task.speed === 'max' && !live.isDormant) this.#toOpen.push({ atUs: 0, session: live })
       },
       ended: () => {
         for (const { lane } of this.#sessions.values()) this.#agenda.end(lane)
@@ -155,7 +156,8 @@ class ReplayWorker {
       },
       accounted: (script, fate) => {
         this.#tally.statement(script.session, script.transaction, fate)
-        if (fate.kind !== 'kept') this.#outbox.skipped(script.seq, fate.reason)
+        if (fate.kind === 'filtered') this.#outbox.filtered()
+        else if (fate.kind !== 'kept') this.#outbox.skipped(script.seq, fate.reason)
       },
       incident: (what, detail) => this.#tell({ kind: 'incident', atUs: Math.round(this.#nowUs()), what, detail }),
       connected: (lane, backendPid) => {
@@ -164,10 +166,11 @@ class ReplayWorker {
       afterChunk: () => this.#pump(),
     }
     for (const [dense, session] of sessions) {
-      const live = new LiveSession(createLane(dense), session, host)
+      const isDormant = this.#task.selection?.sends[dense] === 0
+      const live = new LiveSession(createLane(dense), session, host, isDormant)
       this.#sessions.set(dense, live)
       this.#agenda.add(live.lane)
-      if (speed === 'max') continue
+      if (speed === 'max' || isDormant) continue
       const atUs = dueUs(Math.max(0, session.connectedUs - originUs), speed) - OPEN_AHEAD_US
       this.#toOpen.push({ atUs, session: live })
     }

@@ -7,12 +7,13 @@ import { add, type Count, type Ledger, NOTHING, type Reasons } from '../../segme
 
 export type Fate =
   | { readonly kind: 'kept' }
+  | { readonly kind: 'filtered'; readonly reason: string }
   | { readonly kind: 'skipped'; readonly reason: string }
   | { readonly kind: 'lost'; readonly reason: string }
 
 const KEPT: Fate = { kind: 'kept' }
 
-export type Accounts = Pick<Ledger, 'kept' | 'skipped' | 'lost'>
+export type Accounts = Pick<Ledger, 'kept' | 'filtered' | 'skipped' | 'lost'>
 
 type Counter = { statements: number; transactions: number }
 
@@ -22,6 +23,7 @@ type Open = { readonly transaction: number; fate: Fate }
 export class Tally {
   readonly #open = new Map<number, Open>()
   readonly #kept: Counter = { statements: 0, transactions: 0 }
+  readonly #filtered = new Map<string, Counter>()
   readonly #skipped = new Map<string, Counter>()
   readonly #lost = new Map<string, Counter>()
 
@@ -40,12 +42,17 @@ export class Tally {
   accounts(): Accounts {
     for (const { fate } of this.#open.values()) this.#counter(fate).transactions += 1
     this.#open.clear()
-    return { kept: this.#kept, skipped: Object.fromEntries(this.#skipped), lost: Object.fromEntries(this.#lost) }
+    return {
+      kept: this.#kept,
+      filtered: Object.fromEntries(this.#filtered),
+      skipped: Object.fromEntries(this.#skipped),
+      lost: Object.fromEntries(this.#lost),
+    }
   }
 
   #counter(fate: Fate): Counter {
     if (fate.kind === 'kept') return this.#kept
-    const reasons = fate.kind === 'skipped' ? this.#skipped : this.#lost
+    const reasons = { filtered: this.#filtered, skipped: this.#skipped, lost: this.#lost }[fate.kind]
     let counter = reasons.get(fate.reason)
     if (counter === undefined) {
       counter = { statements: 0, transactions: 0 }
@@ -64,7 +71,7 @@ export function ledgerOf(seen: Count, outcomesWritten: number, accounts: readonl
   return {
     seen,
     kept: { statements: outcomesWritten, transactions },
-    filtered: {},
+    filtered: merge(accounts.map(({ filtered }) => filtered)),
     skipped: merge(accounts.map(({ skipped }) => skipped)),
     lost: merge(accounts.map(({ lost }) => lost)),
   }

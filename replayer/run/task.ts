@@ -9,6 +9,7 @@ import type { Rate, Speed } from './pace.js'
 import type { PairLog } from './pairs.js'
 import type { Plan } from './plan-shape.js'
 import type { SharedProgress } from './progress.js'
+import type { Selection } from './selection.js'
 import type { Accounts } from './tally.js'
 
 export type WorkerTask = {
@@ -22,6 +23,8 @@ export type WorkerTask = {
   /** This worker's sessions, by their dense index. */
   readonly sessions: readonly (readonly [dense: number, session: Session])[]
   readonly originUs: number
+  /** What of it is sent; null: everything. */
+  readonly selection: Pick<Selection, 'fates' | 'sends'> | null
   readonly speed: Speed
   readonly rate: { readonly rate: Rate; readonly fullAtNs: BigInt64Array } | null
   readonly targetUrl: string
@@ -44,6 +47,7 @@ export type FromWorker =
   /** The first connections are open. */
   | { readonly kind: 'ready' }
   | { readonly kind: 'rows'; readonly buffer: ArrayBuffer; readonly news: News }
+  | { readonly kind: 'news'; readonly news: News }
   | { readonly kind: 'skipped'; readonly statements: readonly SkippedStatement[] }
   /** A kind of text is sent in another form, from here on. */
   | { readonly kind: 'rewritten'; readonly text: RewrittenText }
@@ -53,6 +57,7 @@ export type FromWorker =
 /** What happened since the last batch, for the progress line. */
 export type News = {
   readonly statements: number
+  readonly filtered: number
   readonly errors: number
   readonly relaxed: number
   /** Recorded time of the furthest statement. */

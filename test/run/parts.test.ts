@@ -160,6 +160,7 @@ describe('the feed', () => {
       positions: positionsOf(made),
       own: new Map(own),
       originUs: 0,
+      fates: null,
       offer: (session, job, place) => offered.push({ session, job, ...place }),
       ended: () => {},
     })

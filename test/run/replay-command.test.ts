@@ -66,6 +66,10 @@ describe('refuses', () => {
     { name: 'an order nobody knows', more: ['--order', 'random'], code: 'OPTION_VALUE' },
     { name: 'half a worker', more: ['--workers', '0.5'], code: 'OPTION_VALUE' },
     { name: 'a negative rate', more: ['--max-rate=-1'], code: 'OPTION_VALUE' },
+    { name: 'a window that ends before it begins', more: ['--from', '10m', '--to', '5m'], code: 'OPTION_VALUE' },
+    { name: 'a moment that is none', more: ['--from', 'noon'], code: 'OPTION_VALUE' },
+    { name: 'a choice by something nobody knows', more: ['--only', 'colour=red'], code: 'OPTION_VALUE' },
+    { name: 'a choice of nothing', more: ['--only', 'table=nowhere'], code: 'NOTHING_CHOSEN' },
   ])('$name, before anything is touched', async ({ more, code }) => {
     const { exit, err } = await replay(shadow, ...more)
     expect([exit, err.includes(code)]).toEqual([2, true])
@@ -81,6 +85,16 @@ describe('refuses', () => {
     const { exit, err } = await replay(otherwise)
     expect([exit, err.includes('MASKED_OTHERWISE')]).toEqual([2, true])
   })
+})
+
+test('what was left out is said, and why', async () => {
+  const { exit, out } = await replay(shadow, '--speed', 'max', '--only', 'session=1', '--out', 'chosen')
+  expect(exit).toBe(0)
+  expect(out).toContain('replayed  2 of 4 statements, 2 of 4 transactions')
+  expect(out).toContain('filtered  2: not chosen by --only')
+  const run = openRun(join(dirname(recording), 'chosen'))
+  expect(run.facts.settings.filter).toEqual(['--only session=1'])
+  run.close()
 })
 
 test('replays, says what became of every statement, and refuses to do it over', async () => {
