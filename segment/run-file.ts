@@ -137,6 +137,14 @@ export class RunWriter {
     return this.#db.prepare<[], number>('SELECT count(*) FROM outcomes').pluck().get() ?? 0
   }
 
+  /** When each statement was sent and answered, once everything is in its place. */
+  *served(): Generator<{ readonly sentUs: number; readonly doneUs: number; readonly failed: boolean }> {
+    const select = this.#db
+      .prepare<[], [number, number, number]>('SELECT sent_us, done_us, error IS NOT NULL FROM outcomes')
+      .raw()
+    for (const [sentUs, doneUs, failed] of select.iterate()) yield { sentUs, doneUs, failed: failed === 1 }
+  }
+
   /** The facts are known when the replay is over; the file gets its name here. */
   close(facts: RunFacts): void {
     this.settle()

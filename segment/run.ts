@@ -61,6 +61,54 @@ export type RunFacts = {
   readonly eventLoopUtilisationMax: number
   readonly orderRelaxed: number
   readonly incidents: readonly { readonly atUs: number; readonly kind: string; readonly detail: string }[]
+  /** Absent: nothing was injected. */
+  readonly injections?: readonly Injection[]
+}
+
+/** How long statements took in some stretch of a run. */
+export type LatencyStretch = {
+  readonly fromUs: number
+  readonly toUs: number
+  readonly statements: number
+  readonly errors: number
+  readonly p50Us: number
+  readonly p95Us: number
+  readonly p99Us: number
+  readonly maxUs: number
+}
+
+/** SQL or a command that was run at a moment of a replay: how long it took, what it held, and whom it held up. Times count as in `Timing`. */
+export type Injection = {
+  /** As it was asked for: `30s`, `50%`, `#4711`; and what. */
+  readonly at: string
+  readonly what: string
+  readonly outcome: 'done' | 'failed' | 'stopped' | 'not reached'
+  /** null: none, or nothing is known. */
+  readonly error: { readonly sqlstate: string | null; readonly message: string; readonly line: number | null } | null
+  /** null: it never began. */
+  readonly startedUs: number | null
+  readonly endedUs: number | null
+  /** Of SQL: each statement that was begun. */
+  readonly statements: readonly { readonly line: number; readonly kind: string; readonly us: number }[]
+  /** Locks on relations that it was seen to hold, and for how long. Looked at every 50 ms: what is shorter may be missing. */
+  readonly locks: readonly { readonly relation: string; readonly mode: string; readonly seenUs: number }[]
+  /** Sessions that waited for its locks, or behind its place in the queue for one. */
+  readonly heldUp: readonly InjectionWait[]
+  /** Sessions that it waited for; session null: somebody outside the replay. */
+  readonly waitedFor: readonly InjectionWait[]
+  /** Service times of the replay's statements, around it and while it ran; null: it never began. */
+  readonly latency: {
+    readonly before: LatencyStretch
+    readonly during: LatencyStretch
+    readonly after: LatencyStretch
+  } | null
+}
+
+export type InjectionWait = {
+  readonly session: number | null
+  readonly waits: number
+  readonly totalUs: number
+  readonly longestUs: number
 }
 
 /** A value that was generated anew: what the recording has, and what this run has in its place. */

@@ -6,6 +6,8 @@ import type { Command } from 'commander'
 import { EXIT, type ExitCode, HarnessError } from '../../base/errors.js'
 import { planOf } from '../../replayer/plan/cache.js'
 import { openRewrite } from '../../replayer/rewrite/open.js'
+import { type Prepared, prepareInjection } from '../../replayer/run/inject/injector.js'
+import { parseInjection } from '../../replayer/run/inject/moment.js'
 import { parseOnly } from '../../replayer/run/only.js'
 import type { Plan } from '../../replayer/run/plan-shape.js'
 import { type ReplayProgress, replay } from '../../replayer/run/replay.js'
@@ -18,6 +20,7 @@ import type { Manifest } from '../../segment/manifest.js'
 import { openRecording, type RecordingReader } from '../../segment/recording.js'
 import type { RunFacts } from '../../segment/run.js'
 import type { Cli } from '../cli.js'
+import { injectionLines } from '../injection-lines.js'
 import { filterOf, parseSpeed, positive, wholePositive, wrongOption } from '../replay-options.js'
 
 const ORDERS = ['causal', 'commit', 'session'] as const
@@ -34,6 +37,8 @@ type Flags = {
   readonly from?: string
   readonly to?: string
   readonly only?: readonly string[]
+  readonly inject?: readonly string[]
+  readonly injectMustSucceed?: boolean
   readonly rewrite?: string
   readonly force?: boolean
 }
@@ -60,6 +65,12 @@ export function register(program: Command, cli: Cli): void {
       'replay only these: fingerprint=, session=, table=, user=, class= (read, write, select, insert, …); repeatable',
       gathered,
     )
+    .option(
+      '--inject <at:what>',
+      'run a file of SQL, a folder of them or a command at a moment of the replay: 30s:V7.sql, 50%:V7.sql, "#4711:make migrate"; repeatable',
+      gathered,
+    )
+    .option('--inject-must-succeed', 'stop when one of them fails (otherwise that is told, and the replay goes on)')
     .option('--rewrite <file>', 'mapping.yaml: how the recorded statements read on the target')
     .option('--read-only', 'the server refuses whatever would write')
     .option('--force', 'replace an existing run')
@@ -76,6 +87,8 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
   const ratePerSecondMax = flags.maxRate === undefined ? undefined : positive('--max-rate', flags.maxRate)
   const workers = flags.workers === undefined ? undefined : wholePositive('--workers', flags.workers)
   const only = flags.only === undefined ? null : parseOnly(flags.only)
+  const injections: Prepared[] = []
+  for (const text of flags.inject ?? []) injections.push(await prepareInjection(parseInjection(text)))
   const out = resolve(cli.cwd, flags.out)
 
   const recording = openRecording(path)
@@ -104,6 +117,8 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
       ...(workers === undefined ? {} : { workers }),
       ...(rewrite === undefined ? {} : { rewrite }),
       ...(filter === undefined ? {} : { filter }),
+      injections,
+      injectionsMustSucceed: flags.injectMustSucceed ?? false,
       readOnly: flags.readOnly ?? false,
       snapshotId: marker.snapshotId,
       madeBy,
@@ -111,7 +126,9 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
       onProgress: (now) => progress.update(now.done, now.total, describe(now)),
     })
     progress.done(`${facts.ledger.kept.statements} statements in ${seconds(facts.elapsedUs)}`)
-    return report(facts, out, cli)
+    const code = report(facts, out, cli)
+    const failed = facts.injections?.some(({ outcome }) => outcome === 'failed') ?? false
+    return code === EXIT.pass && failed && flags.injectMustSucceed === true ? EXIT.invalid : code
   } finally {
     recording.close()
   }
@@ -159,6 +176,7 @@ function report(facts: RunFacts, out: string, cli: Cli): ExitCode {
   printReasons('filtered', ledger.filtered, cli)
   printReasons('skipped', ledger.skipped, cli)
   printReasons('lost', ledger.lost, cli)
+  for (const injection of facts.injections ?? []) for (const line of injectionLines(injection)) cli.print(line)
   if (facts.orderRelaxed > 0) cli.print(`  order relaxed for ${facts.orderRelaxed} statements, to end standstills`)
   for (const { kind, detail } of facts.incidents.slice(0, INCIDENTS_SHOWN)) cli.note(`  ${kind}: ${detail}`)
   if (balances(ledger)) return EXIT.pass

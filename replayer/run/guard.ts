@@ -11,6 +11,8 @@ export type GuardOptions = {
   readonly ordinals: Int32Array
   /** Worker of each session. */
   readonly workerOf: readonly number[]
+  /** Backends of what was injected: they hold locks and wait for them like a session, and may do so for as long as they like. */
+  readonly injected: () => readonly number[]
   readonly target: Pick<Target, 'lockWaits' | 'isBusy' | 'stillThere'>
   /** Statements that have their outcome. */
   readonly completed: () => number
@@ -83,7 +85,7 @@ export class Guard {
   }
 
   async #endStillness(lasting: readonly Parked[], waits: readonly LockWait[]): Promise<void> {
-    if (this.#noteProgress() < STILL_MS_MAX) return
+    if (this.#noteProgress() < STILL_MS_MAX || this.#options.injected().length > 0) return
     const pids = [...this.#options.progress.backendPids].filter((pid) => pid !== 0)
     const stuck = waits.length > 0 || (this.#options.unscheduled && (await this.#options.target.isBusy(pids)) === false)
     if (!stuck || this.#stopped) return
@@ -121,6 +123,9 @@ export class Guard {
     const sessionOf = new Map<number, number>()
     this.#options.progress.backendPids.forEach((pid, session) => {
       if (pid !== 0) sessionOf.set(pid, session)
+    })
+    this.#options.injected().forEach((pid, i) => {
+      sessionOf.set(pid, this.#options.progress.sessions + i)
     })
     return waits.flatMap(({ pid, by }) => {
       const session = sessionOf.get(pid)

@@ -8,10 +8,11 @@ import { randomUUID } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { Piscina } from 'piscina'
+import { EXIT, HarnessError } from '../../base/errors.js'
 import { workerFile } from '../../base/worker-file.js'
 import type { Count } from '../../segment/ledger.js'
 import { openRecording, type RecordingReader } from '../../segment/recording.js'
-import { RUN_FORMAT_VERSION, type RunFacts, type RunRole } from '../../segment/run.js'
+import { type Injection, RUN_FORMAT_VERSION, type RunFacts, type RunRole } from '../../segment/run.js'
 import { createRun, type RunWriter } from '../../segment/run-file.js'
 import type { Session } from '../../segment/statement.js'
 import { loadParser } from '../../sql/parse.js'
@@ -20,10 +21,13 @@ import { balance } from './balance.js'
 import { positionsOf } from './feed.js'
 import { domainNames } from './generated.js'
 import { Guard } from './guard.js'
+import { type Injected, Injector, type Prepared } from './inject/injector.js'
+import { latencyAround } from './inject/latency-around.js'
+import { type Due, Schedule } from './inject/schedule.js'
 import { rateOf, type Speed } from './pace.js'
 import { createPairLog, Pairs } from './pairs.js'
 import type { Plan } from './plan-shape.js'
-import { createProgress } from './progress.js'
+import { createProgress, Progress, type SharedProgress } from './progress.js'
 import { type Filter, type Selection, select } from './selection.js'
 import { type Accounts, ledgerOf } from './tally.js'
 import { Target } from './target.js'
@@ -47,6 +51,10 @@ export type ReplayOptions = {
   readonly snapshotId?: string | null
   /** How the recorded statements read on the target. */
   readonly rewrite?: RewriteSource
+  /** What is run beside it, and when. */
+  readonly injections?: readonly Prepared[]
+  /** Stop when one of them fails; otherwise that is only told. */
+  readonly injectionsMustSucceed?: boolean
   readonly madeBy?: string
   /** How long a target that is away may take to come back; then sessions are lost, and the replay with them. */
   readonly patienceMs?: number
@@ -98,6 +106,9 @@ class Replay {
   #workerOf: readonly number[] = []
   #utilisationMax = 0
   #selection: Selection | null = null
+  #due: readonly { readonly due: Due; readonly item: Prepared }[] = []
+  readonly #injected: Injected[] = []
+  #stopFor: string | null = null
   #done = 0
   #skipped = 0
   #filtered = 0
@@ -108,6 +119,8 @@ class Replay {
   #spanUs = 0
   #startedMs = 0
   #startedAtMs = 0
+  /** When the last statement was over; what was injected may take longer. */
+  #endedMs: number | null = null
   #failure: { readonly error: unknown } | null = null
 
   constructor(options: ReplayOptions, recording: RecordingReader, target: Target) {
@@ -124,6 +137,7 @@ class Replay {
       await loadParser()
       this.#selection = select(this.#recording, filter)
     }
+    this.#due = this.#dueInjections()
     this.#writer = createRun(out, { force })
     try {
       await this.#replay()
@@ -136,7 +150,8 @@ class Replay {
     }
     this.#writeMapped()
     if (signal?.aborted) this.#incident('interrupted', 'the replay was stopped before its end')
-    const facts = this.#facts(this.#writer.settle())
+    else if (this.#stopFor !== null) this.#incident('interrupted', this.#stopFor)
+    const facts = this.#facts(this.#writer.settle(), this.#injections())
     this.#writer.close(facts)
     return facts
   }
@@ -156,25 +171,87 @@ class Replay {
       atomics: 'disabled',
     })
     const stop = (): void => this.#say({ kind: 'stop' })
+    const injector = this.#injector(tasks[0]!.progress, stop)
+    const stopInjected = (): void => void injector.stop()
+    const schedule = new Schedule(new Progress(tasks[0]!.progress, tasks.length), (item: Prepared) =>
+      injector.inject(item),
+    )
     let guard: Guard | null = null
     try {
       const crew = tasks.map((task) => this.#employ(pool, task))
       signal?.addEventListener('abort', stop, { once: true })
+      signal?.addEventListener('abort', stopInjected, { once: true })
       if (signal?.aborted) stop()
       const working = Promise.all(crew.map(({ finished }) => finished))
       // Whoever fails or is stopped ends the replay, also while others are still getting ready.
       await Promise.race([Promise.all(crew.map(({ ready }) => ready)), working])
       this.#begin()
-      guard = this.#guard(tasks, stop)
+      schedule.start(this.#due, START_MS)
+      guard = this.#guard(tasks, stop, injector)
       await working
+      this.#endedMs = performance.now()
+      for (const missed of schedule.end()) this.#notReached(missed)
+      if (signal?.aborted || this.#failure !== null) await injector.stop()
+      await injector.settled()
       // When the target has gone, every session was lost: that is no run.
       if (!signal?.aborted) await this.#target.stillThere()
     } finally {
       guard?.stop()
+      schedule.end()
+      if (this.#failure !== null) stopInjected()
       signal?.removeEventListener('abort', stop)
+      signal?.removeEventListener('abort', stopInjected)
       for (const port of this.#ports) port.close()
       await pool.destroy()
     }
+  }
+
+  #injector(progress: SharedProgress, stop: () => void): Injector {
+    const sessions = this.#recording.sessions()
+    return new Injector({
+      url: this.#options.target,
+      versionNum: this.#target.facts.versionNum,
+      nowUs: () => (performance.now() - this.#startedMs) * 1000,
+      whose: {
+        sessionOf: (pid) => sessions[progress.backendPids.indexOf(pid)]?.session ?? null,
+        ours: () => [...progress.backendPids, this.#target.backendPid],
+      },
+      ended: (injected) => {
+        this.#injected.push(injected)
+        if (injected.outcome !== 'failed') return
+        this.#incident('injection failed', `${injected.what} at ${injected.at}: ${injected.error!.message}`)
+        if (this.#options.injectionsMustSucceed !== true) return
+        this.#stopFor = 'what was injected failed'
+        stop()
+      },
+    })
+  }
+
+  #notReached({ at, what }: Prepared): void {
+    const nothing = {
+      error: null,
+      startedUs: null,
+      endedUs: null,
+      statements: [],
+      locks: [],
+      heldUp: [],
+      waitedFor: [],
+    }
+    this.#injected.push({ at, what, outcome: 'not reached', ...nothing })
+    this.#incident('injection not reached', `${what} at ${at}: the replay was over before`)
+  }
+
+  #dueInjections(): { due: Due; item: Prepared }[] {
+    const { plan, injections = [] } = this.#options
+    const sent = () => this.#selection?.fates.subarray(0, plan.statementCount)
+    return injections.map((item) => {
+      const { moment } = item
+      if (moment.kind === 'time') return { due: moment, item }
+      if (moment.kind === 'statement') return { due: placeOf(moment.seq, this.#recording), item }
+      const index = indexAtShare(moment.share, plan.statementCount, sent())
+      if (index === null) return { due: { kind: 'time', afterMs: 0 }, item }
+      return { due: { kind: 'place', session: plan.session[index]!, ordinal: plan.ordinal[index]! }, item }
+    })
   }
 
   #tasks(): WorkerTask[] {
@@ -186,7 +263,8 @@ class Replay {
     const workers = Math.max(1, Math.min(this.#options.workers ?? availableParallelism(), busy))
     this.#workers = workers
     this.#workerOf = balance(statements, workers)
-    const progress = createProgress(plan.sessionCount, workers)
+    // The one more is this thread, which may want to know when a statement has completed.
+    const progress = createProgress(plan.sessionCount, workers + 1)
     // Nobody waits for what will never come.
     for (let dense = 0; dense < plan.sessionCount; dense++) {
       if (statements[dense] === 0) progress.completed[dense] = progress.snapshots[dense] = 0x7fffffff
@@ -310,13 +388,14 @@ class Replay {
     this.#say({ kind: 'start', zeroNs: process.hrtime.bigint() + BigInt(START_MS * 1e6) })
   }
 
-  #guard(tasks: readonly WorkerTask[], stop: () => void): Guard {
+  #guard(tasks: readonly WorkerTask[], stop: () => void, injector: Injector): Guard {
     const sessions = this.#recording.sessions()
     return new Guard({
       progress: tasks[0]!.progress,
       ordinals: this.#options.plan.ordinal,
       workerOf: this.#workerOf,
       target: this.#target,
+      injected: () => injector.pids,
       completed: () => this.#over,
       unscheduled: this.#speed === 'max',
       released: ({ session, index }, why) => {
@@ -366,14 +445,21 @@ class Replay {
   }
 
   #elapsedMs(): number {
-    return this.#startedMs === 0 ? 0 : Math.max(0, performance.now() - this.#startedMs)
+    return this.#startedMs === 0 ? 0 : Math.max(0, (this.#endedMs ?? performance.now()) - this.#startedMs)
   }
 
   #incident(kind: string, detail: string, atUs = Math.round(this.#elapsedMs() * 1000)): void {
     if (this.#incidents.length < INCIDENTS_MAX) this.#incidents.push({ atUs, kind, detail })
   }
 
-  #facts(outcomesWritten: number): RunFacts {
+  /** With the latency around each. */
+  #injections(): Injection[] {
+    if (this.#injected.length === 0) return []
+    const latency = latencyAround(this.#injected, this.#writer.served())
+    return this.#injected.map((one, i) => ({ ...one, latency: latency[i]! }))
+  }
+
+  #facts(outcomesWritten: number, injections: readonly Injection[]): RunFacts {
     const { role, recording, plan, snapshotId, readOnly, madeBy, filter } = this.#options
     return {
       format: 'pgrehearse run',
@@ -399,6 +485,7 @@ class Replay {
       eventLoopUtilisationMax: this.#utilisationMax,
       orderRelaxed: this.#relaxed,
       incidents: this.#incidents,
+      ...(injections.length === 0 ? {} : { injections }),
     }
   }
 
@@ -411,4 +498,28 @@ class Replay {
 
 function sharedRate(perSecondMax: number): WorkerTask['rate'] {
   return { rate: rateOf(perSecondMax), fullAtNs: new BigInt64Array(new SharedArrayBuffer(8)) }
+}
+
+/** Where a statement stands in its session. */
+function placeOf(seq: number, recording: RecordingReader): Due {
+  const statement = recording.statement(seq)
+  if (statement === undefined) {
+    throw new HarnessError({
+      code: 'NO_SUCH_STATEMENT',
+      message: `--inject names statement #${seq}, which is not in the recording`,
+      exit: EXIT.usage,
+    })
+  }
+  const session = recording.sessions().findIndex((one) => one.session === statement.session)
+  return { kind: 'place', session, ordinal: statement.ordinal }
+}
+
+/** The statement by which so much of what is sent is over; null: before the first one. */
+function indexAtShare(share: number, count: number, fates: Uint8Array | undefined): number | null {
+  const all = fates === undefined ? count : fates.reduce((sum, fate) => sum + (fate === 0 ? 1 : 0), 0)
+  let left = Math.floor(all * share)
+  if (left === 0) return null
+  if (fates === undefined) return left - 1
+  for (let i = 0; i < count; i++) if (fates[i] === 0 && --left === 0) return i
+  return count - 1
 }

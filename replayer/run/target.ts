@@ -27,6 +27,11 @@ export class Target {
     return new Target(url, patienceMs, client, await readFacts(client))
   }
 
+  /** Of our own connection; 0: it is away at the moment. */
+  get backendPid(): number {
+    return (this.#client as (Connected & { processID?: number }) | null)?.processID ?? 0
+  }
+
   /** null: the connection is away at the moment. */
   async lockWaits(): Promise<LockWait[] | null> {
     const rows = await this.#rows<{ pid: number; by: number[] }>(
