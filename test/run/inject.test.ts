@@ -190,14 +190,17 @@ describe('on a real server', () => {
   })
 
   test('who is held up by it is not let past the order, however long it takes', async () => {
-    const tape = new Tape().send(1, simple('SELECT 1')).send(1, simple('SELECT 2 FROM item WHERE id = 1'))
+    const tape = new Tape()
+      .send(1, simple('SELECT 1'))
+      .pause(1_000_000)
+      .send(1, simple('SELECT 2 FROM item WHERE id = 1'))
     tape.send(2, simple('SELECT 3'))
     const { injections, facts, rows } = await injected(
       tape.pause(500_000).send(2, simple('SELECT 4')),
       [`#1:${file(LOCKED(7))}`],
       { waits: [{ of: 3, for: 2 }], speed: 1 },
     )
-    expect(injections[0]!.outcome).toBe('done')
+    expect(injections[0]!.heldUp.map(({ session }) => session)).toEqual([1])
     expect(facts.orderRelaxed).toBe(0)
     expect(rows).toHaveLength(4)
   })
