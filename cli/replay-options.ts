@@ -40,6 +40,16 @@ export function parseSpeed(text: string): Speed {
   return text === 'max' ? 'max' : positive('--speed', text)
 }
 
+/** null: the recorded schedule. */
+export function parseThink(text: string, speed: Speed): number | null {
+  if (text === 'recorded') return null
+  const times = text === 'none' ? 0 : Number(/^[x×]?(\d+(?:\.\d+)?)$/.exec(text)?.[1] ?? Number.NaN)
+  if (Number.isNaN(times)) throw wrongOption('--think', text, 'recorded, none, or a multiple like x2')
+  if (speed === 'max' && times > 0)
+    throw wrongOption('--think', text, 'nothing but none at --speed max, which has no time')
+  return times
+}
+
 export function positive(option: string, text: string): number {
   const value = Number(text)
   if (!Number.isFinite(value) || value <= 0) throw wrongOption(option, text, 'a number above 0')

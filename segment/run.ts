@@ -53,6 +53,10 @@ export type RunFacts = {
     readonly rewriteHash: string | null
     /** What of the recording was chosen: `--from 10m`, `--only table=orders`. Absent: all of it. */
     readonly filter?: readonly string[]
+    readonly rampMs?: number
+    /** Think time between an answer and the next statement of its session: so many times the recorded one. Absent: the recorded schedule. */
+    readonly think?: number
+    readonly loop?: number
   }
   readonly startedAtMs: number
   readonly elapsedUs: number
@@ -61,6 +65,10 @@ export type RunFacts = {
   readonly eventLoopUtilisationMax: number
   readonly orderRelaxed: number
   readonly incidents: readonly { readonly atUs: number; readonly kind: string; readonly detail: string }[]
+  /** All passes together. Absent in runs of older builds. */
+  readonly latency?: LatencyFacts
+  /** Absent: once only. The outcomes are those of the first pass. */
+  readonly passes?: readonly PassFacts[]
   /** Absent: nothing was injected. */
   readonly injections?: readonly Injection[]
 }
@@ -75,6 +83,45 @@ export type LatencyStretch = {
   readonly p95Us: number
   readonly p99Us: number
   readonly maxUs: number
+}
+
+/** A distribution, in microseconds; `hdr` is the HDR histogram itself (compressed, base64), which merges with others. */
+export type Spread = {
+  readonly count: number
+  readonly p50Us: number
+  readonly p95Us: number
+  readonly p99Us: number
+  readonly p999Us: number
+  readonly maxUs: number
+}
+
+type Merging = Spread & { readonly hdr: string }
+
+export type LatencyFacts = {
+  /** From sending to the answer. */
+  readonly service: Merging
+  /** From when the schedule wanted it sent, to the answer; without a schedule the same as service. */
+  readonly response: Merging
+  /** How much later than due statements were sent. */
+  readonly lateness: Merging
+  /** All of it together, by cause: the plan's order, a connection that was not open yet, an answer that was still out, our own thread. */
+  readonly latenessUs: {
+    readonly order: number
+    readonly connection: number
+    readonly server: number
+    readonly worker: number
+  }
+}
+
+/** One pass of a recording that was replayed several times over. */
+export type PassFacts = {
+  readonly pass: number
+  readonly elapsedUs: number
+  readonly statements: number
+  /** How often each SQLSTATE came. */
+  readonly errors: Readonly<Record<string, number>>
+  readonly service: Spread
+  readonly response: Spread
 }
 
 /** SQL or a command that was run at a moment of a replay: how long it took, what it held, and whom it held up. Times count as in `Timing`. */

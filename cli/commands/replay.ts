@@ -18,10 +18,11 @@ import type { Marker } from '../../replayer/shadow/marker.js'
 import { balances, imbalance, type Reasons, sum } from '../../segment/ledger.js'
 import type { Manifest } from '../../segment/manifest.js'
 import { openRecording, type RecordingReader } from '../../segment/recording.js'
-import type { RunFacts } from '../../segment/run.js'
+import type { PassFacts, RunFacts } from '../../segment/run.js'
 import type { Cli } from '../cli.js'
 import { injectionLines } from '../injection-lines.js'
-import { filterOf, parseSpeed, positive, wholePositive, wrongOption } from '../replay-options.js'
+import { filterOf, parseSpeed, parseThink, positive, wholePositive, wrongOption } from '../replay-options.js'
+import { parseCount, parseDuration } from '../units.js'
 
 const ORDERS = ['causal', 'commit', 'session'] as const
 type Order = (typeof ORDERS)[number]
@@ -33,6 +34,9 @@ type Flags = {
   readonly maxRate?: string
   readonly order: string
   readonly workers?: string
+  readonly ramp?: string
+  readonly think: string
+  readonly loop?: string
   readonly readOnly?: boolean
   readonly from?: string
   readonly to?: string
@@ -52,6 +56,13 @@ export function register(program: Command, cli: Cli): void {
     .requiredOption('--out <file>', 'the run to make')
     .option('--speed <n>', 'times as fast as recorded: 0.5, 1, 10, or max (order only, no waiting for time)', '1')
     .option('--max-rate <n>', 'statements per second, at most')
+    .option('--ramp <time>', 'reach full speed, or all sessions, only after this long: 10s')
+    .option(
+      '--think <how>',
+      'recorded: the schedule, whatever answers take; none, x2, x0.5: so many times the recorded pause after each answer',
+      'recorded',
+    )
+    .option('--loop <n>', 'so many times over; outcomes are kept of the first pass, figures of all')
     .option(
       '--order <order>',
       'causal: conflicts as recorded; commit: every commit as recorded; session: timing only',
@@ -86,6 +97,9 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
   const order = parseOrder(flags.order)
   const ratePerSecondMax = flags.maxRate === undefined ? undefined : positive('--max-rate', flags.maxRate)
   const workers = flags.workers === undefined ? undefined : wholePositive('--workers', flags.workers)
+  const rampMs = flags.ramp === undefined ? undefined : parseDuration(flags.ramp, '--ramp')
+  const think = parseThink(flags.think, speed)
+  const loop = flags.loop === undefined ? undefined : parseCount(flags.loop, '--loop')
   const only = flags.only === undefined ? null : parseOnly(flags.only)
   const injections: Prepared[] = []
   for (const text of flags.inject ?? []) injections.push(await prepareInjection(parseInjection(text)))
@@ -115,6 +129,9 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
       speed,
       ...(ratePerSecondMax === undefined ? {} : { ratePerSecondMax }),
       ...(workers === undefined ? {} : { workers }),
+      ...(rampMs === undefined ? {} : { rampMs }),
+      ...(loop === undefined ? {} : { loop }),
+      think,
       ...(rewrite === undefined ? {} : { rewrite }),
       ...(filter === undefined ? {} : { filter }),
       injections,
@@ -176,6 +193,7 @@ function report(facts: RunFacts, out: string, cli: Cli): ExitCode {
   printReasons('filtered', ledger.filtered, cli)
   printReasons('skipped', ledger.skipped, cli)
   printReasons('lost', ledger.lost, cli)
+  for (const pass of facts.passes ?? []) cli.print(passLine(pass))
   for (const injection of facts.injections ?? []) for (const line of injectionLines(injection)) cli.print(line)
   if (facts.orderRelaxed > 0) cli.print(`  order relaxed for ${facts.orderRelaxed} statements, to end standstills`)
   for (const { kind, detail } of facts.incidents.slice(0, INCIDENTS_SHOWN)) cli.note(`  ${kind}: ${detail}`)
@@ -188,6 +206,14 @@ function report(facts: RunFacts, out: string, cli: Cli): ExitCode {
 }
 
 const INCIDENTS_SHOWN = 10
+
+function passLine({ pass, elapsedUs, statements, errors, service }: PassFacts): string {
+  const failed = Object.entries(errors).map(([sqlstate, count]) => `${count} × ${sqlstate}`)
+  const wrong = failed.length === 0 ? 'no errors' : failed.slice(0, ERRORS_SHOWN).join(', ')
+  return `  pass ${pass}  ${statements} statements in ${seconds(elapsedUs)}, p95 ${(service.p95Us / 1000).toFixed(1)} ms, ${wrong}`
+}
+
+const ERRORS_SHOWN = 5
 
 function printReasons(word: string, reasons: Reasons, cli: Cli): void {
   if (sum(reasons).statements === 0) return

@@ -10,7 +10,7 @@
 
 import { DueHeap } from './due-heap.js'
 import { isPipelined, type Job } from './job.js'
-import { dueUs, type Speed } from './pace.js'
+import { dueUs, type Pacing, ramped } from './pace.js'
 import type { Plan } from './plan-shape.js'
 import type { Progress, WaitKind } from './progress.js'
 
@@ -25,6 +25,12 @@ export type Lane = {
   /** Sent and not answered yet. */
   unanswered: number
   lastSent: Job | null
+  /** When its last statement was answered; -1: none was, or nobody wants to know. */
+  answeredUs: number
+  /** When its connection was last opened. */
+  openedUs: number
+  /** Without a schedule: when it may begin. */
+  readonly startUs: number
   /** Nothing more will be offered. */
   ended: boolean
   finished: boolean
@@ -36,7 +42,7 @@ export type Lane = {
 
 type Parked = { readonly session: number; readonly ordinal: number; readonly kind: WaitKind }
 
-export function createLane(session: number): Lane {
+export function createLane(session: number, startUs = 0): Lane {
   return {
     session,
     queue: [],
@@ -44,6 +50,9 @@ export function createLane(session: number): Lane {
     open: false,
     unanswered: 0,
     lastSent: null,
+    answeredUs: -1,
+    openedUs: 0,
+    startUs,
     ended: false,
     finished: false,
     dirty: false,
@@ -59,7 +68,7 @@ export function jobsLeft(lane: Lane): number {
 export type AgendaOptions = {
   readonly plan: Plan
   readonly progress: Progress
-  readonly speed: Speed
+  readonly pacing: Pacing
   /** When the rate lets the next statement go; null: no limit. */
   readonly takeTurn: ((nowUs: number) => number) | null
   readonly nowUs: () => number
@@ -128,6 +137,7 @@ export class Agenda {
   /** Every row of the job has its outcome, or is accounted for otherwise. */
   answered(lane: Lane, job: Job): void {
     lane.unanswered -= 1
+    if (this.#options.pacing.think !== null && job.filtered === 0) lane.answeredUs = this.#options.nowUs()
     this.#options.progress.complete(lane.session, job.rows.at(-1)!.ordinal)
     this.#recheck(lane.session)
     this.touch(lane)
@@ -186,7 +196,7 @@ export class Agenda {
       const now = this.#options.nowUs()
       if (job.freeUs < 0) {
         job.freeUs = now
-        job.dueUs = job.filtered > 0 ? 0 : dueUs(job.offsetUs, this.#options.speed)
+        job.dueUs = this.#dueOf(lane, job)
       }
       if (job.dueUs > now) {
         this.#sleep(lane, job.dueUs)
@@ -208,6 +218,14 @@ export class Agenda {
       }
       this.#send(lane, job)
     }
+  }
+
+  #dueOf(lane: Lane, job: Job): number {
+    const { speed, rampUs, think } = this.#options.pacing
+    if (job.filtered > 0) return 0
+    if (speed === 'max') return lane.startUs
+    if (think !== null && lane.answeredUs >= 0) return lane.answeredUs + (job.thinkUs * think) / speed
+    return ramped(dueUs(job.offsetUs, speed), rampUs)
   }
 
   #send(lane: Lane, job: Job): void {

@@ -42,6 +42,8 @@ export class Feed {
   readonly #options: FeedOptions
   /** Per session, how many of its statements were read. */
   readonly #read = new Map<number, number>()
+  /** Per session, when its last statement was answered in production. */
+  readonly #answeredUs = new Map<number, number>()
   #rows: Script[] = []
   #indexes: number[] = []
   #ended = false
@@ -92,6 +94,9 @@ export class Feed {
     const flush = isWanted && first.frames.some(([kind]) => kind === 'B')
     const job = createJob([first, ...rest], this.#indexes, Math.max(0, first.sentUs - originUs), flush)
     job.filtered = fates?.[job.indexes[0]!] ?? 0
+    const answeredUs = this.#answeredUs.get(first.session) ?? first.sentUs
+    job.thinkUs = Math.max(0, first.sentUs - answeredUs)
+    if (job.filtered === 0) this.#answeredUs.set(first.session, job.rows.at(-1)!.doneUs)
     this.#rows = []
     this.#indexes = []
     const session = own.get(first.session)!

@@ -19,6 +19,8 @@ export type Job = {
   readonly indexes: readonly number[]
   /** Recorded distance from the first statement of the replay. */
   readonly offsetUs: number
+  /** Recorded pause between the answer before it, in its session, and this. */
+  thinkUs: number
   /** Somebody waits for its snapshot, and it may take long: the server is asked to answer the Bind at once. */
   readonly flushAfterBind: boolean
   /** Why it is not sent (a position in FILTERED); 0: it is. It has its turn all the same, without time. */
@@ -51,6 +53,7 @@ export function createJob(
     indexes,
     offsetUs,
     flushAfterBind,
+    thinkUs: 0,
     filtered: 0,
     ...times,
     relaxed: false,
@@ -73,9 +76,7 @@ export function isPipelined(previous: Job, next: Job): boolean {
 
 /** Lateness by cause. At `max` nothing is due, so a statement is due when it is sent; its waits are told all the same. */
 export function timingOf(job: Job, doneUs: number, speed: Speed): Timing {
-  const due = speed === 'max' ? job.freeUs : job.dueUs
-  const free = Math.max(due, job.freeUs)
-  const ordered = Math.max(free, job.orderUs)
+  const { due, free, ordered } = stepsOf(job, speed)
   return {
     dueUs: Math.round(speed === 'max' ? job.sentUs : job.dueUs),
     sentUs: Math.round(job.sentUs),
@@ -84,4 +85,31 @@ export function timingOf(job: Job, doneUs: number, speed: Speed): Timing {
     waitSessionUs: Math.round(free - due),
     waitWorkerUs: Math.round(Math.max(0, job.sentUs - ordered)),
   }
+}
+
+/** What a statement was late for: order, its connection not being open yet, an answer of its session being out, our own thread. */
+export type Causes = {
+  readonly orderUs: number
+  readonly connectionUs: number
+  readonly serverUs: number
+  readonly workerUs: number
+}
+
+/** `openedUs`: when its session's connection was last opened. */
+export function causesOf(job: Job, openedUs: number, speed: Speed): Causes {
+  const { due, free, ordered } = stepsOf(job, speed)
+  const connectionUs = Math.min(free - due, Math.max(0, openedUs - due))
+  return {
+    orderUs: ordered - free,
+    connectionUs,
+    serverUs: free - due - connectionUs,
+    workerUs: Math.max(0, job.sentUs - ordered),
+  }
+}
+
+function stepsOf(job: Job, speed: Speed): { due: number; free: number; ordered: number } {
+  // A rate and a ramp make due what has no schedule.
+  const due = speed === 'max' ? Math.max(job.freeUs, job.dueUs) : job.dueUs
+  const free = Math.max(due, job.freeUs)
+  return { due, free, ordered: Math.max(free, job.orderUs) }
 }

@@ -30,7 +30,7 @@ export type SessionHost = {
   }
   /** How long a server that does not let us in is asked again. */
   readonly patienceMs: number
-  outcomes(job: Job, outcomes: readonly Outcome[], doneUs: readonly number[]): void
+  outcomes(lane: Lane, job: Job, outcomes: readonly Outcome[], doneUs: readonly number[]): void
   accounted(script: Script, fate: Fate): void
   incident(kind: string, detail: string): void
   connected(lane: Lane, backendPid: number): void
@@ -193,7 +193,7 @@ export class LiveSession {
       if (this.#host.remap.wantsRows(row.sql)) this.#host.remap.after(row, outcomes[i]!)
       this.#host.accounted(row, { kind: 'kept' })
     }
-    this.#host.outcomes(job, outcomes, doneUs)
+    this.#host.outcomes(this.lane, job, outcomes, doneUs)
     this.#host.agenda.answered(this.lane, job)
   }
 

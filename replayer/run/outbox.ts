@@ -15,6 +15,7 @@ type Sums = { -readonly [Key in keyof News]: News[Key] }
 
 export class Outbox {
   readonly #port: MessagePort
+  readonly #keepsOutcomes: boolean
   readonly #freed: () => void
   #rows: RunRow[] = []
   #cells = 0
@@ -22,8 +23,10 @@ export class Outbox {
   #underWay = 0
   #news: Sums = noNews()
 
-  constructor(port: MessagePort, freed: () => void) {
+  /** Without outcomes, news is all that goes out. */
+  constructor(port: MessagePort, keepsOutcomes: boolean, freed: () => void) {
     this.#port = port
+    this.#keepsOutcomes = keepsOutcomes
     this.#freed = freed
   }
 
@@ -33,8 +36,10 @@ export class Outbox {
   }
 
   row(row: RunRow, offsetUs: number): void {
-    this.#rows.push(row)
-    this.#cells += (row.outcome.rows?.length ?? 0) * (row.outcome.columns?.length ?? 0)
+    if (this.#keepsOutcomes) {
+      this.#rows.push(row)
+      this.#cells += (row.outcome.rows?.length ?? 0) * (row.outcome.columns?.length ?? 0)
+    }
     const { timing, outcome, orderRelaxed } = row
     const news = this.#news
     news.statements += 1
@@ -57,7 +62,7 @@ export class Outbox {
   flush(): void {
     if (this.#skipped.length > 0) this.#post({ kind: 'skipped', statements: this.#skipped.splice(0) })
     if (this.#rows.length === 0) {
-      if (this.#news.filtered > 0) this.#post({ kind: 'news', news: this.#news })
+      if (this.#news.filtered > 0 || this.#news.statements > 0) this.#post({ kind: 'news', news: this.#news })
       this.#news = noNews()
       return
     }

@@ -10,19 +10,33 @@
 /** `max`: time does not matter, only order does. */
 export type Speed = number | 'max'
 
-export type Step =
-  | { readonly kind: 'wait'; readonly waitUs: number }
-  | { readonly kind: 'send'; readonly lateUs: number }
-
-/** Offset is the recorded distance from the first statement; elapsed the time since the replay began. */
-export function pace(offsetUs: number, elapsedUs: number, speed: Speed): Step {
-  if (speed === 'max') return { kind: 'send', lateUs: 0 }
-  const due = dueUs(offsetUs, speed)
-  return elapsedUs < due ? { kind: 'wait', waitUs: due - elapsedUs } : { kind: 'send', lateUs: elapsedUs - due }
+/** How time is kept. */
+export type Pacing = {
+  readonly speed: Speed
+  /** How long it takes to reach full speed; 0: it begins with it. */
+  readonly rampUs: number
+  /**
+   * null: the recorded schedule, whatever the answers take. A number: a session's next statement follows its last answer by so many
+   * times the recorded pause (0: at once).
+   */
+  readonly think: number | null
 }
 
 export function dueUs(offsetUs: number, speed: Speed): number {
   return speed === 'max' ? 0 : offsetUs / speed
+}
+
+/**
+ * A ramp: speed grows evenly from nothing until the ramp is over, so what the schedule wants at half of it is then just due.
+ * Nothing jumps: from there on everything is late by half a ramp.
+ */
+export function ramped(dueUs: number, rampUs: number): number {
+  return dueUs < rampUs / 2 ? Math.sqrt(2 * rampUs * dueUs) : dueUs + rampUs / 2
+}
+
+/** Without a schedule, sessions begin one after the other over the ramp. */
+export function rampedStart(position: number, sessions: number, rampUs: number): number {
+  return sessions === 0 ? 0 : (position * rampUs) / sessions
 }
 
 export type Rate = {

@@ -5,31 +5,28 @@
  */
 
 import { randomUUID } from 'node:crypto'
-import { availableParallelism } from 'node:os'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { Piscina } from 'piscina'
-import { EXIT, HarnessError } from '../../base/errors.js'
 import { workerFile } from '../../base/worker-file.js'
 import type { Count } from '../../segment/ledger.js'
 import { openRecording, type RecordingReader } from '../../segment/recording.js'
-import { type Injection, RUN_FORMAT_VERSION, type RunFacts, type RunRole } from '../../segment/run.js'
+import { type PassFacts, RUN_FORMAT_VERSION, type RunFacts, type RunRole } from '../../segment/run.js'
 import { createRun, type RunWriter } from '../../segment/run-file.js'
-import type { Session } from '../../segment/statement.js'
 import { loadParser } from '../../sql/parse.js'
 import type { RewriteSource } from '../rewrite/rewriter.js'
-import { balance } from './balance.js'
-import { positionsOf } from './feed.js'
+import { type Crew, crewOf } from './crew.js'
 import { domainNames } from './generated.js'
 import { Guard } from './guard.js'
-import { type Injected, Injector, type Prepared } from './inject/injector.js'
-import { latencyAround } from './inject/latency-around.js'
-import { type Due, Schedule } from './inject/schedule.js'
-import { rateOf, type Speed } from './pace.js'
+import { Injections } from './inject/injections.js'
+import type { Prepared } from './inject/injector.js'
+import { STOPPED } from './live-session.js'
+import { latencyFacts, type Measured, mergeMeasured, spreadOf } from './measures.js'
+import { dueUs, type Pacing, ramped, rateOf, type Speed } from './pace.js'
 import { createPairLog, Pairs } from './pairs.js'
 import type { Plan } from './plan-shape.js'
-import { createProgress, Progress, type SharedProgress } from './progress.js'
+import type { SharedProgress } from './progress.js'
 import { type Filter, type Selection, select } from './selection.js'
-import { type Accounts, ledgerOf } from './tally.js'
+import { type Accounts, ledgerOf, Tally } from './tally.js'
 import { Target } from './target.js'
 import type { FromWorker, News, ToWorker, WorkerResult, WorkerTask } from './task.js'
 
@@ -43,6 +40,12 @@ export type ReplayOptions = {
   readonly speed?: Speed
   /** Statements per second, over all sessions. */
   readonly ratePerSecondMax?: number
+  /** How long it takes to reach full speed. */
+  readonly rampMs?: number
+  /** Pause between an answer and the session's next statement, as a multiple of the recorded one; null: the recorded schedule. */
+  readonly think?: number | null
+  /** So many times over. The outcomes of the first are kept, of the others figures only. */
+  readonly loop?: number
   readonly workers?: number
   readonly role?: RunRole
   readonly readOnly?: boolean
@@ -96,18 +99,20 @@ class Replay {
   readonly #options: ReplayOptions
   readonly #recording: RecordingReader
   readonly #target: Target
-  readonly #speed: Speed
+  readonly #pacing: Pacing
   readonly #accounts: Accounts[] = []
   readonly #incidents: { atUs: number; kind: string; detail: string }[] = []
-  readonly #ports: MessagePort[] = []
+  #ports: MessagePort[] = []
+  #measured: Measured[] = []
+  readonly #allMeasured: Measured[] = []
+  readonly #passFacts: PassFacts[] = []
+  /** Outcomes of later passes, which are counted and not written. */
+  #repeated = 0
   #writer!: RunWriter
   #workers = 0
-  /** Of each session, by its dense index. */
-  #workerOf: readonly number[] = []
   #utilisationMax = 0
   #selection: Selection | null = null
-  #due: readonly { readonly due: Due; readonly item: Prepared }[] = []
-  readonly #injected: Injected[] = []
+  #injections!: Injections
   #stopFor: string | null = null
   #done = 0
   #skipped = 0
@@ -127,20 +132,36 @@ class Replay {
     this.#options = options
     this.#recording = recording
     this.#target = target
-    this.#speed = options.speed ?? 'max'
+    const { speed = 'max', rampMs = 0, think = null } = options
+    this.#pacing = { speed, rampUs: rampMs * 1000, think }
   }
 
   async run(): Promise<RunFacts> {
-    const { out, force = false, signal, filter } = this.#options
+    const { out, force = false, signal, filter, plan, target, loop = 1 } = this.#options
+    const { injections = [], injectionsMustSucceed } = this.#options
     // Before anything is touched: nothing chosen is a mistake.
     if (filter !== undefined) {
       await loadParser()
       this.#selection = select(this.#recording, filter)
     }
-    this.#due = this.#dueInjections()
+    this.#injections = new Injections({
+      prepared: injections,
+      recording: this.#recording,
+      plan,
+      fates: this.#selection?.fates ?? null,
+      passes: loop,
+      url: target,
+      target: this.#target,
+      incident: (kind, detail) => this.#incident(kind, detail),
+      failed: () => {
+        if (injectionsMustSucceed !== true) return
+        this.#stopFor = 'what was injected failed'
+        this.#stop()
+      },
+    })
     this.#writer = createRun(out, { force })
     try {
-      await this.#replay()
+      await this.#passes()
     } catch (error) {
       this.#failure ??= { error }
     }
@@ -151,18 +172,39 @@ class Replay {
     this.#writeMapped()
     if (signal?.aborted) this.#incident('interrupted', 'the replay was stopped before its end')
     else if (this.#stopFor !== null) this.#incident('interrupted', this.#stopFor)
-    const facts = this.#facts(this.#writer.settle(), this.#injections())
+    const facts = this.#facts(
+      this.#writer.settle(),
+      this.#injections.facts(() => this.#writer.served()),
+    )
     this.#writer.close(facts)
     return facts
   }
 
-  async #replay(): Promise<void> {
-    const { plan, signal } = this.#options
+  async #passes(): Promise<void> {
+    const { plan, loop = 1, signal } = this.#options
     if (plan.statementCount === 0) {
       this.#begin()
       return
     }
-    const tasks = this.#tasks()
+    let pass = 1
+    for (; pass <= loop && !this.#isStopped; pass++) await this.#pass(pass)
+    for (; pass <= loop; pass++) this.#accounts.push(this.#neverBegun())
+    this.#endedMs = performance.now()
+    await this.#injections.end(this.#isStopped)
+    // When the target has gone, every session was lost: that is no run.
+    if (!signal?.aborted) await this.#target.stillThere()
+  }
+
+  get #isStopped(): boolean {
+    return this.#failure !== null || this.#stopFor !== null || this.#options.signal?.aborted === true
+  }
+
+  async #pass(pass: number): Promise<void> {
+    const { signal } = this.#options
+    const { tasks, workerOf } = this.#crew(pass)
+    this.#workers = tasks.length
+    this.#ports = []
+    this.#measured = []
     const pool = new Piscina({
       filename: workerFile(import.meta.url, './replay.worker.js'),
       minThreads: tasks.length,
@@ -170,126 +212,75 @@ class Replay {
       // A worker that has nothing to do must not block its thread: its sockets live there.
       atomics: 'disabled',
     })
-    const stop = (): void => this.#say({ kind: 'stop' })
-    const injector = this.#injector(tasks[0]!.progress, stop)
-    const stopInjected = (): void => void injector.stop()
-    const schedule = new Schedule(new Progress(tasks[0]!.progress, tasks.length), (item: Prepared) =>
-      injector.inject(item),
-    )
+    const stop = (): void => this.#stop()
     let guard: Guard | null = null
+    const before = this.#done
     try {
       const crew = tasks.map((task) => this.#employ(pool, task))
       signal?.addEventListener('abort', stop, { once: true })
-      signal?.addEventListener('abort', stopInjected, { once: true })
       if (signal?.aborted) stop()
       const working = Promise.all(crew.map(({ finished }) => finished))
       // Whoever fails or is stopped ends the replay, also while others are still getting ready.
       await Promise.race([Promise.all(crew.map(({ ready }) => ready)), working])
-      this.#begin()
-      schedule.start(this.#due, START_MS)
-      guard = this.#guard(tasks, stop, injector)
+      const zeroMs = this.#begin()
+      this.#injections.begin(pass, tasks[0]!.progress, tasks.length, this.#startedMs)
+      guard = this.#guard(tasks[0]!.progress, workerOf)
       await working
-      this.#endedMs = performance.now()
-      for (const missed of schedule.end()) this.#notReached(missed)
-      if (signal?.aborted || this.#failure !== null) await injector.stop()
-      await injector.settled()
-      // When the target has gone, every session was lost: that is no run.
-      if (!signal?.aborted) await this.#target.stillThere()
+      this.#passed(pass, performance.now() - zeroMs, this.#done - before)
     } finally {
       guard?.stop()
-      schedule.end()
-      if (this.#failure !== null) stopInjected()
+      this.#injections.endPass()
       signal?.removeEventListener('abort', stop)
-      signal?.removeEventListener('abort', stopInjected)
       for (const port of this.#ports) port.close()
       await pool.destroy()
     }
   }
 
-  #injector(progress: SharedProgress, stop: () => void): Injector {
-    const sessions = this.#recording.sessions()
-    return new Injector({
-      url: this.#options.target,
-      versionNum: this.#target.facts.versionNum,
-      nowUs: () => (performance.now() - this.#startedMs) * 1000,
-      whose: {
-        sessionOf: (pid) => sessions[progress.backendPids.indexOf(pid)]?.session ?? null,
-        ours: () => [...progress.backendPids, this.#target.backendPid],
-      },
-      ended: (injected) => {
-        this.#injected.push(injected)
-        if (injected.outcome !== 'failed') return
-        this.#incident('injection failed', `${injected.what} at ${injected.at}: ${injected.error!.message}`)
-        if (this.#options.injectionsMustSucceed !== true) return
-        this.#stopFor = 'what was injected failed'
-        stop()
-      },
+  /** Everybody hangs up, and says what is not over. */
+  #stop(): void {
+    this.#say({ kind: 'stop' })
+    this.#injections.stop()
+  }
+
+  #passed(pass: number, elapsedMs: number, statements: number): void {
+    const measured = mergeMeasured(this.#measured)
+    this.#allMeasured.push(measured)
+    if (pass > 1) this.#repeated += statements
+    const { service, response } = latencyFacts(measured)
+    this.#passFacts.push({
+      pass,
+      elapsedUs: Math.round(elapsedMs * 1000),
+      statements: measured.statements,
+      errors: measured.errors,
+      service: spreadOf(service),
+      response: spreadOf(response),
     })
   }
 
-  #notReached({ at, what }: Prepared): void {
-    const nothing = {
-      error: null,
-      startedUs: null,
-      endedUs: null,
-      statements: [],
-      locks: [],
-      heldUp: [],
-      waitedFor: [],
+  /** The accounts of a pass that was stopped before it began: everything is lost, counted in the recording. */
+  #neverBegun(): Accounts {
+    const tally = new Tally()
+    const sessions = this.#recording.sessions().map(({ session }) => session)
+    for (const { session, transaction, statements } of this.#recording.transactionsAfter(sessions, -1)) {
+      tally.statement(session, transaction, { kind: 'lost', reason: STOPPED }, statements)
     }
-    this.#injected.push({ at, what, outcome: 'not reached', ...nothing })
-    this.#incident('injection not reached', `${what} at ${at}: the replay was over before`)
+    return tally.accounts()
   }
 
-  #dueInjections(): { due: Due; item: Prepared }[] {
-    const { plan, injections = [] } = this.#options
-    const sent = () => this.#selection?.fates.subarray(0, plan.statementCount)
-    return injections.map((item) => {
-      const { moment } = item
-      if (moment.kind === 'time') return { due: moment, item }
-      if (moment.kind === 'statement') return { due: placeOf(moment.seq, this.#recording), item }
-      const index = indexAtShare(moment.share, plan.statementCount, sent())
-      if (index === null) return { due: { kind: 'time', afterMs: 0 }, item }
-      return { due: { kind: 'place', session: plan.session[index]!, ordinal: plan.ordinal[index]! }, item }
-    })
-  }
-
-  #tasks(): WorkerTask[] {
-    const { plan, recording, target, ratePerSecondMax, readOnly } = this.#options
-    const positions = positionsOf(plan)
-    const sessions = this.#recording.sessions()
-    const statements = sessions.map((_, dense) => positions.start[dense + 1]! - positions.start[dense]!)
-    const busy = statements.filter((count) => count > 0).length
-    const workers = Math.max(1, Math.min(this.#options.workers ?? availableParallelism(), busy))
-    this.#workers = workers
-    this.#workerOf = balance(statements, workers)
-    // The one more is this thread, which may want to know when a statement has completed.
-    const progress = createProgress(plan.sessionCount, workers + 1)
-    // Nobody waits for what will never come.
-    for (let dense = 0; dense < plan.sessionCount; dense++) {
-      if (statements[dense] === 0) progress.completed[dense] = progress.snapshots[dense] = 0x7fffffff
-    }
-    const originUs = this.#originUs()
-    const rate = ratePerSecondMax === undefined ? null : sharedRate(ratePerSecondMax)
-    return Array.from({ length: workers }, (_, worker) => ({
-      worker,
+  #crew(pass: number): Crew {
+    const { plan, recording, target, ratePerSecondMax, readOnly, workers, rewrite, patienceMs } = this.#options
+    return crewOf(plan, this.#recording.sessions(), this.#selection, workers, {
       recordingPath: recording,
-      plan,
-      positions,
-      progress,
-      pairs: this.#pairs,
-      sessions: sessions.flatMap((session, dense): [number, Session][] =>
-        this.#workerOf[dense] === worker && statements[dense]! > 0 ? [[dense, session]] : [],
-      ),
-      originUs,
-      selection: this.#selection && { fates: this.#selection.fates, sends: this.#selection.sends },
-      speed: this.#speed,
-      rate,
+      pairs: pass === 1 ? this.#pairs : createPairLog(),
+      originUs: this.#originUs(),
+      pacing: this.#pacing,
+      keepsOutcomes: pass === 1,
+      rate: ratePerSecondMax === undefined ? null : sharedRate(ratePerSecondMax),
       targetUrl: target,
-      rewrite: this.#options.rewrite ?? null,
+      rewrite: rewrite ?? null,
       parameters: readOnly ? { default_transaction_read_only: 'on' } : {},
-      patienceMs: this.#options.patienceMs ?? PATIENCE_MS,
-    }))
+      patienceMs: patienceMs ?? PATIENCE_MS,
+    })
   }
 
   readonly #pairs = createPairLog()
@@ -332,7 +323,8 @@ class Replay {
       })
     })
     const worked = pool.run({ ...task, port: port2 }, { transferList: [port2] })
-    const finished = Promise.all([result, worked]).then(([{ accounts, eventLoopUtilisationMax }]) => {
+    const finished = Promise.all([result, worked]).then(([{ accounts, measured, eventLoopUtilisationMax }]) => {
+      this.#measured.push(measured)
       this.#accounts.push(accounts)
       this.#utilisationMax = Math.max(this.#utilisationMax, eventLoopUtilisationMax)
     })
@@ -382,36 +374,40 @@ class Replay {
     return this.#done + this.#skipped + this.#filtered
   }
 
-  #begin(): void {
-    this.#startedMs = performance.now() + START_MS
-    this.#startedAtMs = Date.now() + START_MS
+  /** Returns moment zero of the pass. */
+  #begin(): number {
+    const zeroMs = performance.now() + START_MS
+    if (this.#startedMs === 0) {
+      this.#startedMs = zeroMs
+      this.#startedAtMs = Date.now() + START_MS
+    }
     this.#say({ kind: 'start', zeroNs: process.hrtime.bigint() + BigInt(START_MS * 1e6) })
+    return zeroMs
   }
 
-  #guard(tasks: readonly WorkerTask[], stop: () => void, injector: Injector): Guard {
+  #guard(progress: SharedProgress, workerOf: readonly number[]): Guard {
     const sessions = this.#recording.sessions()
     return new Guard({
-      progress: tasks[0]!.progress,
+      progress,
       ordinals: this.#options.plan.ordinal,
-      workerOf: this.#workerOf,
+      workerOf,
       target: this.#target,
-      injected: () => injector.pids,
+      injected: () => this.#injections.pids,
       completed: () => this.#over,
-      unscheduled: this.#speed === 'max',
+      unscheduled: this.#pacing.speed === 'max',
       released: ({ session, index }, why) => {
         const [id, ordinal] = [sessions[session]!.session, this.#options.plan.ordinal[index]!]
         this.#incident('order relaxed', `statement ${ordinal} of session ${id} was sent early: ${why}`)
       },
       failed: (error) => {
-        this.#failure ??= { error }
-        stop()
+        this.#fail(error)
       },
     })
   }
 
   #fail(error: unknown): void {
     this.#failure ??= { error }
-    this.#say({ kind: 'stop' })
+    this.#stop()
   }
 
   #say(message: ToWorker): void {
@@ -419,29 +415,33 @@ class Replay {
   }
 
   #report(lateUs: number): void {
-    const { onProgress, plan } = this.#options
+    const { onProgress, plan, loop = 1 } = this.#options
     if (onProgress === undefined) return
     const elapsedMs = this.#elapsedMs()
     const done = this.#over
+    const total = plan.statementCount * loop
     const perSecond = elapsedMs > 0 ? (done * 1000) / elapsedMs : 0
     onProgress({
       done,
-      total: plan.statementCount,
+      total,
       elapsedMs,
       perSecond,
       errors: this.#errors,
       orderRelaxed: this.#relaxed,
       lateMsMax: lateUs / 1000,
-      etaMs: this.#etaMs(plan.statementCount - done, perSecond, elapsedMs),
+      etaMs: this.#etaMs(total - done, perSecond, elapsedMs),
     })
   }
 
   /** By the schedule where there is one, unless the replay cannot keep up with it. */
   #etaMs(left: number, perSecond: number, elapsedMs: number): number | null {
+    const { speed, rampUs, think } = this.#pacing
+    const { loop = 1 } = this.#options
     if (perSecond === 0) return null
-    if (this.#speed === 'max') return (left * 1000) / perSecond
-    const behindMs = Math.max(0, elapsedMs - this.#offsetUs / this.#speed / 1000)
-    return Math.max(0, this.#spanUs / this.#speed / 1000 - elapsedMs) + behindMs
+    if (speed === 'max' || think !== null || loop > 1) return (left * 1000) / perSecond
+    const due = (us: number) => ramped(dueUs(us, speed), rampUs) / 1000
+    const behindMs = Math.max(0, elapsedMs - due(this.#offsetUs))
+    return Math.max(0, due(this.#spanUs) - elapsedMs) + behindMs
   }
 
   #elapsedMs(): number {
@@ -452,15 +452,8 @@ class Replay {
     if (this.#incidents.length < INCIDENTS_MAX) this.#incidents.push({ atUs, kind, detail })
   }
 
-  /** With the latency around each. */
-  #injections(): Injection[] {
-    if (this.#injected.length === 0) return []
-    const latency = latencyAround(this.#injected, this.#writer.served())
-    return this.#injected.map((one, i) => ({ ...one, latency: latency[i]! }))
-  }
-
-  #facts(outcomesWritten: number, injections: readonly Injection[]): RunFacts {
-    const { role, recording, plan, snapshotId, readOnly, madeBy, filter } = this.#options
+  #facts(outcomesWritten: number, injections: RunFacts['injections']): RunFacts {
+    const { role, recording, plan, snapshotId, readOnly, madeBy, filter, rampMs, think, loop } = this.#options
     return {
       format: 'pgrehearse run',
       formatVersion: RUN_FORMAT_VERSION,
@@ -472,54 +465,36 @@ class Replay {
       target: this.#target.facts,
       snapshotId: snapshotId ?? null,
       settings: {
-        speed: this.#speed,
+        speed: this.#pacing.speed,
         order: plan.mode,
         workers: this.#workers,
         readOnly: readOnly ?? false,
         rewriteHash: this.#options.rewrite?.hash ?? null,
         ...(filter === undefined ? {} : { filter: filter.words }),
+        ...(rampMs === undefined ? {} : { rampMs }),
+        ...(think === undefined || think === null ? {} : { think }),
+        ...(loop === undefined ? {} : { loop }),
       },
       startedAtMs: this.#startedAtMs,
       elapsedUs: Math.round(this.#elapsedMs() * 1000),
-      ledger: ledgerOf(this.#seen(), outcomesWritten, this.#accounts),
+      ledger: ledgerOf(this.#seen(), outcomesWritten + this.#repeated, this.#accounts),
       eventLoopUtilisationMax: this.#utilisationMax,
       orderRelaxed: this.#relaxed,
       incidents: this.#incidents,
-      ...(injections.length === 0 ? {} : { injections }),
+      ...(this.#allMeasured.length === 0 ? {} : { latency: latencyFacts(mergeMeasured(this.#allMeasured)) }),
+      ...(loop === undefined ? {} : { passes: this.#passFacts }),
+      ...(injections === undefined || injections.length === 0 ? {} : { injections }),
     }
   }
 
   /** What there is to replay: the plan's statements, and the transactions that the recorder counted. */
   #seen(): Count {
     const { transactions } = this.#recording.manifest.ledger.kept
-    return { statements: this.#options.plan.statementCount, transactions }
+    const { plan, loop = 1 } = this.#options
+    return { statements: plan.statementCount * loop, transactions: transactions * loop }
   }
 }
 
 function sharedRate(perSecondMax: number): WorkerTask['rate'] {
   return { rate: rateOf(perSecondMax), fullAtNs: new BigInt64Array(new SharedArrayBuffer(8)) }
-}
-
-/** Where a statement stands in its session. */
-function placeOf(seq: number, recording: RecordingReader): Due {
-  const statement = recording.statement(seq)
-  if (statement === undefined) {
-    throw new HarnessError({
-      code: 'NO_SUCH_STATEMENT',
-      message: `--inject names statement #${seq}, which is not in the recording`,
-      exit: EXIT.usage,
-    })
-  }
-  const session = recording.sessions().findIndex((one) => one.session === statement.session)
-  return { kind: 'place', session, ordinal: statement.ordinal }
-}
-
-/** The statement by which so much of what is sent is over; null: before the first one. */
-function indexAtShare(share: number, count: number, fates: Uint8Array | undefined): number | null {
-  const all = fates === undefined ? count : fates.reduce((sum, fate) => sum + (fate === 0 ? 1 : 0), 0)
-  let left = Math.floor(all * share)
-  if (left === 0) return null
-  if (fates === undefined) return left - 1
-  for (let i = 0; i < count; i++) if (fates[i] === 0 && --left === 0) return i
-  return count - 1
 }

@@ -11,10 +11,11 @@ import { loadRewriter } from '../rewrite/rewriter.js'
 import { Agenda, createLane } from './agenda.js'
 import { Feed } from './feed.js'
 import { createGenerated } from './generated.js'
-import { timingOf } from './job.js'
+import { causesOf, timingOf } from './job.js'
 import { LiveSession, type SessionHost, STOPPED } from './live-session.js'
+import { Measures } from './measures.js'
 import { Outbox } from './outbox.js'
-import { dueUs, sharedTurns } from './pace.js'
+import { dueUs, ramped, sharedTurns } from './pace.js'
 import { Pairs } from './pairs.js'
 import { Progress } from './progress.js'
 import { IDENTITY, type Remap } from './remap.js'
@@ -50,6 +51,7 @@ class ReplayWorker {
   readonly #feed: Feed
   readonly #outbox: Outbox
   readonly #tally = new Tally()
+  readonly #measures = new Measures()
   readonly #sessions = new Map<number, LiveSession>()
   readonly #stop = new AbortController()
   readonly #utilisation = utilisationSampler()
@@ -77,11 +79,11 @@ class ReplayWorker {
     this.#port = port
     this.#finished = finished
     this.#progress = new Progress(task.progress, task.worker)
-    this.#outbox = new Outbox(port, () => this.#pump())
+    this.#outbox = new Outbox(port, task.keepsOutcomes, () => this.#pump())
     this.#agenda = new Agenda({
       plan: task.plan,
       progress: this.#progress,
-      speed: task.speed,
+      pacing: task.pacing,
       takeTurn: task.rate && sharedTurns(task.rate.fullAtNs, task.rate.rate),
       nowUs: this.#nowUs,
       send: (lane, job) => {
@@ -113,7 +115,7 @@ class ReplayWorker {
         this.#ahead += 1
         live.lane.ended = isLast
         this.#agenda.offer(live.lane, job)
-        if (isFirst && task.speed === 'max' && !live.isDormant) this.#toOpen.push({ atUs: 0, session: live })
+        if (isFirst && task.pacing.speed === 'max' && !live.isDormant) this.#openAtTurn(live)
       },
       ended: () => {
         for (const { lane } of this.#sessions.values()) this.#agenda.end(lane)
@@ -139,7 +141,8 @@ class ReplayWorker {
   }
 
   #addSessions(): void {
-    const { sessions, originUs, speed } = this.#task
+    const { sessions, originUs, pacing, startsUs } = this.#task
+    const { speed } = pacing
     const host: SessionHost = {
       agenda: this.#agenda,
       remap: this.#remap,
@@ -147,10 +150,13 @@ class ReplayWorker {
       nowUs: this.#nowUs,
       connectOptions: { url: this.#task.targetUrl, timeoutMs: CONNECT_MS_MAX, parameters: this.#task.parameters },
       patienceMs: this.#task.patienceMs,
-      outcomes: (job, outcomes, doneUs) => {
+      outcomes: (lane, job, outcomes, doneUs) => {
         for (let i = 0; i < job.rows.length; i++) {
           const timing = timingOf(job, doneUs[i]!, speed)
-          const row = { seq: job.rows[i]!.seq, timing, outcome: outcomes[i]!, orderRelaxed: job.relaxed }
+          const outcome = outcomes[i]!
+          this.#measures.add(timing.dueUs, timing.sentUs, timing.doneUs, causesOf(job, lane.openedUs, speed))
+          if (outcome.error !== null) this.#measures.error(outcome.error.sqlstate)
+          const row = { seq: job.rows[i]!.seq, timing, outcome, orderRelaxed: job.relaxed }
           this.#outbox.row(row, job.offsetUs)
         }
       },
@@ -161,20 +167,30 @@ class ReplayWorker {
       },
       incident: (what, detail) => this.#tell({ kind: 'incident', atUs: Math.round(this.#nowUs()), what, detail }),
       connected: (lane, backendPid) => {
+        lane.openedUs = this.#started ? this.#nowUs() : 0
         Atomics.store(this.#task.progress.backendPids, lane.session, backendPid)
       },
       afterChunk: () => this.#pump(),
     }
     for (const [dense, session] of sessions) {
       const isDormant = this.#task.selection?.sends[dense] === 0
-      const live = new LiveSession(createLane(dense), session, host, isDormant)
+      const live = new LiveSession(createLane(dense, startsUs[dense]), session, host, isDormant)
       this.#sessions.set(dense, live)
       this.#agenda.add(live.lane)
       if (speed === 'max' || isDormant) continue
-      const atUs = dueUs(Math.max(0, session.connectedUs - originUs), speed) - OPEN_AHEAD_US
+      const connectsUs = ramped(dueUs(Math.max(0, session.connectedUs - originUs), speed), pacing.rampUs)
+      const atUs = connectsUs - OPEN_AHEAD_US
       this.#toOpen.push({ atUs, session: live })
     }
     this.#toOpen.sort((a, b) => a.atUs - b.atUs)
+  }
+
+  /** Without a schedule: in the order in which they come up, or in which the ramp lets them begin. */
+  #openAtTurn(session: LiveSession): void {
+    this.#toOpen.push({ atUs: session.lane.startUs - OPEN_AHEAD_US, session })
+    if (this.#task.pacing.rampUs === 0) return
+    const rest = this.#toOpen.splice(this.#openAt).sort((a, b) => a.atUs - b.atUs)
+    this.#toOpen.push(...rest)
   }
 
   #told(message: ToWorker): void {
@@ -287,7 +303,11 @@ class ReplayWorker {
     this.#outbox.flush()
     this.#tell({
       kind: 'finished',
-      result: { accounts: this.#tally.accounts(), eventLoopUtilisationMax: this.#utilisation.stop() },
+      result: {
+        accounts: this.#tally.accounts(),
+        measured: this.#measures.result(),
+        eventLoopUtilisationMax: this.#utilisation.stop(),
+      },
     })
     this.#finished()
   }

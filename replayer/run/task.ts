@@ -5,7 +5,8 @@ import type { RewrittenText, SkippedStatement } from '../../segment/run.js'
 import type { Session } from '../../segment/statement.js'
 import type { RewriteSource } from '../rewrite/rewriter.js'
 import type { Positions } from './feed.js'
-import type { Rate, Speed } from './pace.js'
+import type { Measured } from './measures.js'
+import type { Pacing, Rate } from './pace.js'
 import type { PairLog } from './pairs.js'
 import type { Plan } from './plan-shape.js'
 import type { SharedProgress } from './progress.js'
@@ -25,7 +26,11 @@ export type WorkerTask = {
   readonly originUs: number
   /** What of it is sent; null: everything. */
   readonly selection: Pick<Selection, 'fates' | 'sends'> | null
-  readonly speed: Speed
+  readonly pacing: Pacing
+  /** Per session, by its dense index: when it may begin where there is no schedule. */
+  readonly startsUs: Float64Array
+  /** Whether the outcomes are written; else they are only counted and measured. */
+  readonly keepsOutcomes: boolean
   readonly rate: { readonly rate: Rate; readonly fullAtNs: BigInt64Array } | null
   readonly targetUrl: string
   /** How statements read on the target; null: as recorded. */
@@ -67,5 +72,6 @@ export type News = {
 
 export type WorkerResult = {
   readonly accounts: Accounts
+  readonly measured: Measured
   readonly eventLoopUtilisationMax: number
 }

@@ -38,7 +38,7 @@ function simulate(
     const agenda: Agenda = new Agenda({
       plan,
       progress,
-      speed,
+      pacing: { speed, rampUs: 0, think: null },
       takeTurn: null,
       nowUs: () => nowUs,
       send: (lane, job) => {

@@ -1,23 +1,30 @@
 /** Pacing is arithmetic: tables. */
 import { expect, test } from 'vitest'
-import { dueUs, pace, rateOf, sharedTurns, takeToken } from '../../replayer/run/pace.js'
+import { dueUs, ramped, rampedStart, rateOf, sharedTurns, takeToken } from '../../replayer/run/pace.js'
 
 test.each([
-  { name: 'waits out the gap', offset: 1000, elapsed: 0, speed: 1, step: { kind: 'wait', waitUs: 1000 } },
-  { name: 'half speed doubles the gap', offset: 1000, elapsed: 0, speed: 0.5, step: { kind: 'wait', waitUs: 2000 } },
-  { name: 'a tenth of the speed', offset: 1000, elapsed: 0, speed: 0.1, step: { kind: 'wait', waitUs: 10_000 } },
-  { name: 'ten times as fast', offset: 1000, elapsed: 0, speed: 10, step: { kind: 'wait', waitUs: 100 } },
-  { name: 'one and a half', offset: 3000, elapsed: 500, speed: 1.5, step: { kind: 'wait', waitUs: 1500 } },
-  { name: 'due exactly now', offset: 1000, elapsed: 1000, speed: 1, step: { kind: 'send', lateUs: 0 } },
-  {
-    name: 'late: sends at once, says how late',
-    offset: 1000,
-    elapsed: 1500,
-    speed: 1,
-    step: { kind: 'send', lateUs: 500 },
-  },
-  { name: 'max knows no time', offset: 1e9, elapsed: 0, speed: 'max' as const, step: { kind: 'send', lateUs: 0 } },
-])('$name', ({ offset, elapsed, speed, step }) => expect(pace(offset, elapsed, speed)).toEqual(step))
+  { name: 'as recorded', offset: 1000, speed: 1, due: 1000 },
+  { name: 'half speed doubles the gap', offset: 1000, speed: 0.5, due: 2000 },
+  { name: 'a tenth of the speed', offset: 1000, speed: 0.1, due: 10_000 },
+  { name: 'ten times as fast', offset: 1000, speed: 10, due: 100 },
+  { name: 'one and a half', offset: 3000, speed: 1.5, due: 2000 },
+  { name: 'max knows no time', offset: 1e9, speed: 'max' as const, due: 0 },
+])('$name', ({ offset, speed, due }) => expect(dueUs(offset, speed)).toBe(due))
+
+test('a ramp begins slowly, ends at full speed, and jumps nowhere', () => {
+  const rampUs = 10_000
+  expect(ramped(0, rampUs)).toBe(0)
+  // Half way through, a quarter of what full speed would have had by then at its end: an eighth of a ramp.
+  expect(ramped(rampUs / 8, rampUs)).toBe(rampUs / 2)
+  expect(ramped(rampUs / 2, rampUs)).toBe(rampUs)
+  expect(ramped(rampUs / 2 - 1e-6, rampUs)).toBeCloseTo(rampUs, 3)
+  expect(ramped(rampUs, rampUs) - ramped(rampUs - 100, rampUs)).toBeCloseTo(100)
+  expect(ramped(1234, 0)).toBe(1234)
+})
+
+test('without a schedule, sessions begin one after the other', () => {
+  expect([0, 1, 2, 3].map((position) => rampedStart(position, 4, 1000))).toEqual([0, 250, 500, 750])
+})
 
 test('the schedule is absolute: a late statement does not move the next', () => {
   expect([0, 1, 2, 3].map((n) => dueUs(n * 10, 2))).toEqual([0, 5, 10, 15])

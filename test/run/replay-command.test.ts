@@ -70,6 +70,11 @@ describe('refuses', () => {
     { name: 'a moment that is none', more: ['--from', 'noon'], code: 'OPTION_VALUE' },
     { name: 'a choice by something nobody knows', more: ['--only', 'colour=red'], code: 'OPTION_VALUE' },
     { name: 'a choice of nothing', more: ['--only', 'table=nowhere'], code: 'NOTHING_CHOSEN' },
+    { name: 'a way to think nobody knows', more: ['--think', 'hard'], code: 'OPTION_VALUE' },
+    { name: 'pauses without a clock', more: ['--speed', 'max', '--think', 'x2'], code: 'OPTION_VALUE' },
+    { name: 'a ramp of no length anybody can read', more: ['--ramp', 'soon'], code: 'OPTION_VALUE' },
+    { name: 'no pass at all', more: ['--loop', '0'], code: 'OPTION_VALUE' },
+    { name: 'an injection without a moment', more: ['--inject', 'V7.sql'], code: 'OPTION_VALUE' },
   ])('$name, before anything is touched', async ({ more, code }) => {
     const { exit, err } = await replay(shadow, ...more)
     expect([exit, err.includes(code)]).toEqual([2, true])
