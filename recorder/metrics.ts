@@ -2,9 +2,8 @@
  * The figures of running recordings for Prometheus: the same ones `record status --json` shows, collected when somebody asks. Counts
  * of values only; nothing of the traffic.
  */
-import { createServer, type ServerResponse } from 'node:http'
 import { Counter, Gauge, Registry } from 'prom-client'
-import { HarnessError } from '../base/errors.js'
+import { type MetricsServer, serveText } from '../base/metrics-server.js'
 import { VITAL_NAMES } from './guard/vitals.js'
 import { PROXY_STATES, type ProxyStatus } from './status.js'
 
@@ -86,35 +85,11 @@ export function metricsText(statuses: readonly ProxyStatus[]): Promise<string> {
 }
 
 /** Answers GET /metrics. */
-export async function serveMetrics(
+export function serveMetrics(
   address: { readonly host: string; readonly port: number },
   statuses: () => readonly ProxyStatus[],
-): Promise<{ readonly port: number; close(): void }> {
-  const server = createServer((request, response) => {
-    if (request.url === '/metrics' && request.method === 'GET') void answer(response, statuses())
-    else response.writeHead(404).end()
-  })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) => reject(cannotServe(address, cause)))
-    server.listen(address, resolve)
-  })
-  const bound = server.address()
-  return {
-    port: typeof bound === 'object' && bound !== null ? bound.port : address.port,
-    close() {
-      server.close()
-      server.closeAllConnections()
-    },
-  }
-}
-
-async function answer(response: ServerResponse, statuses: readonly ProxyStatus[]): Promise<void> {
-  try {
-    const text = await metricsText(statuses)
-    response.writeHead(200, { 'content-type': Registry.PROMETHEUS_CONTENT_TYPE }).end(text)
-  } catch {
-    response.writeHead(500).end()
-  }
+): Promise<MetricsServer> {
+  return serveText(address, () => metricsText(statuses()))
 }
 
 function gauge(name: string, help: string, value: Metric['value'], by?: string): Metric {
@@ -131,14 +106,4 @@ function oneOf(all: readonly string[], which: string | null): Record<string, num
 
 function vitals(which: 'readings' | 'thresholds'): Metric['value'] {
   return ({ breaker }) => ({ ...breaker[which] })
-}
-
-function cannotServe(address: { readonly host: string; readonly port: number }, cause: unknown): HarnessError {
-  return new HarnessError({
-    code: 'METRICS_ADDRESS',
-    message: `cannot serve metrics at ${address.host}:${address.port}`,
-    detail: `${(cause as NodeJS.ErrnoException).code ?? 'unknown error'}.`,
-    hint: 'Choose another address with --metrics.',
-    cause,
-  })
 }

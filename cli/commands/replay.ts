@@ -4,14 +4,17 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { EXIT, type ExitCode, HarnessError } from '../../base/errors.js'
+import { serveText } from '../../base/metrics-server.js'
 import { planOf } from '../../replayer/plan/cache.js'
 import { openRewrite } from '../../replayer/rewrite/open.js'
 import { type Prepared, prepareInjection } from '../../replayer/run/inject/injector.js'
 import { parseInjection } from '../../replayer/run/inject/moment.js'
+import { metricsText } from '../../replayer/run/metrics.js'
 import { parseOnly } from '../../replayer/run/only.js'
 import type { Plan } from '../../replayer/run/plan-shape.js'
 import { type ReplayProgress, replay } from '../../replayer/run/replay.js'
 import { commitPlan, sessionPlan } from '../../replayer/run/simple-plans.js'
+import type { ReplayStatus } from '../../replayer/run/status.js'
 import { withClient } from '../../replayer/shadow/connect.js'
 import { assertShadow } from '../../replayer/shadow/isolation.js'
 import type { Marker } from '../../replayer/shadow/marker.js'
@@ -22,7 +25,7 @@ import type { PassFacts, RunFacts } from '../../segment/run.js'
 import type { Cli } from '../cli.js'
 import { injectionLines } from '../injection-lines.js'
 import { filterOf, parseSpeed, parseThink, positive, wholePositive, wrongOption } from '../replay-options.js'
-import { parseCount, parseDuration } from '../units.js'
+import { parseCount, parseDuration, parseHostPort } from '../units.js'
 
 const ORDERS = ['causal', 'commit', 'session'] as const
 type Order = (typeof ORDERS)[number]
@@ -44,6 +47,7 @@ type Flags = {
   readonly inject?: readonly string[]
   readonly injectMustSucceed?: boolean
   readonly rewrite?: string
+  readonly metrics?: string
   readonly force?: boolean
 }
 
@@ -84,6 +88,7 @@ export function register(program: Command, cli: Cli): void {
     .option('--inject-must-succeed', 'stop when one of them fails (otherwise that is told, and the replay goes on)')
     .option('--rewrite <file>', 'mapping.yaml: how the recorded statements read on the target')
     .option('--read-only', 'the server refuses whatever would write')
+    .option('--metrics <host:port>', 'serve figures for Prometheus while it runs')
     .option('--force', 'replace an existing run')
     .action(
       cli.action(([recording], flags: Flags) =>
@@ -101,11 +106,14 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
   const think = parseThink(flags.think, speed)
   const loop = flags.loop === undefined ? undefined : parseCount(flags.loop, '--loop')
   const only = flags.only === undefined ? null : parseOnly(flags.only)
+  const metricsAt = flags.metrics === undefined ? null : parseHostPort(flags.metrics, '--metrics')
   const injections: Prepared[] = []
   for (const text of flags.inject ?? []) injections.push(await prepareInjection(parseInjection(text)))
   const out = resolve(cli.cwd, flags.out)
 
   const recording = openRecording(path)
+  let status: (() => ReplayStatus) | null = null
+  const metrics = metricsAt && (await serveText(metricsAt, () => metricsText(out, status?.() ?? null)))
   try {
     const { recovered, manifest } = recording
     const filter = filterOf(flags, only, manifest.startedAtMs)
@@ -140,6 +148,9 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
       snapshotId: marker.snapshotId,
       madeBy,
       signal: cli.signal,
+      onBegin: (read) => {
+        status = read
+      },
       onProgress: (now) => progress.update(now.done, now.total, describe(now)),
     })
     progress.done(`${facts.ledger.kept.statements} statements in ${seconds(facts.elapsedUs)}`)
@@ -147,6 +158,7 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
     const failed = facts.injections?.some(({ outcome }) => outcome === 'failed') ?? false
     return code === EXIT.pass && failed && flags.injectMustSucceed === true ? EXIT.invalid : code
   } finally {
+    metrics?.close()
     recording.close()
   }
 }
@@ -175,12 +187,25 @@ async function ordered(recording: RecordingReader, order: Order, cli: Cli): Prom
   return plan
 }
 
-function describe({ perSecond, lateMsMax, errors, orderRelaxed, etaMs }: ReplayProgress): string {
-  const parts = [`${Math.round(perSecond)}/s`, `${lateMsMax.toFixed(1)} ms late`]
+function describe(now: ReplayProgress): string {
+  const { perSecond, lateMsMax, errors, orderRelaxed, etaMs, positionMs, spanMs } = now
+  const parts = [
+    `at ${clock(positionMs)} of ${clock(spanMs)}`,
+    `${Math.round(perSecond)}/s`,
+    `${lateMsMax.toFixed(1)} ms late`,
+  ]
   if (errors > 0) parts.push(`${errors} errors`)
   if (orderRelaxed > 0) parts.push(`order relaxed ${orderRelaxed} times`)
-  if (etaMs !== null) parts.push(`${Math.ceil(etaMs / 1000)} s left`)
+  if (etaMs !== null) parts.push(`${clock(etaMs)} left`)
   return parts.join(', ')
+}
+
+/** `7:05`, `1:07:05`. */
+function clock(ms: number): string {
+  const s = Math.max(0, Math.ceil(ms / 1000))
+  const two = (n: number) => String(n).padStart(2, '0')
+  const [hours, minutes] = [Math.floor(s / 3600), Math.floor((s % 3600) / 60)]
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(s % 60)}` : `${minutes}:${two(s % 60)}`
 }
 
 function report(facts: RunFacts, out: string, cli: Cli): ExitCode {

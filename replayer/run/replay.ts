@@ -26,6 +26,7 @@ import { createPairLog, Pairs } from './pairs.js'
 import type { Plan } from './plan-shape.js'
 import type { SharedProgress } from './progress.js'
 import { type Filter, type Selection, select } from './selection.js'
+import { type ReplayState, type ReplayStatus, Totals } from './status.js'
 import { type Accounts, ledgerOf, Tally } from './tally.js'
 import { Target } from './target.js'
 import type { FromWorker, News, ToWorker, WorkerResult, WorkerTask } from './task.js'
@@ -63,6 +64,8 @@ export type ReplayOptions = {
   readonly patienceMs?: number
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: ReplayProgress) => void
+  /** Is given the means to look at the replay while it runs. */
+  readonly onBegin?: (status: () => ReplayStatus) => void
 }
 
 export type ReplayProgress = {
@@ -74,6 +77,9 @@ export type ReplayProgress = {
   readonly orderRelaxed: number
   /** Worst of the last moments. */
   readonly lateMsMax: number
+  /** Recorded time of the furthest statement, and of all. */
+  readonly positionMs: number
+  readonly spanMs: number
   /** Until the end, at the present rate or by the schedule; null: not known yet. */
   readonly etaMs: number | null
 }
@@ -114,14 +120,11 @@ class Replay {
   #selection: Selection | null = null
   #injections!: Injections
   #stopFor: string | null = null
-  #done = 0
-  #skipped = 0
-  #filtered = 0
-  #errors = 0
-  #relaxed = 0
-  #offsetUs = 0
   /** From the first statement to the last answer, as recorded. */
   #spanUs = 0
+  readonly #totals = new Totals()
+  #state: ReplayState = 'connecting'
+  #currentPass = 1
   #startedMs = 0
   #startedAtMs = 0
   /** When the last statement was over; what was injected may take longer. */
@@ -160,6 +163,7 @@ class Replay {
       },
     })
     this.#writer = createRun(out, { force })
+    this.#options.onBegin?.(() => this.#status())
     try {
       await this.#passes()
     } catch (error) {
@@ -190,6 +194,7 @@ class Replay {
     for (; pass <= loop && !this.#isStopped; pass++) await this.#pass(pass)
     for (; pass <= loop; pass++) this.#accounts.push(this.#neverBegun())
     this.#endedMs = performance.now()
+    this.#state = 'finishing'
     await this.#injections.end(this.#isStopped)
     // When the target has gone, every session was lost: that is no run.
     if (!signal?.aborted) await this.#target.stillThere()
@@ -201,6 +206,8 @@ class Replay {
 
   async #pass(pass: number): Promise<void> {
     const { signal } = this.#options
+    this.#currentPass = pass
+    this.#state = 'connecting'
     const { tasks, workerOf } = this.#crew(pass)
     this.#workers = tasks.length
     this.#ports = []
@@ -214,7 +221,7 @@ class Replay {
     })
     const stop = (): void => this.#stop()
     let guard: Guard | null = null
-    const before = this.#done
+    const before = this.#totals.statements
     try {
       const crew = tasks.map((task) => this.#employ(pool, task))
       signal?.addEventListener('abort', stop, { once: true })
@@ -223,10 +230,11 @@ class Replay {
       // Whoever fails or is stopped ends the replay, also while others are still getting ready.
       await Promise.race([Promise.all(crew.map(({ ready }) => ready)), working])
       const zeroMs = this.#begin()
+      this.#state = 'replaying'
       this.#injections.begin(pass, tasks[0]!.progress, tasks.length, this.#startedMs)
       guard = this.#guard(tasks[0]!.progress, workerOf)
       await working
-      this.#passed(pass, performance.now() - zeroMs, this.#done - before)
+      this.#passed(pass, performance.now() - zeroMs, this.#totals.statements - before)
     } finally {
       guard?.stop()
       this.#injections.endPass()
@@ -319,7 +327,7 @@ class Replay {
       port1.on('message', (message: FromWorker) => {
         if (message.kind === 'ready') onReady()
         else if (message.kind === 'finished') resolve(message.result)
-        else this.#heard(message, port1)
+        else this.#heard(message, port1, task.worker)
       })
     })
     const worked = pool.run({ ...task, port: port2 }, { transferList: [port2] })
@@ -331,20 +339,20 @@ class Replay {
     return { ready, finished }
   }
 
-  #heard(message: Exclude<FromWorker, { kind: 'ready' | 'finished' }>, port: MessagePort): void {
+  #heard(message: Exclude<FromWorker, { kind: 'ready' | 'finished' }>, port: MessagePort, worker: number): void {
     try {
       switch (message.kind) {
         case 'rows': {
           this.#writer.writeEncoded(message.buffer)
           port.postMessage({ kind: 'written' } satisfies ToWorker)
-          this.#take(message.news)
+          this.#take(worker, message.news)
           return
         }
         case 'news':
-          this.#take(message.news)
+          this.#take(worker, message.news)
           return
         case 'skipped':
-          this.#skipped += message.statements.length
+          this.#totals.notSent += message.statements.length
           this.#writer.skip(message.statements)
           return
         case 'rewritten':
@@ -360,18 +368,9 @@ class Replay {
     }
   }
 
-  #take({ statements, filtered, errors, relaxed, offsetUs, lateUsMax }: News): void {
-    this.#done += statements
-    this.#filtered += filtered
-    this.#errors += errors
-    this.#relaxed += relaxed
-    this.#offsetUs = Math.max(this.#offsetUs, offsetUs)
-    this.#report(lateUsMax)
-  }
-
-  /** Statements of which it is known what became of them. */
-  get #over(): number {
-    return this.#done + this.#skipped + this.#filtered
+  #take(worker: number, news: News): void {
+    this.#totals.take(worker, news)
+    this.#report()
   }
 
   /** Returns moment zero of the pass. */
@@ -393,7 +392,7 @@ class Replay {
       workerOf,
       target: this.#target,
       injected: () => this.#injections.pids,
-      completed: () => this.#over,
+      completed: () => this.#totals.over,
       unscheduled: this.#pacing.speed === 'max',
       released: ({ session, index }, why) => {
         const [id, ordinal] = [sessions[session]!.session, this.#options.plan.ordinal[index]!]
@@ -414,22 +413,49 @@ class Replay {
     for (const port of this.#ports) port.postMessage(message)
   }
 
-  #report(lateUs: number): void {
-    const { onProgress, plan, loop = 1 } = this.#options
+  #status(): ReplayStatus {
+    const { plan, loop = 1 } = this.#options
+    const totals = this.#totals
+    return {
+      state: this.#state,
+      pass: this.#currentPass,
+      statements: {
+        total: plan.statementCount * loop,
+        replayed: totals.statements,
+        filtered: totals.filtered,
+        notSent: totals.notSent,
+      },
+      errors: totals.errors,
+      orderRelaxed: totals.relaxed,
+      perSecond: totals.perSecond(performance.now()),
+      positionUs: totals.offsetUs,
+      spanUs: this.#spanUs,
+      lateUsMax: totals.lateUsMax,
+      lateness: totals.lateness,
+      service: { counts: totals.counts, sumUs: totals.serviceUs },
+      utilisation: totals.utilisation,
+      injected: this.#injections.pids.length,
+    }
+  }
+
+  #report(): void {
+    const { onProgress } = this.#options
     if (onProgress === undefined) return
+    const status = this.#status()
     const elapsedMs = this.#elapsedMs()
-    const done = this.#over
-    const total = plan.statementCount * loop
-    const perSecond = elapsedMs > 0 ? (done * 1000) / elapsedMs : 0
+    const { over } = this.#totals
+    const overall = elapsedMs > 0 ? (over * 1000) / elapsedMs : 0
     onProgress({
-      done,
-      total,
+      done: over,
+      total: status.statements.total,
       elapsedMs,
-      perSecond,
-      errors: this.#errors,
-      orderRelaxed: this.#relaxed,
-      lateMsMax: lateUs / 1000,
-      etaMs: this.#etaMs(total - done, perSecond, elapsedMs),
+      perSecond: status.perSecond || overall,
+      errors: status.errors,
+      orderRelaxed: status.orderRelaxed,
+      lateMsMax: status.lateUsMax / 1000,
+      positionMs: status.positionUs / 1000,
+      spanMs: status.spanUs / 1000,
+      etaMs: this.#etaMs(status.statements.total - over, overall, elapsedMs),
     })
   }
 
@@ -440,7 +466,7 @@ class Replay {
     if (perSecond === 0) return null
     if (speed === 'max' || think !== null || loop > 1) return (left * 1000) / perSecond
     const due = (us: number) => ramped(dueUs(us, speed), rampUs) / 1000
-    const behindMs = Math.max(0, elapsedMs - due(this.#offsetUs))
+    const behindMs = Math.max(0, elapsedMs - due(this.#totals.offsetUs))
     return Math.max(0, due(this.#spanUs) - elapsedMs) + behindMs
   }
 
@@ -479,7 +505,7 @@ class Replay {
       elapsedUs: Math.round(this.#elapsedMs() * 1000),
       ledger: ledgerOf(this.#seen(), outcomesWritten + this.#repeated, this.#accounts),
       eventLoopUtilisationMax: this.#utilisationMax,
-      orderRelaxed: this.#relaxed,
+      orderRelaxed: this.#totals.relaxed,
       incidents: this.#incidents,
       ...(this.#allMeasured.length === 0 ? {} : { latency: latencyFacts(mergeMeasured(this.#allMeasured)) }),
       ...(loop === undefined ? {} : { passes: this.#passFacts }),

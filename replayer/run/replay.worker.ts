@@ -79,7 +79,12 @@ class ReplayWorker {
     this.#port = port
     this.#finished = finished
     this.#progress = new Progress(task.progress, task.worker)
-    this.#outbox = new Outbox(port, task.keepsOutcomes, () => this.#pump())
+    this.#outbox = new Outbox(
+      port,
+      task.keepsOutcomes,
+      () => this.#utilisation.latest,
+      () => this.#pump(),
+    )
     this.#agenda = new Agenda({
       plan: task.plan,
       progress: this.#progress,
@@ -154,10 +159,11 @@ class ReplayWorker {
         for (let i = 0; i < job.rows.length; i++) {
           const timing = timingOf(job, doneUs[i]!, speed)
           const outcome = outcomes[i]!
-          this.#measures.add(timing.dueUs, timing.sentUs, timing.doneUs, causesOf(job, lane.openedUs, speed))
+          const causes = causesOf(job, lane.openedUs, speed)
+          this.#measures.add(timing.dueUs, timing.sentUs, timing.doneUs, causes)
           if (outcome.error !== null) this.#measures.error(outcome.error.sqlstate)
           const row = { seq: job.rows[i]!.seq, timing, outcome, orderRelaxed: job.relaxed }
-          this.#outbox.row(row, job.offsetUs)
+          this.#outbox.row(row, job.offsetUs, causes)
         }
       },
       accounted: (script, fate) => {

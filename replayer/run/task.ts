@@ -5,6 +5,7 @@ import type { RewrittenText, SkippedStatement } from '../../segment/run.js'
 import type { Session } from '../../segment/statement.js'
 import type { RewriteSource } from '../rewrite/rewriter.js'
 import type { Positions } from './feed.js'
+import type { Causes } from './job.js'
 import type { Measured } from './measures.js'
 import type { Pacing, Rate } from './pace.js'
 import type { PairLog } from './pairs.js'
@@ -68,6 +69,11 @@ export type News = {
   /** Recorded time of the furthest statement. */
   readonly offsetUs: number
   readonly lateUsMax: number
+  readonly causes: Causes
+  readonly serviceUs: number
+  /** By SERVICE_BOUNDS_US. */
+  readonly serviceCounts: readonly number[]
+  readonly utilisation: number
 }
 
 export type WorkerResult = {

@@ -75,6 +75,7 @@ describe('refuses', () => {
     { name: 'a ramp of no length anybody can read', more: ['--ramp', 'soon'], code: 'OPTION_VALUE' },
     { name: 'no pass at all', more: ['--loop', '0'], code: 'OPTION_VALUE' },
     { name: 'an injection without a moment', more: ['--inject', 'V7.sql'], code: 'OPTION_VALUE' },
+    { name: 'an address that is none', more: ['--metrics', 'here'], code: 'OPTION_VALUE' },
   ])('$name, before anything is touched', async ({ more, code }) => {
     const { exit, err } = await replay(shadow, ...more)
     expect([exit, err.includes(code)]).toEqual([2, true])
