@@ -53,6 +53,8 @@ export type RunFacts = {
     readonly rewriteHash: string | null
     /** What of the recording was chosen: `--from 10m`, `--only table=orders`. Absent: all of it. */
     readonly filter?: readonly string[]
+    /** Statements went through the target's Unix socket. */
+    readonly viaSocket?: boolean
     readonly rampMs?: number
     /** Think time between an answer and the next statement of its session: so many times the recorded one. Absent: the recorded schedule. */
     readonly think?: number

@@ -48,6 +48,7 @@ type Flags = {
   readonly injectMustSucceed?: boolean
   readonly rewrite?: string
   readonly metrics?: string
+  readonly socket: boolean
   readonly force?: boolean
 }
 
@@ -88,6 +89,7 @@ export function register(program: Command, cli: Cli): void {
     .option('--inject-must-succeed', 'stop when one of them fails (otherwise that is told, and the replay goes on)')
     .option('--rewrite <file>', 'mapping.yaml: how the recorded statements read on the target')
     .option('--read-only', 'the server refuses whatever would write')
+    .option('--no-socket', 'connect as the URL says, also where a Unix socket leads to the same server')
     .option('--metrics <host:port>', 'serve figures for Prometheus while it runs')
     .option('--force', 'replace an existing run')
     .action(
@@ -140,6 +142,7 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
       ...(rampMs === undefined ? {} : { rampMs }),
       ...(loop === undefined ? {} : { loop }),
       think,
+      asGiven: !flags.socket,
       ...(rewrite === undefined ? {} : { rewrite }),
       ...(filter === undefined ? {} : { filter }),
       injections,

@@ -28,6 +28,8 @@ export type SessionHost = {
   readonly connectOptions: Pick<ConnectOptions, 'url' | 'timeoutMs'> & {
     readonly parameters: Readonly<Record<string, string>>
   }
+  /** Another way to the same server, when the first leads nowhere (a restart may move its socket). */
+  readonly otherUrl: string
   /** How long a server that does not let us in is asked again. */
   readonly patienceMs: number
   outcomes(lane: Lane, job: Job, outcomes: readonly Outcome[], doneUs: readonly number[]): void
@@ -59,6 +61,7 @@ export class LiveSession {
   readonly #shelf = new Shelf()
   #connection: RawConnection | null = null
   #opening = false
+  #goesOtherWay = false
   /** Everything from here on is lost. */
   #dead = false
   /** Whose statements went down with the connection; the rest of it cannot be replayed. */
@@ -218,6 +221,7 @@ export class LiveSession {
     try {
       const connection = await connect({
         ...connectOptions,
+        url: this.#goesOtherWay ? this.#host.otherUrl : connectOptions.url,
         parameters: { ...this.#session.parameters, ...connectOptions.parameters },
         prologue: this.#session.prologue.map((sql) => this.#host.rewrite(sql)?.sql ?? sql),
         sink: this.#answers,
@@ -226,6 +230,7 @@ export class LiveSession {
       })
       this.#opened(connection)
     } catch (error) {
+      if (LEADS_NOWHERE.test((error as { code?: string }).code ?? '')) this.#goesOtherWay = !this.#goesOtherWay
       if (!this.#closing && isPassing(error) && performance.now() + pauseMs < untilMs) {
         setTimeout(() => void this.#tryToConnect(untilMs, Math.min(pauseMs * 2, PAUSE_MS_MAX)), pauseMs)
         return
@@ -300,7 +305,9 @@ function ownJob(frames: readonly Frame[], standsFor: Job | null = null): Job {
 }
 
 /** SQLSTATEs and system errors that may pass: too many connections, starting up, shutting down, no route for a moment. */
-const PASSING = /^(53300|57P0[123]|08\w{3}|ECONN\w+|EPIPE|ETIMEDOUT|EAGAIN|EADDRNOTAVAIL)$/
+const PASSING = /^(53300|57P0[123]|08\w{3}|ECONN\w+|ENOENT|EPIPE|ETIMEDOUT|EAGAIN|EADDRNOTAVAIL)$/
+
+const LEADS_NOWHERE = /^(ENOENT|ECONNREFUSED)$/
 
 function isPassing(error: unknown): boolean {
   const { code, message } = error as { code?: string; message?: string }

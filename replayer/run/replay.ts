@@ -64,6 +64,8 @@ export type ReplayOptions = {
   readonly patienceMs?: number
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: ReplayProgress) => void
+  /** Connect as the URL says, also where a Unix socket leads to the same server. */
+  readonly asGiven?: boolean
   /** Is given the means to look at the replay while it runs. */
   readonly onBegin?: (status: () => ReplayStatus) => void
 }
@@ -116,6 +118,8 @@ class Replay {
   #repeated = 0
   #writer!: RunWriter
   #workers = 0
+  /** By which workers connect. */
+  #url = ''
   #utilisationMax = 0
   #selection: Selection | null = null
   #injections!: Injections
@@ -163,6 +167,7 @@ class Replay {
       },
     })
     this.#writer = createRun(out, { force })
+    this.#url = this.#options.asGiven === true ? target : await this.#target.nearest()
     this.#options.onBegin?.(() => this.#status())
     try {
       await this.#passes()
@@ -276,7 +281,7 @@ class Replay {
   }
 
   #crew(pass: number): Crew {
-    const { plan, recording, target, ratePerSecondMax, readOnly, workers, rewrite, patienceMs } = this.#options
+    const { plan, recording, ratePerSecondMax, readOnly, workers, rewrite, patienceMs } = this.#options
     return crewOf(plan, this.#recording.sessions(), this.#selection, workers, {
       recordingPath: recording,
       pairs: pass === 1 ? this.#pairs : createPairLog(),
@@ -284,7 +289,8 @@ class Replay {
       pacing: this.#pacing,
       keepsOutcomes: pass === 1,
       rate: ratePerSecondMax === undefined ? null : sharedRate(ratePerSecondMax),
-      targetUrl: target,
+      targetUrl: this.#url,
+      otherUrl: this.#options.target,
       rewrite: rewrite ?? null,
       parameters: readOnly ? { default_transaction_read_only: 'on' } : {},
       patienceMs: patienceMs ?? PATIENCE_MS,
@@ -495,6 +501,7 @@ class Replay {
         order: plan.mode,
         workers: this.#workers,
         readOnly: readOnly ?? false,
+        ...(this.#url === this.#options.target ? {} : { viaSocket: true }),
         rewriteHash: this.#options.rewrite?.hash ?? null,
         ...(filter === undefined ? {} : { filter: filter.words }),
         ...(rampMs === undefined ? {} : { rampMs }),

@@ -154,6 +154,7 @@ class ReplayWorker {
       rewrite: (sql) => this.#rewrite(sql),
       nowUs: this.#nowUs,
       connectOptions: { url: this.#task.targetUrl, timeoutMs: CONNECT_MS_MAX, parameters: this.#task.parameters },
+      otherUrl: this.#task.otherUrl,
       patienceMs: this.#task.patienceMs,
       outcomes: (lane, job, outcomes, doneUs) => {
         for (let i = 0; i < job.rows.length; i++) {

@@ -4,6 +4,7 @@
 import { EXIT, HarnessError } from '../../base/errors.js'
 import type { RunFacts } from '../../segment/run.js'
 import { type Connected, connect } from '../shadow/connect.js'
+import { nearest } from './nearest.js'
 
 /** A session that waits for locks, and who holds them, by backend pid. */
 export type LockWait = { readonly pid: number; readonly by: readonly number[] }
@@ -25,6 +26,11 @@ export class Target {
   static async connect(url: string, patienceMs: number): Promise<Target> {
     const client = await connect(url)
     return new Target(url, patienceMs, client, await readFacts(client))
+  }
+
+  /** How workers get to it: see ./nearest.ts. */
+  nearest(): Promise<string> {
+    return this.#client === null ? Promise.resolve(this.#url) : nearest(this.#url, this.#client)
   }
 
   /** Of our own connection; 0: it is away at the moment. */

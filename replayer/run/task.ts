@@ -34,6 +34,8 @@ export type WorkerTask = {
   readonly keepsOutcomes: boolean
   readonly rate: { readonly rate: Rate; readonly fullAtNs: BigInt64Array } | null
   readonly targetUrl: string
+  /** As it was given, where the first is a shorter way. */
+  readonly otherUrl: string
   /** How statements read on the target; null: as recorded. */
   readonly rewrite: RewriteSource | null
   /** Start-up parameters of all connections, over the recorded ones. */

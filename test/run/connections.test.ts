@@ -4,6 +4,8 @@ import { chmodSync, chownSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { nearest } from '../../replayer/run/nearest.js'
+import { connect } from '../../replayer/shadow/connect.js'
 import { type OwnedServer, startServer } from '../../replayer/shadow/server.js'
 import { balances } from '../../segment/ledger.js'
 import { createDatabase, type TestDatabase } from '../support/database.js'
@@ -71,6 +73,66 @@ test('a target that goes away for good ends the replay with an error', async () 
   }).catch((caught: unknown) => caught)
   expect(error).toMatchObject({ code: 'TARGET_LOST' })
   await stopped
+})
+
+test('a server that is restarted in the middle costs what was in flight, and nothing else', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pgr-restart-'))
+  chmodSync(folder, 0o711)
+  const dataDir = join(folder, 'data')
+  const first = await startServer({ dataDir })
+  let again: Promise<OwnedServer> | null = null
+  try {
+    const { rows, facts } = await replayTape(busyTape(1200), first.url(), {
+      onProgress: ({ done }) => {
+        if (done > 300) again ??= first.stop().then(() => startServer({ dataDir, findPort: async () => first.port }))
+      },
+    })
+    expect(again).not.toBeNull()
+    expect((await again!).port).toBe(first.port)
+    expect(rows).toHaveLength(1204)
+    expect(balances(facts.ledger)).toBe(true)
+    const failed = rows.filter(({ outcome }) => outcome.error !== null)
+    expect(failed.length).toBeLessThanOrEqual(4)
+    expect(failed.every(({ outcome }) => ['57P01', '08006'].includes(outcome.error!.sqlstate))).toBe(true)
+    expect(facts.incidents.filter(({ kind }) => kind === 'connection lost')).toHaveLength(4)
+  } finally {
+    await (await (again ?? Promise.resolve(first))).stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
+
+test('a target on this machine is reached through its socket, and only then', async () => {
+  const who = () => new Tape().send(1, simple('SELECT inet_client_addr() IS NULL'))
+  const through = await replayTape(who(), database.url)
+  expect(through.rows[0]!.outcome.rows).toEqual([['t']])
+  expect(through.facts.settings.viaSocket).toBe(true)
+  const asGiven = await replayTape(who(), database.url, { asGiven: true })
+  expect(asGiven.rows[0]!.outcome.rows).toEqual([['f']])
+  expect(asGiven.facts.settings.viaSocket).toBeUndefined()
+})
+
+test('a socket that leads to another server than the URL is not taken', async () => {
+  // The other server says that its sockets lie where this one's do, under a port that is this one's.
+  const { rows } = await database.query("SELECT current_setting('unix_socket_directories') AS folder")
+  const port = Number(new URL(database.url).port)
+  const other = await startServer()
+  const client = await connect(other.url())
+  try {
+    const lies = {
+      query: (sql: string) => (sql.includes('unix_socket') ? { rows: [{ folders: rows[0].folder }] } : told()),
+    }
+    const told = async () => {
+      const who = await client.query(
+        'SELECT pg_postmaster_start_time()::text AS started, current_database() AS database, session_user::text AS who',
+      )
+      return { rows: [{ ...who.rows[0], port: String(port) }] }
+    }
+    const url = Object.assign(new URL(other.url()), { port: String(port) }).href
+    expect(await nearest(url, lies as never)).toBe(url)
+  } finally {
+    await client.end()
+    await other.stop()
+  }
 })
 
 test('over TLS, the same', async () => {
