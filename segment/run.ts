@@ -50,6 +50,8 @@ export type RunFacts = {
     readonly order: 'causal' | 'commit' | 'session'
     readonly workers: number
     readonly readOnly: boolean
+    /** Read-only by a role without rights to write, not by a setting alone. */
+    readonly readerRole?: boolean
     readonly rewriteHash: string | null
     /** What of the recording was chosen: `--from 10m`, `--only table=orders`. Absent: all of it. */
     readonly filter?: readonly string[]
@@ -65,6 +67,8 @@ export type RunFacts = {
   readonly ledger: Ledger
   /** Was the harness itself the bottleneck? Highest event-loop utilisation of any worker, 0 to 1. */
   readonly eventLoopUtilisationMax: number
+  /** How the harness itself made statements late or their times longer. Absent: it did not, or an older build made the run. */
+  readonly bottleneck?: string
   readonly orderRelaxed: number
   readonly incidents: readonly { readonly atUs: number; readonly kind: string; readonly detail: string }[]
   /** All passes together. Absent in runs of older builds. */

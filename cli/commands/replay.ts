@@ -88,7 +88,7 @@ export function register(program: Command, cli: Cli): void {
     )
     .option('--inject-must-succeed', 'stop when one of them fails (otherwise that is told, and the replay goes on)')
     .option('--rewrite <file>', 'mapping.yaml: how the recorded statements read on the target')
-    .option('--read-only', 'the server refuses whatever would write')
+    .option('--read-only', 'replay as a role that may read everything and write nothing')
     .option('--no-socket', 'connect as the URL says, also where a Unix socket leads to the same server')
     .option('--metrics <host:port>', 'serve figures for Prometheus while it runs')
     .option('--force', 'replace an existing run')
@@ -224,6 +224,7 @@ function report(facts: RunFacts, out: string, cli: Cli): ExitCode {
   for (const pass of facts.passes ?? []) cli.print(passLine(pass))
   for (const injection of facts.injections ?? []) for (const line of injectionLines(injection)) cli.print(line)
   if (facts.orderRelaxed > 0) cli.print(`  order relaxed for ${facts.orderRelaxed} statements, to end standstills`)
+  if (facts.bottleneck !== undefined) cli.note(`  the harness was the bottleneck: ${facts.bottleneck}`)
   for (const { kind, detail } of facts.incidents.slice(0, INCIDENTS_SHOWN)) cli.note(`  ${kind}: ${detail}`)
   if (balances(ledger)) return EXIT.pass
   const rest = imbalance(ledger)

@@ -32,7 +32,9 @@ function ofRun(which: string, facts: RunFacts): string[] {
   const lost = role === 'production' ? 0 : sum(ledger.lost).statements
   if (lost > ledger.seen.statements * LOST_SHARE_MAX)
     reasons.push(`${name} lost ${lost} of ${ledger.seen.statements} statements`)
-  if (settings.speed !== 'max' && facts.eventLoopUtilisationMax > UTILISATION_MAX)
+  if (settings.speed !== 'max' && facts.bottleneck !== undefined)
+    reasons.push(`${name} was held up by the harness: ${facts.bottleneck}`)
+  else if (settings.speed !== 'max' && facts.eventLoopUtilisationMax > UTILISATION_MAX)
     reasons.push(
       `${name} was held up by the harness: a worker was busy ${Math.round(facts.eventLoopUtilisationMax * 100)} % of the time`,
     )

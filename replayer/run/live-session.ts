@@ -28,6 +28,8 @@ export type SessionHost = {
   readonly connectOptions: Pick<ConnectOptions, 'url' | 'timeoutMs'> & {
     readonly parameters: Readonly<Record<string, string>>
   }
+  /** Start-up parameters, unless the session brings its own. */
+  readonly defaults: Readonly<Record<string, string>>
   /** Another way to the same server, when the first leads nowhere (a restart may move its socket). */
   readonly otherUrl: string
   /** How long a server that does not let us in is asked again. */
@@ -222,7 +224,7 @@ export class LiveSession {
       const connection = await connect({
         ...connectOptions,
         url: this.#goesOtherWay ? this.#host.otherUrl : connectOptions.url,
-        parameters: { ...this.#session.parameters, ...connectOptions.parameters },
+        parameters: { ...this.#host.defaults, ...this.#session.parameters, ...connectOptions.parameters },
         prologue: this.#session.prologue.map((sql) => this.#host.rewrite(sql)?.sql ?? sql),
         sink: this.#answers,
         afterChunk,

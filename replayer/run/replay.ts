@@ -14,6 +14,7 @@ import { type PassFacts, RUN_FORMAT_VERSION, type RunFacts, type RunRole } from 
 import { createRun, type RunWriter } from '../../segment/run-file.js'
 import { loadParser } from '../../sql/parse.js'
 import type { RewriteSource } from '../rewrite/rewriter.js'
+import { bottleneckOf } from './bottleneck.js'
 import { type Crew, crewOf } from './crew.js'
 import { domainNames } from './generated.js'
 import { Guard } from './guard.js'
@@ -120,6 +121,9 @@ class Replay {
   #workers = 0
   /** By which workers connect. */
   #url = ''
+  #givenUrl = ''
+  #defaults: Readonly<Record<string, string>> = {}
+  #readerRole = false
   #utilisationMax = 0
   #selection: Selection | null = null
   #injections!: Injections
@@ -167,7 +171,7 @@ class Replay {
       },
     })
     this.#writer = createRun(out, { force })
-    this.#url = this.#options.asGiven === true ? target : await this.#target.nearest()
+    await this.#chooseWay()
     this.#options.onBegin?.(() => this.#status())
     try {
       await this.#passes()
@@ -187,6 +191,22 @@ class Replay {
     )
     this.#writer.close(facts)
     return facts
+  }
+
+  /** As whom, and by which way, workers connect. */
+  async #chooseWay(): Promise<void> {
+    const { target, readOnly, asGiven } = this.#options
+    this.#givenUrl = target
+    if (readOnly === true) {
+      const reader = await this.#target.readerRole()
+      if (typeof reader === 'string') this.#incident('read-only by a setting alone', reader)
+      else {
+        this.#givenUrl = reader.url
+        this.#defaults = reader.defaults
+        this.#readerRole = true
+      }
+    }
+    this.#url = asGiven === true ? this.#givenUrl : await this.#target.nearest(this.#givenUrl)
   }
 
   async #passes(): Promise<void> {
@@ -290,7 +310,8 @@ class Replay {
       keepsOutcomes: pass === 1,
       rate: ratePerSecondMax === undefined ? null : sharedRate(ratePerSecondMax),
       targetUrl: this.#url,
-      otherUrl: this.#options.target,
+      otherUrl: this.#givenUrl,
+      defaults: this.#defaults,
       rewrite: rewrite ?? null,
       parameters: readOnly ? { default_transaction_read_only: 'on' } : {},
       patienceMs: patienceMs ?? PATIENCE_MS,
@@ -486,6 +507,8 @@ class Replay {
 
   #facts(outcomesWritten: number, injections: RunFacts['injections']): RunFacts {
     const { role, recording, plan, snapshotId, readOnly, madeBy, filter, rampMs, think, loop } = this.#options
+    const latency = this.#allMeasured.length === 0 ? null : latencyFacts(mergeMeasured(this.#allMeasured))
+    const bottleneck = bottleneckOf(this.#utilisationMax, latency)
     return {
       format: 'pgrehearse run',
       formatVersion: RUN_FORMAT_VERSION,
@@ -501,7 +524,8 @@ class Replay {
         order: plan.mode,
         workers: this.#workers,
         readOnly: readOnly ?? false,
-        ...(this.#url === this.#options.target ? {} : { viaSocket: true }),
+        ...(this.#readerRole ? { readerRole: true } : {}),
+        ...(this.#url === this.#givenUrl ? {} : { viaSocket: true }),
         rewriteHash: this.#options.rewrite?.hash ?? null,
         ...(filter === undefined ? {} : { filter: filter.words }),
         ...(rampMs === undefined ? {} : { rampMs }),
@@ -514,7 +538,8 @@ class Replay {
       eventLoopUtilisationMax: this.#utilisationMax,
       orderRelaxed: this.#totals.relaxed,
       incidents: this.#incidents,
-      ...(this.#allMeasured.length === 0 ? {} : { latency: latencyFacts(mergeMeasured(this.#allMeasured)) }),
+      ...(latency === null ? {} : { latency }),
+      ...(bottleneck === null ? {} : { bottleneck }),
       ...(loop === undefined ? {} : { passes: this.#passFacts }),
       ...(injections === undefined || injections.length === 0 ? {} : { injections }),
     }

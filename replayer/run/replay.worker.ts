@@ -155,6 +155,7 @@ class ReplayWorker {
       nowUs: this.#nowUs,
       connectOptions: { url: this.#task.targetUrl, timeoutMs: CONNECT_MS_MAX, parameters: this.#task.parameters },
       otherUrl: this.#task.otherUrl,
+      defaults: this.#task.defaults,
       patienceMs: this.#task.patienceMs,
       outcomes: (lane, job, outcomes, doneUs) => {
         for (let i = 0; i < job.rows.length; i++) {

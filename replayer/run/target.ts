@@ -3,8 +3,9 @@
  */
 import { EXIT, HarnessError } from '../../base/errors.js'
 import type { RunFacts } from '../../segment/run.js'
-import { type Connected, connect } from '../shadow/connect.js'
+import { type Connected, connect, withClient } from '../shadow/connect.js'
 import { nearest } from './nearest.js'
+import { makeReaderRole, type ReaderRole } from './reader-role.js'
 
 /** A session that waits for locks, and who holds them, by backend pid. */
 export type LockWait = { readonly pid: number; readonly by: readonly number[] }
@@ -14,6 +15,7 @@ export class Target {
   readonly #url: string
   readonly #patienceMs: number
   #client: Connected | null
+  #reader: ReaderRole | null = null
 
   private constructor(url: string, patienceMs: number, client: Connected, facts: RunFacts['target']) {
     this.#url = url
@@ -29,8 +31,22 @@ export class Target {
   }
 
   /** How workers get to it: see ./nearest.ts. */
-  nearest(): Promise<string> {
-    return this.#client === null ? Promise.resolve(this.#url) : nearest(this.#url, this.#client)
+  async nearest(url: string): Promise<string> {
+    return this.#client === null ? url : await withClient(url, (client) => nearest(url, client))
+  }
+
+  /** See ./reader-role.ts. A sentence: why there is none. */
+  async readerRole(): Promise<ReaderRole | string> {
+    const made = this.#client === null ? 'the target is away' : await makeReaderRole(this.#url, this.#client)
+    if (typeof made === 'string') return made
+    this.#reader = made
+    try {
+      await withClient(made.url, (client) => client.query('SELECT 1'))
+      return made
+    } catch (error) {
+      await this.#dropReader()
+      return error instanceof Error ? error.message : String(error)
+    }
   }
 
   /** Of our own connection; 0: it is away at the moment. */
@@ -71,7 +87,14 @@ export class Target {
     }
   }
 
+  async #dropReader(): Promise<void> {
+    const [reader, client] = [this.#reader, this.#client]
+    this.#reader = null
+    if (reader !== null && client !== null) await reader.drop(client).catch(() => {})
+  }
+
   async close(): Promise<void> {
+    await this.#dropReader()
     await this.#client?.end().catch(() => {})
     this.#client = null
   }

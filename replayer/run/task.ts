@@ -38,7 +38,9 @@ export type WorkerTask = {
   readonly otherUrl: string
   /** How statements read on the target; null: as recorded. */
   readonly rewrite: RewriteSource | null
-  /** Start-up parameters of all connections, over the recorded ones. */
+  /** Start-up parameters of all connections, under the recorded ones. */
+  readonly defaults: Readonly<Record<string, string>>
+  /** And over them. */
   readonly parameters: Readonly<Record<string, string>>
   /** How long a target that does not let a session in is asked again. */
   readonly patienceMs: number

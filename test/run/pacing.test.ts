@@ -1,7 +1,9 @@
 /** How a replay keeps time on a real server: ramps, pauses to think, several passes. What is due is compared, never how long it took. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { bottleneckOf } from '../../replayer/run/bottleneck.js'
 import { ramped } from '../../replayer/run/pace.js'
 import { balances } from '../../segment/ledger.js'
+import type { LatencyFacts } from '../../segment/run.js'
 import { createDatabase, type TestDatabase } from '../support/database.js'
 import { replayTape } from './support.js'
 import { simple, Tape } from './tape.js'
@@ -120,4 +122,21 @@ test('lateness has its causes, and times merge into one distribution', async () 
   // A statement that goes out late because the one before was slow was slow for whoever waited for it.
   expect(response.p50Us).toBeGreaterThan(250_000)
   expect(service.p50Us).toBeLessThan(250_000)
+})
+
+describe('the harness as the bottleneck', () => {
+  const latency = (p99Us: number, worker: number, server: number) =>
+    ({ lateness: { p99Us }, latenessUs: { order: 0, connection: 0, server, worker } }) as LatencyFacts
+
+  test.each([
+    { name: 'nothing was late', utilisation: 0.5, facts: latency(500, 900, 100), said: null },
+    { name: 'late, by the server', utilisation: 0.5, facts: latency(90_000, 100, 900), said: null },
+    { name: 'late, mostly by ourselves', utilisation: 0.5, facts: latency(90_000, 900, 100), said: /90 ms .* 90 %/ },
+    { name: 'a worker without a pause', utilisation: 0.995, facts: latency(0, 0, 0), said: /busy 100 %/ },
+    { name: 'nothing was measured', utilisation: 0, facts: null, said: null },
+  ])('$name', ({ utilisation, facts, said }) => {
+    const found = bottleneckOf(utilisation, facts)
+    if (said === null) expect(found).toBeNull()
+    else expect(found).toMatch(said)
+  })
 })

@@ -164,6 +164,54 @@ describe('what goes wrong', () => {
     expect(facts.settings.readOnly).toBe(true)
   })
 
+  test('read-only is no default that a recorded statement could undo', async () => {
+    const before = await database.query('SELECT count(*)::int AS count FROM log')
+    const { rows, facts } = await replayTape(
+      new Tape()
+        .send(1, simple('SET default_transaction_read_only = off'))
+        .send(1, simple("INSERT INTO log (who) VALUES ('x')"))
+        .send(1, simple('BEGIN READ WRITE'))
+        .send(1, simple("SELECT nextval('log_id_seq')"))
+        .send(1, simple('ROLLBACK'))
+        .send(1, simple('BEGIN READ WRITE; DELETE FROM item; COMMIT'))
+        .send(1, simple('ROLLBACK'))
+        .send(1, simple('RESET ROLE; DROP TABLE log'))
+        .send(1, simple('SET SESSION AUTHORIZATION DEFAULT; UPDATE item SET name = NULL'))
+        .send(1, simple('CREATE TABLE more (i int)'))
+        .send(2, simple('SELECT name FROM item WHERE id = 1')),
+      database.url,
+      { readOnly: true },
+    )
+    expect(rows.map(({ seq, outcome }) => [seq, short(outcome)[0]])).toEqual([
+      [1, 'SET'],
+      [2, '42501'],
+      [3, 'BEGIN'],
+      [4, '42501'],
+      [5, 'ROLLBACK'],
+      [6, '42501'],
+      [7, 'ROLLBACK'],
+      [8, '42501'],
+      [9, '42501'],
+      [10, '42501'],
+      [11, 'SELECT 1'],
+    ])
+    expect(facts.settings).toMatchObject({ readOnly: true, readerRole: true })
+    expect((await database.query('SELECT count(*)::int AS count FROM log')).rows).toEqual(before.rows)
+    const left = await database.query("SELECT rolname FROM pg_roles WHERE rolname LIKE 'pgrehearse_reader_%'")
+    expect(left.rows).toEqual([])
+  })
+
+  test('whose user may make no roles is told that read-only is a setting alone', async () => {
+    const role = `plain_${database.name.slice(5)}`
+    await database.query(`CREATE ROLE ${role} LOGIN PASSWORD 'x'`)
+    const url = Object.assign(new URL(database.url), { username: role, password: 'x' }).toString()
+    const { rows, facts } = await replayTape(new Tape().send(1, simple('SELECT 1')), url, { readOnly: true })
+    await database.query(`DROP ROLE ${role}`)
+    expect(rows).toHaveLength(1)
+    expect(facts.settings.readerRole).toBeUndefined()
+    expect(facts.incidents).toMatchObject([{ kind: 'read-only by a setting alone' }])
+  })
+
   test('a replay that is stopped seals what it has, and says so', async () => {
     const tape = new Tape()
     for (let i = 0; i < 100; i++)
