@@ -71,6 +71,8 @@ export type RunFacts = {
   readonly bottleneck?: string
   readonly orderRelaxed: number
   readonly incidents: readonly { readonly atUs: number; readonly kind: string; readonly detail: string }[]
+  /** Sent as production sent them. Absent: none. */
+  readonly cancelRequests?: number
   /** All passes together. Absent in runs of older builds. */
   readonly latency?: LatencyFacts
   /** Absent: once only. The outcomes are those of the first pass. */

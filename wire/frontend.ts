@@ -105,3 +105,13 @@ export const buildFlush = (): Buffer => bare(FRONTEND.flush)
 export const buildSync = (): Buffer => bare(FRONTEND.sync)
 export const buildCopyDone = (): Buffer => bare(FRONTEND.copyDone)
 export const buildTerminate = (): Buffer => bare(FRONTEND.terminate)
+
+/** On a connection of its own, instead of a start-up message. */
+export function buildCancelRequest(backendPid: number, key: number): Buffer {
+  const bytes = Buffer.alloc(16)
+  bytes.writeInt32BE(16, 0)
+  bytes.writeInt32BE(80_877_102, 4)
+  bytes.writeInt32BE(backendPid, 8)
+  bytes.writeInt32BE(key, 12)
+  return bytes
+}

@@ -2,16 +2,18 @@
  * A connection that speaks in raw messages. node-postgres does the start-up (TLS, SCRAM, md5, password, .pgpass) and the
  * prologue; then the socket belongs to our framer, and nothing builds an object per row.
  */
-import { Socket } from 'node:net'
+import { createConnection, Socket } from 'node:net'
 import pg from 'pg'
 import { Framer, LENGTH_MAX, type MessageSink } from '../../wire/framer.js'
-import { buildTerminate } from '../../wire/frontend.js'
+import { buildCancelRequest, buildTerminate } from '../../wire/frontend.js'
 
 export type RawConnection = {
   readonly backendPid: number
   write(bytes: Uint8Array): void
   /** Says goodbye and closes. */
   end(): void
+  /** Asks the server to cancel what this connection is at. */
+  cancel(): void
   /** Hangs up. */
   destroy(): void
 }
@@ -33,6 +35,9 @@ export type ConnectOptions = {
 /** The parts of node-postgres that its type declarations leave out. */
 type ClientInside = {
   readonly processID: number | null
+  readonly secretKey: number | null
+  readonly host: string
+  readonly port: number
   readonly connection: {
     readonly stream: Socket
     startup(parameters: Record<string, string>): void
@@ -94,7 +99,9 @@ export async function connect(options: ConnectOptions): Promise<RawConnection> {
   return takeOver(inside, options)
 }
 
-function takeOver({ connection: { stream }, processID }: ClientInside, options: ConnectOptions): RawConnection {
+function takeOver(inside: ClientInside, options: ConnectOptions): RawConnection {
+  const { processID, secretKey, host, port } = inside
+  const { stream } = inside.connection
   const framer = new Framer(options.sink, { wholeBytesMax: LENGTH_MAX })
   const consume = (chunk: Buffer): void => {
     framer.push(chunk)
@@ -112,6 +119,12 @@ function takeOver({ connection: { stream }, processID }: ClientInside, options: 
     },
     end: () => {
       stream.end(buildTerminate())
+    },
+    cancel: () => {
+      if (processID === null || secretKey === null) return
+      const path = host.startsWith('/') ? { path: `${host}/.s.PGSQL.${port}` } : { host, port }
+      const asking = createConnection(path, () => asking.end(buildCancelRequest(processID, secretKey)))
+      asking.on('error', () => {})
     },
     destroy: () => {
       stream.destroy()

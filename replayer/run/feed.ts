@@ -23,6 +23,8 @@ export type FeedOptions = {
   /** Per statement of the plan: why it is not sent. null: everything is. */
   readonly fates: Uint8Array | null
   readonly offer: (session: number, job: Job, place: Place) => void
+  /** When a statement was cancelled, counted from its sending; -1: it was not. */
+  readonly cancelledAfterUs?: (script: Script) => number
   /** The recording is over, whatever the plan had expected. */
   readonly ended: () => void
 }
@@ -94,6 +96,7 @@ export class Feed {
     const flush = isWanted && first.frames.some(([kind]) => kind === 'B')
     const job = createJob([first, ...rest], this.#indexes, Math.max(0, first.sentUs - originUs), flush)
     job.filtered = fates?.[job.indexes[0]!] ?? 0
+    job.cancelAfterUs = this.#options.cancelledAfterUs?.(first) ?? -1
     const answeredUs = this.#answeredUs.get(first.session) ?? first.sentUs
     job.thinkUs = Math.max(0, first.sentUs - answeredUs)
     if (job.filtered === 0) this.#answeredUs.set(first.session, job.rows.at(-1)!.doneUs)

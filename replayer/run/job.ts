@@ -19,6 +19,8 @@ export type Job = {
   readonly indexes: readonly number[]
   /** Recorded distance from the first statement of the replay. */
   readonly offsetUs: number
+  /** In production it was cancelled so long after it was sent; -1: it was not. */
+  cancelAfterUs: number
   /** Recorded pause between the answer before it, in its session, and this. */
   thinkUs: number
   /** Somebody waits for its snapshot, and it may take long: the server is asked to answer the Bind at once. */
@@ -53,6 +55,7 @@ export function createJob(
     indexes,
     offsetUs,
     flushAfterBind,
+    cancelAfterUs: -1,
     thinkUs: 0,
     filtered: 0,
     ...times,

@@ -38,6 +38,8 @@ export type SessionHost = {
   accounted(script: Script, fate: Fate): void
   incident(kind: string, detail: string): void
   connected(lane: Lane, backendPid: number): void
+  /** A statement was asked to be cancelled, as in production. */
+  cancelled(): void
   /** What one piece of the stream brought has been taken in. */
   afterChunk(): void
 }
@@ -114,6 +116,16 @@ export class LiveSession {
     for (const piece of pieces) this.#write(encode(piece, piece.sql === main.sql && job.flushAfterBind).bytes)
     this.#unflushed = !asksForAnswer(job)
     this.#answers.expect(job)
+    if (job.cancelAfterUs >= 0) this.#cancelLater(job)
+  }
+
+  /** As production did, so long after sending: how long a statement takes does not go by the replay's speed. */
+  #cancelLater(job: Job): void {
+    setTimeout(() => {
+      if (this.#closing || !this.#answers.inFlight.includes(job)) return
+      this.#connection?.cancel()
+      this.#host.cancelled()
+    }, job.cancelAfterUs / 1000)
   }
 
   /** Somebody may be waiting for answers that the server holds back until the next Sync. */

@@ -120,6 +120,7 @@ class Replay {
   #writer!: RunWriter
   #workers = 0
   /** By which workers connect. */
+  #cancelled = 0
   #url = ''
   #givenUrl = ''
   #defaults: Readonly<Record<string, string>> = {}
@@ -358,11 +359,14 @@ class Replay {
       })
     })
     const worked = pool.run({ ...task, port: port2 }, { transferList: [port2] })
-    const finished = Promise.all([result, worked]).then(([{ accounts, measured, eventLoopUtilisationMax }]) => {
-      this.#measured.push(measured)
-      this.#accounts.push(accounts)
-      this.#utilisationMax = Math.max(this.#utilisationMax, eventLoopUtilisationMax)
-    })
+    const finished = Promise.all([result, worked]).then(
+      ([{ accounts, measured, cancelled, eventLoopUtilisationMax }]) => {
+        this.#cancelled += cancelled
+        this.#measured.push(measured)
+        this.#accounts.push(accounts)
+        this.#utilisationMax = Math.max(this.#utilisationMax, eventLoopUtilisationMax)
+      },
+    )
     return { ready, finished }
   }
 
@@ -538,6 +542,7 @@ class Replay {
       eventLoopUtilisationMax: this.#utilisationMax,
       orderRelaxed: this.#totals.relaxed,
       incidents: this.#incidents,
+      ...(this.#cancelled === 0 ? {} : { cancelRequests: this.#cancelled }),
       ...(latency === null ? {} : { latency }),
       ...(bottleneck === null ? {} : { bottleneck }),
       ...(loop === undefined ? {} : { passes: this.#passFacts }),

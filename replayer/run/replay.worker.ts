@@ -9,6 +9,7 @@ import { openRecording } from '../../segment/recording.js'
 import { loadParser } from '../../sql/parse.js'
 import { loadRewriter } from '../rewrite/rewriter.js'
 import { Agenda, createLane } from './agenda.js'
+import { type Cancels, cancelsOf } from './cancels.js'
 import { Feed } from './feed.js'
 import { createGenerated } from './generated.js'
 import { causesOf, timingOf } from './job.js'
@@ -63,6 +64,7 @@ class ReplayWorker {
   /** Sessions in the order in which they are to be opened; those before `#openAt` have had their turn. */
   readonly #toOpen: { readonly atUs: number; readonly session: LiveSession }[] = []
   #openAt = 0
+  #cancelled = 0
   #opening = 0
   /** Read and not sent yet. */
   #ahead = 0
@@ -122,6 +124,7 @@ class ReplayWorker {
         this.#agenda.offer(live.lane, job)
         if (isFirst && task.pacing.speed === 'max' && !live.isDormant) this.#openAtTurn(live)
       },
+      ...this.#cancels(),
       ended: () => {
         for (const { lane } of this.#sessions.values()) this.#agenda.end(lane)
       },
@@ -143,6 +146,11 @@ class ReplayWorker {
     const first = this.#toOpen.filter(({ atUs }) => atUs <= 0)
     await Promise.all(first.slice(0, FIRST_MAX).map(() => this.#openNext()))
     this.#tell({ kind: 'ready' })
+  }
+
+  #cancels(): { cancelledAfterUs?: Cancels } {
+    const cancels = cancelsOf(this.#recording.events(), (seq) => this.#recording.statement(seq)?.outcome)
+    return cancels === undefined ? {} : { cancelledAfterUs: cancels }
   }
 
   #addSessions(): void {
@@ -177,6 +185,9 @@ class ReplayWorker {
       connected: (lane, backendPid) => {
         lane.openedUs = this.#started ? this.#nowUs() : 0
         Atomics.store(this.#task.progress.backendPids, lane.session, backendPid)
+      },
+      cancelled: () => {
+        this.#cancelled += 1
       },
       afterChunk: () => this.#pump(),
     }
@@ -313,6 +324,7 @@ class ReplayWorker {
       kind: 'finished',
       result: {
         accounts: this.#tally.accounts(),
+        cancelled: this.#cancelled,
         measured: this.#measures.result(),
         eventLoopUtilisationMax: this.#utilisation.stop(),
       },

@@ -83,5 +83,7 @@ export type News = {
 export type WorkerResult = {
   readonly accounts: Accounts
   readonly measured: Measured
+  /** Cancel requests that were sent. */
+  readonly cancelled: number
   readonly eventLoopUtilisationMax: number
 }

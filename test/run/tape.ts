@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Outcome } from '../../segment/outcome.js'
 import { createRecording } from '../../segment/recording-writer.js'
-import type { Frame, SafeSql, Session, Statement } from '../../segment/statement.js'
+import type { Frame, SafeSql, Session, SessionEvent, Statement } from '../../segment/statement.js'
 import { buildBindRest } from '../../wire/bind.js'
 
 export const NOTHING_CAME: Outcome = {
@@ -48,11 +48,18 @@ export class Tape {
   readonly #sessions = new Map<number, Partial<Session>>()
   readonly #ordinals = new Map<number, number>()
   readonly #shapes = new Map<string, readonly Frame[]>()
+  readonly #events: SessionEvent[] = []
   #transactions = 0
   #nowUs = 1_000_000
 
   session(session: number, facts: Partial<Session> = {}): this {
     this.#sessions.set(session, facts)
+    return this
+  }
+
+  /** Of a session, at a moment of the recording. */
+  event(event: SessionEvent): this {
+    this.#events.push(event)
     return this
   }
 
@@ -127,6 +134,7 @@ export class Tape {
     const scope = 'READ_WRITE' as const
     const all = [...transactions.values()].map((statements) => ({ scope, statements }))
     for (let i = 0; i < all.length; i += 1000) writer.write(all.slice(i, i + 1000))
+    for (const event of this.#events) writer.event(event)
     writer.seen(writer.ledger.kept)
     writer.close(1_700_000_001_000)
     return path
