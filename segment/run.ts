@@ -61,6 +61,13 @@ export type RunFacts = {
     /** Think time between an answer and the next statement of its session: so many times the recorded one. Absent: the recorded schedule. */
     readonly think?: number
     readonly loop?: number
+    /** With fewer connections than sessions: so many are shared by so many sessions, others have one of their own. */
+    readonly connections?: {
+      readonly max: number
+      readonly shared: number
+      readonly sharing: number
+      readonly alone: number
+    }
   }
   readonly startedAtMs: number
   readonly elapsedUs: number

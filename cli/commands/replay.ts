@@ -40,6 +40,7 @@ type Flags = {
   readonly ramp?: string
   readonly think: string
   readonly loop?: string
+  readonly maxConnections?: string
   readonly readOnly?: boolean
   readonly from?: string
   readonly to?: string
@@ -87,6 +88,7 @@ export function register(program: Command, cli: Cli): void {
       gathered,
     )
     .option('--inject-must-succeed', 'stop when one of them fails (otherwise that is told, and the replay goes on)')
+    .option('--max-connections <n>', 'sessions share connections, between transactions, where the recording allows it')
     .option('--rewrite <file>', 'mapping.yaml: how the recorded statements read on the target')
     .option('--read-only', 'replay as a role that may read everything and write nothing')
     .option('--no-socket', 'connect as the URL says, also where a Unix socket leads to the same server')
@@ -107,6 +109,8 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
   const rampMs = flags.ramp === undefined ? undefined : parseDuration(flags.ramp, '--ramp')
   const think = parseThink(flags.think, speed)
   const loop = flags.loop === undefined ? undefined : parseCount(flags.loop, '--loop')
+  const maxConnections =
+    flags.maxConnections === undefined ? undefined : parseCount(flags.maxConnections, '--max-connections')
   const only = flags.only === undefined ? null : parseOnly(flags.only)
   const metricsAt = flags.metrics === undefined ? null : parseHostPort(flags.metrics, '--metrics')
   const injections: Prepared[] = []
@@ -142,6 +146,7 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
       ...(rampMs === undefined ? {} : { rampMs }),
       ...(loop === undefined ? {} : { loop }),
       think,
+      ...(maxConnections === undefined ? {} : { maxConnections }),
       asGiven: !flags.socket,
       ...(rewrite === undefined ? {} : { rewrite }),
       ...(filter === undefined ? {} : { filter }),
@@ -221,6 +226,11 @@ function report(facts: RunFacts, out: string, cli: Cli): ExitCode {
   printReasons('filtered', ledger.filtered, cli)
   printReasons('skipped', ledger.skipped, cli)
   printReasons('lost', ledger.lost, cli)
+  const { connections } = facts.settings
+  if (connections !== undefined)
+    cli.print(
+      `  connections  ${connections.sharing} sessions shared ${connections.shared}, ${connections.alone} had one of their own`,
+    )
   for (const pass of facts.passes ?? []) cli.print(passLine(pass))
   for (const injection of facts.injections ?? []) for (const line of injectionLines(injection)) cli.print(line)
   if (facts.orderRelaxed > 0) cli.print(`  order relaxed for ${facts.orderRelaxed} statements, to end standstills`)

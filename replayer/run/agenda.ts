@@ -29,6 +29,8 @@ export type Lane = {
   answeredUs: number
   /** When its connection was last opened. */
   openedUs: number
+  /** When it was last given a connection that it shares. */
+  grantedUs: number
   /** Without a schedule: when it may begin. */
   readonly startUs: number
   /** Nothing more will be offered. */
@@ -52,6 +54,7 @@ export function createLane(session: number, startUs = 0): Lane {
     lastSent: null,
     answeredUs: -1,
     openedUs: 0,
+    grantedUs: 0,
     startUs,
     ended: false,
     finished: false,
@@ -73,6 +76,8 @@ export type AgendaOptions = {
   readonly takeTurn: ((nowUs: number) => number) | null
   readonly nowUs: () => number
   readonly send: (lane: Lane, job: Job) => void
+  /** Whether the lane has a connection; if not, it is touched when it gets one. Absent: every open lane has its own. */
+  readonly acquire?: (lane: Lane) => boolean
   /** A job waits behind unanswered ones whose answers the server still holds back: others may wait for them. */
   readonly flush: (lane: Lane) => void
   /** All jobs of the lane are answered and no more will come; done() is to follow when its connection is closed. */
@@ -216,6 +221,7 @@ export class Agenda {
           return
         }
       }
+      if (job.filtered === 0 && this.#options.acquire?.(lane) === false) return
       this.#send(lane, job)
     }
   }

@@ -3,7 +3,7 @@
  */
 import { Progress, type SharedProgress } from './progress.js'
 import type { LockWait, Target } from './target.js'
-import { type Blocked, findReleases, type Parked } from './watchdog.js'
+import { type Blocked, findReleases, type Parked, type Queued } from './watchdog.js'
 
 export type GuardOptions = {
   readonly progress: SharedProgress
@@ -75,7 +75,7 @@ export class Guard {
     }
     const waits = await this.#options.target.lockWaits()
     if (waits === null || this.#stopped) return
-    const circles = findReleases(lasting, this.#blocked(waits))
+    const circles = findReleases(lasting, this.#blocked(waits), this.#queued())
     // Locks and parked statements are looked at one after the other: only what is seen twice is a circle.
     const certain = circles.filter(({ session, index }) => this.#suspects.get(session) === index)
     this.#suspects = new Map(circles.map(({ session, index }) => [session, index]))
@@ -132,6 +132,20 @@ export class Guard {
       if (session === undefined) return []
       return [{ session, by: by.flatMap((holder) => sessionOf.get(holder) ?? []) }]
     })
+  }
+
+  /** Who waits for a connection that others have: see ./sharing.ts. */
+  #queued(): Queued[] {
+    const { wantsOf, holdsOf, sessions } = this.#options.progress
+    const queued: Queued[] = []
+    for (let session = 0; session < sessions; session++) {
+      const pool = Atomics.load(wantsOf, session)
+      if (pool === 0) continue
+      const holders: number[] = []
+      for (let holder = 0; holder < sessions; holder++) if (Atomics.load(holdsOf, holder) === pool) holders.push(holder)
+      queued.push({ session, holders })
+    }
+    return queued
   }
 
   #release(parked: Parked, why: string): void {

@@ -98,17 +98,21 @@ export type Causes = {
   readonly workerUs: number
 }
 
-/** `openedUs`: when its session's connection was last opened. */
-export function causesOf(job: Job, openedUs: number, speed: Speed): Causes {
+/** When its session's connection was last opened; when it was given one that it shares. */
+export function causesOf(job: Job, { openedUs, grantedUs }: Connected, speed: Speed): Causes {
   const { due, free, ordered } = stepsOf(job, speed)
   const connectionUs = Math.min(free - due, Math.max(0, openedUs - due))
+  const last = Math.max(0, job.sentUs - ordered)
+  const sharedUs = Math.min(last, Math.max(0, grantedUs - ordered))
   return {
     orderUs: ordered - free,
-    connectionUs,
+    connectionUs: connectionUs + sharedUs,
     serverUs: free - due - connectionUs,
-    workerUs: Math.max(0, job.sentUs - ordered),
+    workerUs: last - sharedUs,
   }
 }
+
+type Connected = { readonly openedUs: number; readonly grantedUs: number }
 
 function stepsOf(job: Job, speed: Speed): { due: number; free: number; ordered: number } {
   // A rate and a ramp make due what has no schedule.

@@ -11,6 +11,7 @@ import type { Agenda, Lane } from './agenda.js'
 import { jobsLeft } from './agenda.js'
 import { AnswerReader } from './answers.js'
 import { type ConnectOptions, connect, type RawConnection } from './connection.js'
+import type { ConnectionPool, Shared, SharedSink } from './connection-pool.js'
 import { COPY_FAILED, encode, FLUSH, type Sendable, SYNC } from './encode.js'
 import { asksForAnswer, createJob, type Job, type Script } from './job.js'
 import type { Remap } from './remap.js'
@@ -38,6 +39,9 @@ export type SessionHost = {
   accounted(script: Script, fate: Fate): void
   incident(kind: string, detail: string): void
   connected(lane: Lane, backendPid: number): void
+  /** It waits for a connection of its pool; it has none any more. */
+  wants(lane: Lane): void
+  letGo(lane: Lane): void
   /** A statement was asked to be cancelled, as in production. */
   cancelled(): void
   /** What one piece of the stream brought has been taken in. */
@@ -64,6 +68,9 @@ export class LiveSession {
   #state = new SessionState()
   readonly #shelf = new Shelf()
   #connection: RawConnection | null = null
+  /** Where it borrows a connection for each transaction; null: it has one of its own. */
+  readonly #pool: ConnectionPool | null
+  #borrowed: Shared | null = null
   #opening = false
   #goesOtherWay = false
   /** Everything from here on is lost. */
@@ -74,10 +81,11 @@ export class LiveSession {
   #unflushed = false
   #closing = false
 
-  constructor(lane: Lane, session: Session, host: SessionHost, isDormant = false) {
+  constructor(lane: Lane, session: Session, host: SessionHost, isDormant = false, pool: ConnectionPool | null = null) {
     this.lane = lane
     this.isDormant = isDormant
-    lane.open = isDormant
+    this.#pool = pool
+    lane.open = isDormant || pool !== null
     this.#session = session
     this.#host = host
     this.#answers = new AnswerReader(
@@ -94,9 +102,59 @@ export class LiveSession {
 
   /** Connects, unless there is a connection or none will be needed. Resolves when the first try is over; others may follow. */
   async open(): Promise<void> {
-    if (this.#opening || this.#connection !== null || this.lane.finished || this.#dead) return
+    if (this.#pool !== null || this.#opening || this.#connection !== null || this.lane.finished || this.#dead) return
     this.#opening = true
     await this.#tryToConnect(performance.now() + this.#host.patienceMs, FIRST_PAUSE_MS)
+  }
+
+  /** Whether it has a connection; otherwise it gets one when it is its turn. */
+  acquire(): boolean {
+    if (this.#pool === null || this.#connection !== null || this.#dead) return true
+    const shared = this.#pool.take(this.#applicant)
+    if (shared === null) {
+      this.#host.wants(this.lane)
+      return false
+    }
+    this.#borrow(shared)
+    return true
+  }
+
+  readonly #applicant = {
+    granted: (shared: Shared): void => {
+      this.#borrow(shared)
+      this.#host.agenda.touch(this.lane)
+      this.#host.afterChunk()
+    },
+    refused: (error: unknown): void => {
+      this.#giveUp(reasonOf(error))
+      this.#host.agenda.touch(this.lane)
+      this.#host.afterChunk()
+    },
+  }
+
+  #borrow(shared: Shared): void {
+    const answers = this.#answers
+    shared.sink.owner = {
+      message: (type, buffer, start, end) => answers.message(type, buffer, start, end),
+      part() {},
+      malformed() {},
+      lost: () => this.#closed(),
+    }
+    this.#borrowed = shared
+    this.#connection = shared.connection
+    this.lane.grantedUs = this.#host.nowUs()
+    this.#host.connected(this.lane, shared.connection.backendPid)
+  }
+
+  /** Between transactions, with nothing under way, somebody else may have it. */
+  #giveBack(): void {
+    if (this.#borrowed === null || this.#answers.unanswered > 0 || this.#answers.status !== 'I' || this.#unflushed)
+      return
+    const shared = this.#borrowed
+    this.#borrowed = null
+    this.#connection = null
+    this.#host.letGo(this.lane)
+    this.#pool!.give(shared)
   }
 
   send(job: Job): void {
@@ -212,6 +270,7 @@ export class LiveSession {
     }
     this.#host.outcomes(this.lane, job, outcomes, doneUs)
     this.#host.agenda.answered(this.lane, job)
+    if (asksForSync(job)) this.#giveBack()
   }
 
   #copyIn(job: Job): void {
@@ -278,7 +337,9 @@ export class LiveSession {
 
   #closed(): void {
     this.#connection = null
-    this.lane.open = false
+    if (this.#borrowed !== null) this.#host.letGo(this.lane)
+    this.#borrowed = null
+    this.lane.open = this.#pool !== null
     if (this.#closing) {
       this.#host.agenda.done(this.lane)
       this.#host.afterChunk()
@@ -288,7 +349,7 @@ export class LiveSession {
     if (lastSent !== null) this.#lostTransaction = lastSent.rows[0].transaction
     this.#host.incident('connection lost', `session ${this.#session.session}, ${this.lane.unanswered} in flight`)
     this.#answers.lose(CONNECTION_LOST)
-    if (this.lane.ended && jobsLeft(this.lane) === 0) this.lane.open = true
+    if (this.#pool !== null || (this.lane.ended && jobsLeft(this.lane) === 0)) this.lane.open = true
     else if (this.#state.rebuildable) void this.open()
     else this.#giveUp('its state cannot be rebuilt')
     this.#host.agenda.touch(this.lane)
@@ -306,6 +367,11 @@ export class LiveSession {
 const NO_SQL = '' as Script['sql']
 
 const LEFT_OUT = FILTERED.map((reason): Fate => ({ kind: 'filtered', reason }))
+
+/** It ends with what ReadyForQuery answers. */
+function asksForSync({ frames }: Job): boolean {
+  return frames.at(-1)?.[0] === 'S' || frames[0]?.[0] === 'Q'
+}
 
 const CONNECTION_LOST: ServerError = { sqlstate: '08006', message: 'connection lost' }
 
@@ -332,4 +398,27 @@ function isPassing(error: unknown): boolean {
 function reasonOf(error: unknown): string {
   const { code } = error as { code?: string }
   return `the target does not let it in (${code ?? 'no answer'})`
+}
+
+/** A connection that sessions share; a server that lets nobody in for a moment is asked again. */
+export async function openShared(
+  host: SessionHost,
+  parameters: Readonly<Record<string, string>>,
+  sink: SharedSink,
+  closed: () => void,
+  signal: AbortSignal,
+): Promise<RawConnection> {
+  const { connectOptions, afterChunk, defaults, patienceMs, otherUrl } = host
+  const untilMs = performance.now() + patienceMs
+  for (let pauseMs = FIRST_PAUSE_MS, url = connectOptions.url; ; pauseMs = Math.min(pauseMs * 2, PAUSE_MS_MAX)) {
+    try {
+      const all = { ...defaults, ...parameters, ...connectOptions.parameters }
+      return await connect({ ...connectOptions, url, parameters: all, prologue: [], sink, afterChunk, closed })
+    } catch (error) {
+      if (LEADS_NOWHERE.test((error as { code?: string }).code ?? ''))
+        url = url === otherUrl ? connectOptions.url : otherUrl
+      if (signal.aborted || !isPassing(error) || performance.now() + pauseMs > untilMs) throw error
+      await new Promise((resolve) => setTimeout(resolve, pauseMs))
+    }
+  }
 }

@@ -34,6 +34,9 @@ export type SharedProgress = {
   /** By the watchdog, per session: plan index + 1 of the statement that need not wait any longer. */
   readonly released: Int32Array
   readonly backendPids: Int32Array
+  /** Where sessions share connections, per session: number of the pool + 1 that it waits for, or has a connection of. 0: neither. */
+  readonly wantsOf: Int32Array
+  readonly holdsOf: Int32Array
 }
 
 export function createProgress(sessions: number, workers: number): SharedProgress {
@@ -50,6 +53,8 @@ export function createProgress(sessions: number, workers: number): SharedProgres
     parkedOnOrdinal: shared(sessions),
     released: shared(sessions),
     backendPids: shared(sessions),
+    wantsOf: shared(sessions),
+    holdsOf: shared(sessions),
   }
 }
 

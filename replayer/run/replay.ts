@@ -27,6 +27,7 @@ import { createPairLog, Pairs } from './pairs.js'
 import type { Plan } from './plan-shape.js'
 import type { SharedProgress } from './progress.js'
 import { type Filter, type Selection, select } from './selection.js'
+import { planSharing, type Sharing } from './sharing.js'
 import { type ReplayState, type ReplayStatus, Totals } from './status.js'
 import { type Accounts, ledgerOf, Tally } from './tally.js'
 import { Target } from './target.js'
@@ -48,6 +49,8 @@ export type ReplayOptions = {
   readonly think?: number | null
   /** So many times over. The outcomes of the first are kept, of the others figures only. */
   readonly loop?: number
+  /** Sessions share connections where nothing of them is left in one between transactions. */
+  readonly maxConnections?: number
   readonly workers?: number
   readonly role?: RunRole
   readonly readOnly?: boolean
@@ -121,6 +124,7 @@ class Replay {
   #workers = 0
   /** By which workers connect. */
   #cancelled = 0
+  #sharing: Sharing | null = null
   #url = ''
   #givenUrl = ''
   #defaults: Readonly<Record<string, string>> = {}
@@ -149,13 +153,15 @@ class Replay {
   }
 
   async run(): Promise<RunFacts> {
-    const { out, force = false, signal, filter, plan, target, loop = 1 } = this.#options
+    const { out, force = false, signal, filter, plan, target, loop = 1, maxConnections } = this.#options
     const { injections = [], injectionsMustSucceed } = this.#options
     // Before anything is touched: nothing chosen is a mistake.
+    if (filter !== undefined || maxConnections !== undefined) await loadParser()
     if (filter !== undefined) {
-      await loadParser()
       this.#selection = select(this.#recording, filter)
     }
+    // Whether the connections are enough does not depend on how many workers have them.
+    if (maxConnections !== undefined) this.#share(1, this.#whoSends(), maxConnections)
     this.#injections = new Injections({
       prepared: injections,
       recording: this.#recording,
@@ -234,7 +240,8 @@ class Replay {
     const { signal } = this.#options
     this.#currentPass = pass
     this.#state = 'connecting'
-    const { tasks, workerOf } = this.#crew(pass)
+    const { tasks, workerOf, sharing } = this.#crew(pass)
+    this.#sharing = sharing
     this.#workers = tasks.length
     this.#ports = []
     this.#measured = []
@@ -270,6 +277,18 @@ class Replay {
     }
   }
 
+  #whoSends(): (dense: number) => boolean {
+    const { session, statementCount } = this.#options.plan
+    const has = new Set(session.subarray(0, statementCount))
+    return (dense) => has.has(dense) && this.#selection?.sends[dense] !== 0
+  }
+
+  #share(workers: number, sends: (dense: number) => boolean, connections: number): Sharing {
+    const sessions = this.#recording.sessions()
+    const scripts = this.#recording.scripts(sessions.map(({ session }) => session))
+    return planSharing({ sessions, scripts, sends }, connections, workers)
+  }
+
   /** Everybody hangs up, and says what is not over. */
   #stop(): void {
     this.#say({ kind: 'stop' })
@@ -302,21 +321,28 @@ class Replay {
   }
 
   #crew(pass: number): Crew {
-    const { plan, recording, ratePerSecondMax, readOnly, workers, rewrite, patienceMs } = this.#options
-    return crewOf(plan, this.#recording.sessions(), this.#selection, workers, {
-      recordingPath: recording,
-      pairs: pass === 1 ? this.#pairs : createPairLog(),
-      originUs: this.#originUs(),
-      pacing: this.#pacing,
-      keepsOutcomes: pass === 1,
-      rate: ratePerSecondMax === undefined ? null : sharedRate(ratePerSecondMax),
-      targetUrl: this.#url,
-      otherUrl: this.#givenUrl,
-      defaults: this.#defaults,
-      rewrite: rewrite ?? null,
-      parameters: readOnly ? { default_transaction_read_only: 'on' } : {},
-      patienceMs: patienceMs ?? PATIENCE_MS,
-    })
+    const { plan, recording, ratePerSecondMax, readOnly, workers, rewrite, patienceMs, maxConnections } = this.#options
+    return crewOf(
+      plan,
+      this.#recording.sessions(),
+      this.#selection,
+      workers,
+      {
+        recordingPath: recording,
+        pairs: pass === 1 ? this.#pairs : createPairLog(),
+        originUs: this.#originUs(),
+        pacing: this.#pacing,
+        keepsOutcomes: pass === 1,
+        rate: ratePerSecondMax === undefined ? null : sharedRate(ratePerSecondMax),
+        targetUrl: this.#url,
+        otherUrl: this.#givenUrl,
+        defaults: this.#defaults,
+        rewrite: rewrite ?? null,
+        parameters: readOnly ? { default_transaction_read_only: 'on' } : {},
+        patienceMs: patienceMs ?? PATIENCE_MS,
+      },
+      maxConnections === undefined ? null : (crew, sends) => this.#share(crew, sends, maxConnections),
+    )
   }
 
   readonly #pairs = createPairLog()
@@ -535,6 +561,7 @@ class Replay {
         ...(rampMs === undefined ? {} : { rampMs }),
         ...(think === undefined || think === null ? {} : { think }),
         ...(loop === undefined ? {} : { loop }),
+        ...this.#connectionFacts(),
       },
       startedAtMs: this.#startedAtMs,
       elapsedUs: Math.round(this.#elapsedMs() * 1000),
@@ -548,6 +575,14 @@ class Replay {
       ...(loop === undefined ? {} : { passes: this.#passFacts }),
       ...(injections === undefined || injections.length === 0 ? {} : { injections }),
     }
+  }
+
+  #connectionFacts(): Pick<RunFacts['settings'], 'connections'> {
+    if (this.#sharing === null) return {}
+    const { pools, alone } = this.#sharing
+    const shared = pools.reduce((sum, { connections }) => sum + connections, 0)
+    const sharing = pools.reduce((sum, { sessions }) => sum + sessions.length, 0)
+    return { connections: { max: this.#options.maxConnections!, shared, sharing, alone: alone.length } }
   }
 
   /** What there is to replay: the plan's statements, and the transactions that the recorder counted. */

@@ -8,12 +8,13 @@ import type { MessagePort } from 'node:worker_threads'
 import { openRecording } from '../../segment/recording.js'
 import { loadParser } from '../../sql/parse.js'
 import { loadRewriter } from '../rewrite/rewriter.js'
-import { Agenda, createLane } from './agenda.js'
+import { Agenda, createLane, type Lane } from './agenda.js'
 import { type Cancels, cancelsOf } from './cancels.js'
+import { ConnectionPool, type SharedSink } from './connection-pool.js'
 import { Feed } from './feed.js'
 import { createGenerated } from './generated.js'
 import { causesOf, timingOf } from './job.js'
-import { LiveSession, type SessionHost, STOPPED } from './live-session.js'
+import { LiveSession, openShared, type SessionHost, STOPPED } from './live-session.js'
 import { Measures } from './measures.js'
 import { Outbox } from './outbox.js'
 import { dueUs, ramped, sharedTurns } from './pace.js'
@@ -63,6 +64,7 @@ class ReplayWorker {
   #rewrite: Rewrite = AS_RECORDED
   /** Sessions in the order in which they are to be opened; those before `#openAt` have had their turn. */
   readonly #toOpen: { readonly atUs: number; readonly session: LiveSession }[] = []
+  readonly #poolOf = new Map<number, { readonly number: number; readonly pool: ConnectionPool }>()
   #openAt = 0
   #cancelled = 0
   #opening = 0
@@ -98,6 +100,7 @@ class ReplayWorker {
         this.#sent += 1
         this.#sessions.get(lane.session)!.send(job)
       },
+      ...(task.pools.length === 0 ? {} : { acquire: (lane: Lane) => this.#sessions.get(lane.session)!.acquire() }),
       flush: (lane) => this.#sessions.get(lane.session)!.flush(),
       finished: (lane) => this.#sessions.get(lane.session)!.close(),
     })
@@ -153,6 +156,16 @@ class ReplayWorker {
     return cancels === undefined ? {} : { cancelledAfterUs: cancels }
   }
 
+  #makePools(host: SessionHost): void {
+    const parameters = new Map(this.#task.sessions.map(([dense, session]) => [dense, session.parameters]))
+    for (const { number, connections, sessions } of this.#task.pools) {
+      const open = (sink: SharedSink, closed: () => void) =>
+        openShared(host, parameters.get(sessions[0]!) ?? {}, sink, closed, this.#stop.signal)
+      const pool = new ConnectionPool({ connections, open })
+      for (const session of sessions) this.#poolOf.set(session, { number, pool })
+    }
+  }
+
   #addSessions(): void {
     const { sessions, originUs, pacing, startsUs } = this.#task
     const { speed } = pacing
@@ -169,7 +182,7 @@ class ReplayWorker {
         for (let i = 0; i < job.rows.length; i++) {
           const timing = timingOf(job, doneUs[i]!, speed)
           const outcome = outcomes[i]!
-          const causes = causesOf(job, lane.openedUs, speed)
+          const causes = causesOf(job, lane, speed)
           this.#measures.add(timing.dueUs, timing.sentUs, timing.doneUs, causes)
           if (outcome.error !== null) this.#measures.error(outcome.error.sqlstate)
           const row = { seq: job.rows[i]!.seq, timing, outcome, orderRelaxed: job.relaxed }
@@ -185,15 +198,32 @@ class ReplayWorker {
       connected: (lane, backendPid) => {
         lane.openedUs = this.#started ? this.#nowUs() : 0
         Atomics.store(this.#task.progress.backendPids, lane.session, backendPid)
+        const pool = this.#poolOf.get(lane.session)
+        if (pool === undefined) return
+        Atomics.store(this.#task.progress.wantsOf, lane.session, 0)
+        Atomics.store(this.#task.progress.holdsOf, lane.session, 1 + pool.number)
+      },
+      wants: (lane) =>
+        Atomics.store(this.#task.progress.wantsOf, lane.session, 1 + this.#poolOf.get(lane.session)!.number),
+      letGo: (lane) => {
+        Atomics.store(this.#task.progress.holdsOf, lane.session, 0)
+        Atomics.store(this.#task.progress.backendPids, lane.session, 0)
       },
       cancelled: () => {
         this.#cancelled += 1
       },
       afterChunk: () => this.#pump(),
     }
+    this.#makePools(host)
     for (const [dense, session] of sessions) {
       const isDormant = this.#task.selection?.sends[dense] === 0
-      const live = new LiveSession(createLane(dense, startsUs[dense]), session, host, isDormant)
+      const live = new LiveSession(
+        createLane(dense, startsUs[dense]),
+        session,
+        host,
+        isDormant,
+        this.#poolOf.get(dense)?.pool,
+      )
       this.#sessions.set(dense, live)
       this.#agenda.add(live.lane)
       if (speed === 'max' || isDormant) continue
@@ -317,6 +347,7 @@ class ReplayWorker {
     this.#stop.abort()
     if (this.#timer !== null) clearTimeout(this.#timer)
     clearInterval(this.#flushing)
+    for (const { pool } of this.#poolOf.values()) pool.end()
     this.#scripts.return(undefined)
     this.#recording.close()
     this.#outbox.flush()

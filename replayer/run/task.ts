@@ -36,6 +36,12 @@ export type WorkerTask = {
   readonly targetUrl: string
   /** As it was given, where the first is a shorter way. */
   readonly otherUrl: string
+  /** Connections that some of its sessions share. Others have their own. */
+  readonly pools: readonly {
+    readonly number: number
+    readonly connections: number
+    readonly sessions: readonly number[]
+  }[]
   /** How statements read on the target; null: as recorded. */
   readonly rewrite: RewriteSource | null
   /** Start-up parameters of all connections, under the recorded ones. */

@@ -21,13 +21,22 @@ export type Blocked = { readonly session: number; readonly by: readonly number[]
 /** What is waited for: that a session gets as far as an ordinal. A lock is let go of at the end of a transaction, however far that is. */
 type Need = { readonly session: number; readonly ordinal: number }
 
+/** A session that waits for one of the connections that these have: any of them would do. */
+export type Queued = { readonly session: number; readonly holders: readonly number[] }
+
 /** Plan waits to give up, one per circle. */
-export function findReleases(parked: readonly Parked[], blocked: readonly Blocked[]): Parked[] {
+export function findReleases(
+  parked: readonly Parked[],
+  blocked: readonly Blocked[],
+  queued: readonly Queued[] = [],
+): Parked[] {
   const parkedAt = new Map(parked.map((one) => [one.session, one]))
   const holdersOf = new Map(blocked.map(({ session, by }) => [session, by]))
+  for (const { session, holders } of queued) holdersOf.set(session, [...(holdersOf.get(session) ?? []), ...holders])
   const releases: Parked[] = []
   for (const candidate of [...parked].sort((a, b) => a.index - b.index)) {
     if (!comesBack(candidate, parkedAt, holdersOf)) continue
+    if (queued.length > 0 && !stuck(parkedAt, blocked, queued).has(candidate.session)) continue
     releases.push(candidate)
     parkedAt.delete(candidate.session)
   }
@@ -52,4 +61,34 @@ function comesBack(
     for (const holder of holdersOf.get(session) ?? []) open.push({ session: holder, ordinal: Number.POSITIVE_INFINITY })
   }
   return false
+}
+
+/**
+ * Sessions that can never go on by themselves: all that wait, less those of whom somebody they wait for can. Whoever waits for a connection
+ * can as soon as one of those that have one can, which a search for a way back does not see.
+ */
+function stuck(
+  parkedAt: ReadonlyMap<number, Parked>,
+  blocked: readonly Blocked[],
+  queued: readonly Queued[],
+): ReadonlySet<number> {
+  const still = new Set([
+    ...parkedAt.keys(),
+    ...blocked.map(({ session }) => session),
+    ...queued.map(({ session }) => session),
+  ])
+  const waitsForStuck = (session: number, ordinal: number) => {
+    const stop = parkedAt.get(session)
+    return still.has(session) && (stop === undefined || stop.ordinal <= ordinal)
+  }
+  for (let changed = true; changed; ) {
+    changed = false
+    const goesOn = (session: number, can: boolean) => {
+      if (can && still.delete(session)) changed = true
+    }
+    for (const { session, on, onOrdinal } of parkedAt.values()) goesOn(session, !waitsForStuck(on, onOrdinal))
+    for (const { session, by } of blocked) goesOn(session, !by.some((holder) => still.has(holder)))
+    for (const { session, holders } of queued) goesOn(session, !holders.every((holder) => still.has(holder)))
+  }
+  return still
 }
