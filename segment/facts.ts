@@ -23,6 +23,8 @@ export type StatementFacts = {
   readonly executes: boolean
   /** By a Bind, so that the server took its snapshot before it executed. */
   readonly binds: boolean
+  /** Nothing later rests on its messages: it prepares nothing by name, and its answer was asked for. */
+  readonly alone: boolean
   readonly parameters: readonly (string | null)[]
   /** null: it worked. */
   readonly sqlstate: string | null
@@ -81,6 +83,7 @@ export class FactsCursor implements StatementFacts {
   sql = '' as SafeSql
   executes = false
   binds = false
+  alone = false
   sqlstate: string | null = null
   tag = ''
   columns: readonly Column[] | null = null
@@ -107,6 +110,7 @@ export class FactsCursor implements StatementFacts {
     const sent = this.#sentAs(cells[8])
     this.executes = cells[4] > 0 || sent.executes
     this.binds = sent.binds
+    this.alone = cells[4] === 0 && sent.alone
     this.#parametersText = cells[9]
     this.#parameters = null
     this.sqlstate = cells[10] === null ? null : (JSON.parse(cells[10]) as { sqlstate: string }).sqlstate
@@ -146,12 +150,15 @@ export class FactsCursor implements StatementFacts {
   }
 }
 
-type Sent = Pick<StatementFacts, 'executes' | 'binds'>
+type Sent = Pick<StatementFacts, 'executes' | 'binds' | 'alone'>
 
 function sentAs(frames: readonly Frame[]): Sent {
   return {
     executes: frames.some(([kind]) => kind === 'Q' || kind === 'E'),
     binds: frames.some(([kind]) => kind === 'B'),
+    alone:
+      frames[0]?.[0] === 'Q' ||
+      (frames.at(-1)?.[0] === 'S' && !frames.some((frame) => frame[0] === 'P' && frame[1] !== '')),
   }
 }
 
@@ -172,6 +179,7 @@ export function factsOf(statement: Statement): StatementFacts {
     sql: statement.sql,
     executes: part > 0 || sent.executes,
     binds: sent.binds,
+    alone: part === 0 && sent.alone,
     parameters: statement.parameters,
     sqlstate: outcome.error?.sqlstate ?? null,
     tag: outcome.tag,

@@ -77,6 +77,8 @@ export type RunFacts = {
   /** How the harness itself made statements late or their times longer. Absent: it did not, or an older build made the run. */
   readonly bottleneck?: string
   readonly orderRelaxed: number
+  /** Statements that the replay ended because production's server had, for reasons of timing; absent: none. */
+  readonly reenacted?: number
   readonly incidents: readonly { readonly atUs: number; readonly kind: string; readonly detail: string }[]
   /** Sent as production sent them. Absent: none. */
   readonly cancelRequests?: number

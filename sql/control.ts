@@ -2,11 +2,11 @@
  * Statements that steer a session instead of touching data: transactions, isolation, SQL-level prepared statements,
  * temporary tables, the search path.
  */
-import type { Node } from 'libpg-query'
+import type { Node, TransactionStmt } from 'libpg-query'
 import type { Control, Isolation, Touch } from './touch.js'
 
 export function controlOf(node: Node, reader: { touchOf(node: Node): Touch }): Control | null {
-  if ('TransactionStmt' in node) return transaction(node.TransactionStmt.kind ?? '', node.TransactionStmt.options ?? [])
+  if ('TransactionStmt' in node) return transaction(node.TransactionStmt)
   if ('VariableSetStmt' in node) {
     const { kind, name = '', args = [], is_local } = node.VariableSetStmt
     return setting(kind ?? '', name.toLowerCase(), args, is_local === true)
@@ -25,7 +25,7 @@ export function controlOf(node: Node, reader: { touchOf(node: Node): Touch }): C
   return null
 }
 
-function transaction(kind: string, options: readonly Node[]): Control {
+function transaction({ kind, options = [], savepoint_name: name = '' }: TransactionStmt): Control {
   switch (kind) {
     case 'TRANS_STMT_BEGIN':
     case 'TRANS_STMT_START':
@@ -37,8 +37,12 @@ function transaction(kind: string, options: readonly Node[]): Control {
     case 'TRANS_STMT_ROLLBACK':
     case 'TRANS_STMT_ROLLBACK_PREPARED':
       return { kind: 'rollback' }
+    case 'TRANS_STMT_RELEASE':
+      return { kind: 'release', name }
+    case 'TRANS_STMT_ROLLBACK_TO':
+      return { kind: 'rollback to', name }
     default:
-      return { kind: 'savepoint' }
+      return { kind: 'savepoint', name }
   }
 }
 

@@ -11,7 +11,7 @@ import { parse } from './parse.js'
 import { bodyOf } from './reach.js'
 import type { CatalogIndex } from './relations.js'
 import type { Access, Touch } from './touch.js'
-import { TOUCHES_NOTHING } from './touch.js'
+import { isWrite, TOUCHES_NOTHING } from './touch.js'
 import { Bindings, type FromItem, values } from './touch-values.js'
 import { touchCopy, touchDelete, touchInsert, touchMerge, touchUpdate } from './touch-write.js'
 
@@ -51,7 +51,7 @@ export class TouchReader {
   }
 
   touchOf(node: Node): Touch {
-    const walk = new Walk(this)
+    const walk = new Walk(this, node)
     walk.statement(node)
     return walk.finish(controlOf(node, this))
   }
@@ -89,9 +89,12 @@ export class TouchReader {
 export class Walk {
   readonly reader: TouchReader
   readonly #touch: Mutable<Touch>
+  /** The statement that the answer is of; null inside of what it calls or fires. */
+  readonly #own: Node | null
 
-  constructor(reader: TouchReader) {
+  constructor(reader: TouchReader, own: Node | null = null) {
     this.reader = reader
+    this.#own = own
     this.#touch = {
       accesses: [],
       strangers: [],
@@ -105,11 +108,33 @@ export class Walk {
   }
 
   finish(control: Touch['control']): Touch {
-    return { ...this.#touch, control }
+    // Looked at twice, a relation's columns in the answer may be of either look.
+    const looks = new Map<number, number>()
+    for (const { relation, mode } of this.#touch.accesses)
+      if (mode === 'read') looks.set(relation, (looks.get(relation) ?? 0) + 1)
+    const accesses = this.#touch.accesses.map((access) =>
+      access.answers && !isWrite(access.mode) && looks.get(access.relation) !== 1
+        ? { ...access, answers: false }
+        : access,
+    )
+    return { ...this.#touch, accesses, control }
+  }
+
+  /** This is the statement that the answer is of. */
+  isOwn(statement: object): boolean {
+    return this.#own !== null && Object.values(this.#own)[0] === statement
   }
 
   add(access: Partial<Access> & Pick<Access, 'relation' | 'mode'>): void {
-    this.#touch.accesses.push({ rows: [], given: [], observesLocks: false, pick: null, ...access })
+    this.#touch.accesses.push({
+      rows: [],
+      given: [],
+      observesLocks: false,
+      pick: null,
+      counted: false,
+      answers: false,
+      ...access,
+    })
   }
 
   everything(why: string): void {
@@ -173,12 +198,14 @@ export class Walk {
           !lockedRels || lockedRels.some((rel) => 'RangeVar' in rel && rel.RangeVar.relname === item.alias),
       )
       const rows = bindings.keys(item)
-      this.read(item.relation, rows)
+      // OFFSET passes by rows that are locked all the same.
+      const answers = this.isOwn(select) && select.limitOffset === undefined
+      this.read(item.relation, rows, answers)
       if (!lock) continue
       const observesLocks = lock.waitPolicy === 'LockWaitSkip' || lock.waitPolicy === 'LockWaitError'
       const mode = lock.strength === 'LCS_FORKEYSHARE' ? 'key-share' : 'lock'
       const pick = lock.waitPolicy === 'LockWaitSkip' ? pickOf(select) : null
-      this.add({ relation: this.rootOid(item.relation), mode, rows, observesLocks, pick })
+      this.add({ relation: this.rootOid(item.relation), mode, rows, observesLocks, pick, answers })
     }
     for (const part of [
       select.targetList,
@@ -263,9 +290,9 @@ export class Walk {
   }
 
   /** Reading a view reads what it is made of. */
-  read(relation: Relation, rows: Access['rows']): void {
+  read(relation: Relation, rows: Access['rows'], answers = false): void {
     if (relation.kind !== 'view') {
-      this.add({ relation: this.rootOid(relation), mode: 'read', rows })
+      this.add({ relation: this.rootOid(relation), mode: 'read', rows, answers })
       return
     }
     this.reader.once(relation.oid, () => {
@@ -347,7 +374,7 @@ export class Walk {
   #absorb(touch: Touch): void {
     for (const access of touch.accesses) {
       const given = access.given.map((key) => ({ ...key, values: isFresh(key.values) ? key.values : [] }))
-      this.add({ ...access, rows: [], given, pick: null })
+      this.add({ ...access, rows: [], given, pick: null, counted: false, answers: false })
     }
     for (const { name, writes } of touch.strangers) if (name !== 'new' && name !== 'old') this.stranger(name, writes)
     for (const oid of touch.draws) this.draw(oid)

@@ -144,7 +144,9 @@ export function operator(name: readonly Node[] | undefined): string {
 }
 
 function uncast(node: Node): Node {
-  return 'TypeCast' in node && node.TypeCast.arg ? uncast(node.TypeCast.arg) : node
+  // A cast with a length may cut the value.
+  const plain = 'TypeCast' in node && (node.TypeCast.typeName?.typmods?.length ?? 0) === 0
+  return plain && node.TypeCast.arg ? uncast(node.TypeCast.arg) : node
 }
 
 function hasColumn(relation: Relation | null, column: string): boolean {

@@ -37,7 +37,8 @@ export function touchInsert(walk: Walk, insert: InsertStmt, outer: Env): void {
   })
   for (const name of assignedByTriggers(walk, target, 'insert')) given.set(name, null)
   const keys = givenKeys(target, given)
-  add(walk, target, { mode: 'insert', rows: [], given: keys })
+  const own: Own = { counted: walk.isOwn(insert), answers: walk.isOwn(insert) }
+  add(walk, target, { mode: 'insert', rows: [], given: keys, ...own })
   reachOut(walk, target, 'insert', given)
   const conflict = insert.onConflictClause
   if (conflict?.action !== 'ONCONFLICT_UPDATE') return
@@ -50,7 +51,7 @@ export function touchInsert(walk: Walk, insert: InsertStmt, outer: Env): void {
     (key) => key.name === conflict.infer?.conname || sameNames(keyNames(target, key.columns), inferred),
   )
   const row = keys.find((key) => key.unique === unique && key.values.length > 0)
-  write(walk, target, row ? [row] : [], set)
+  write(walk, target, row ? [row] : [], set, own)
 }
 
 export function touchUpdate(walk: Walk, update: UpdateStmt, outer: Env): void {
@@ -64,7 +65,8 @@ export function touchUpdate(walk: Walk, update: UpdateStmt, outer: Env): void {
   for (const item of items) if (item.relation) walk.read(item.relation, bindings.keys(item))
   if (!target) return
   const set = assigned(walk, update.targetList ?? [], target)
-  write(walk, target, bindings.keys(self), set)
+  const own = ownRows(walk, update, self, items)
+  write(walk, target, bindings.keys(self), set, own)
   for (const part of update.targetList ?? []) chainOf(walk, target, part)
 }
 
@@ -77,7 +79,8 @@ export function touchDelete(walk: Walk, del: DeleteStmt, outer: Env): void {
   const { items, bindings } = walk.from(del.usingClause ?? [], env, del.whereClause, self)
   for (const item of items) if (item.relation) walk.read(item.relation, bindings.keys(item))
   if (!target) return
-  add(walk, target, { mode: 'delete', rows: bindings.keys(self), given: leftKeys(target) })
+  const own = ownRows(walk, del, self, items)
+  add(walk, target, { mode: 'delete', rows: bindings.keys(self), given: leftKeys(target), ...own })
   reachOut(walk, target, 'delete', null)
 }
 
@@ -85,7 +88,26 @@ export function touchMerge(walk: Walk, merge: MergeStmt, outer: Env): void {
   const env = walk.with(merge.withClause, outer)
   walk.walk([merge.sourceRelation, merge.joinCondition, merge.mergeWhenClauses, merge.returningClause], env)
   const target = targetOf(walk, merge.relation, 'update')
-  if (target) anyWrite(walk, target, ['insert', 'rekey', 'delete'])
+  if (target) anyWrite(walk, target, ['insert', 'rekey', 'delete'], walk.isOwn(merge))
+}
+
+/** What the tag and the answer of a statement say about the rows it writes. */
+type Own = Pick<Access, 'counted' | 'answers'>
+
+/** RETURNING may also name rows that are only looked at. */
+function ownRows(walk: Walk, statement: UpdateStmt | DeleteStmt, self: FromItem, others: readonly FromItem[]): Own {
+  const counted = walk.isOwn(statement)
+  const list = statement.returningClause?.exprs ?? []
+  const answers = counted && (others.length === 0 || list.every((part) => isOf(part, self)))
+  return { counted, answers }
+}
+
+function isOf(part: Node, self: FromItem): boolean {
+  const value = 'ResTarget' in part ? part.ResTarget.val : undefined
+  if (!value || !('ColumnRef' in value)) return true // An expression has no table.
+  const names = (value.ColumnRef.fields ?? []).map((field) => ('String' in field ? (field.String.sval ?? '') : null))
+  if (names.length > 1) return names.at(-2) === self.alias
+  return names[0] !== null && (self.relation?.columns.some(({ name }) => name === names[0]) ?? false)
 }
 
 export function touchCopy(walk: Walk, copy: CopyStmt, env: Env): void {
@@ -129,16 +151,21 @@ function writeBehind(walk: Walk, view: Relation): void {
   }
 }
 
-function anyWrite(walk: Walk, target: Relation, modes: readonly ('insert' | 'rekey' | 'delete')[]): void {
+function anyWrite(
+  walk: Walk,
+  target: Relation,
+  modes: readonly ('insert' | 'rekey' | 'delete')[],
+  counted = false,
+): void {
   const given = target.uniques.map((_, unique) => ({ unique, values: [] }))
   for (const mode of modes) {
-    add(walk, target, { mode, rows: [], given })
+    add(walk, target, { mode, rows: [], given, counted, answers: false })
     reachOut(walk, target, mode === 'rekey' ? 'update' : mode, null)
   }
   for (const column of target.columns) insertedValues(walk, column, [])
 }
 
-function write(walk: Walk, target: Relation, rows: readonly RowKey[], written: Given): void {
+function write(walk: Walk, target: Relation, rows: readonly RowKey[], written: Given, own: Own): void {
   const set = new Map(written)
   for (const name of assignedByTriggers(walk, target, 'update')) set.set(name, null)
   const rekeyed = target.uniques.flatMap((unique, index) =>
@@ -150,11 +177,11 @@ function write(walk: Walk, target: Relation, rows: readonly RowKey[], written: G
   const referenced = walk.reader.index
     .referencesTo(target.oid)
     .some(({ key }) => keyNames(target, key.referencedColumns).some((name) => set.has(name)))
-  add(walk, target, { mode: moved || referenced ? 'rekey' : 'update', rows, given })
+  add(walk, target, { mode: moved || referenced ? 'rekey' : 'update', rows, given, ...own })
   reachOut(walk, target, 'update', set)
 }
 
-function add(walk: Walk, target: Relation, access: Pick<Access, 'mode' | 'rows' | 'given'>): void {
+function add(walk: Walk, target: Relation, access: Pick<Access, 'mode' | 'rows' | 'given'> & Partial<Own>): void {
   walk.add({ relation: target.oid, ...access })
   if (access.mode === 'insert' || access.mode === 'update' || access.mode === 'rekey') {
     if (target.columns.some((column) => column.default !== null && TIME.test(column.default)))

@@ -39,6 +39,10 @@ export type Access = {
   readonly observesLocks: boolean
   /** A queue pick: the first free row in the order of this column. */
   readonly pick: { readonly column: string; readonly descending: boolean } | null
+  /** The tag counts these rows: they are the statement's own, not those of a WITH query, a trigger or a cascade. */
+  readonly counted: boolean
+  /** What the answer holds of this relation is of the rows that this access touches. */
+  readonly answers: boolean
 }
 
 /** `SET n = n + $1 … RETURNING n`: the returned values tell the order of the updates of one row. */
@@ -54,7 +58,8 @@ export type Advisory = { readonly key: readonly Value[] | null; readonly release
 export type Control =
   | { readonly kind: 'begin'; readonly isolation: Isolation | null }
   | { readonly kind: 'isolation'; readonly isolation: Isolation; readonly scope: 'transaction' | 'session' }
-  | { readonly kind: 'commit' | 'rollback' | 'savepoint' }
+  | { readonly kind: 'commit' | 'rollback' }
+  | { readonly kind: 'savepoint' | 'release' | 'rollback to'; readonly name: string }
   | { readonly kind: 'prepare'; readonly name: string; readonly touch: Touch }
   | { readonly kind: 'execute'; readonly name: string }
   | { readonly kind: 'temporary'; readonly names: readonly string[] }

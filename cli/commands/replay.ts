@@ -233,6 +233,8 @@ function report(facts: RunFacts, out: string, cli: Cli): ExitCode {
     )
   for (const pass of facts.passes ?? []) cli.print(passLine(pass))
   for (const injection of facts.injections ?? []) for (const line of injectionLines(injection)) cli.print(line)
+  if (facts.reenacted)
+    cli.print(`  ended as in production: ${facts.reenacted} statements (deadlocks, serialization failures)`)
   if (facts.orderRelaxed > 0) cli.print(`  order relaxed for ${facts.orderRelaxed} statements, to end standstills`)
   if (facts.bottleneck !== undefined) cli.note(`  the harness was the bottleneck: ${facts.bottleneck}`)
   for (const { kind, detail } of facts.incidents.slice(0, INCIDENTS_SHOWN)) cli.note(`  ${kind}: ${detail}`)

@@ -104,6 +104,10 @@ export function pairRest(alignment: Alignment, maybeSame: (before: number, after
     const after = alignment.onlyAfter[at]
     if (after !== undefined && maybeSame(before, after)) more.push({ before, after })
   }
+  return withPairs(alignment, more)
+}
+
+export function withPairs(alignment: Alignment, more: readonly Pair[]): Alignment {
   const paired = { before: new Set(more.map(({ before }) => before)), after: new Set(more.map(({ after }) => after)) }
   return {
     pairs: [...alignment.pairs, ...more].sort((a, b) => a.before - b.before),

@@ -42,6 +42,16 @@ export class Bijection {
     return forward === after && back === before
   }
 
+  /** What stands for a value of the first run in the second; undefined: nobody has said yet. */
+  counterpart(domain: string, before: string): string | undefined {
+    return this.#domains.get(domain)?.forward.get(before)
+  }
+
+  /** Some value of the first run is known to be this one in the second. */
+  reaches(domain: string, after: string): boolean {
+    return this.#domains.get(domain)?.back.has(after) ?? false
+  }
+
   #domain(name: string): Domain {
     let domain = this.#domains.get(name)
     if (domain === undefined) {

@@ -6,7 +6,7 @@
  */
 import type { RowDiff, SubKind } from '../../segment/diff.js'
 import type { Outcome, Row } from '../../segment/outcome.js'
-import { type Alignment, align, pairRest } from './align.js'
+import { type Alignment, align, pairRest, withPairs } from './align.js'
 import { type CellContext, compareCells } from './cell.js'
 import { type DigestDifference, digestDifference } from './digest-difference.js'
 import type { Excuse } from './excuses.js'
@@ -86,7 +86,7 @@ function inspect(before: Outcome, after: Outcome, knowledge: Knowledge, context:
   const rowsBefore = before.rows ?? []
   const rowsAfter = after.rows ?? []
   const partial = before.rowsCut || after.rowsCut || before.rows === null || after.rows === null
-  const canonicalBefore = canonicalRows(before, context)
+  const canonicalBefore = renamedRows(canonicalRows(before, context), knowledge, context)
   const canonicalAfter = canonicalRows(after, context)
   const mayBeCut = Math.max(before.rowCount, after.rowCount) >= knowledge.sort.cutFrom || before.suspended
   const arbitrary = mayBeCut && !knowledge.sort.total
@@ -97,6 +97,7 @@ function inspect(before: Outcome, after: Outcome, knowledge: Knowledge, context:
     arbitrary,
     partial,
     before.rowCount === after.rowCount,
+    context,
   )
   const excuses = new Set<Excuse>()
   const excusedColumns = new Set<number>()
@@ -142,6 +143,7 @@ function alignRows(
   arbitrary: boolean,
   partial: boolean,
   sameCount: boolean,
+  { bijection }: CellContext,
 ): Alignment {
   const looked = Array.from({ length: before[0]?.length ?? after[0]?.length ?? 0 }, (_, at) => at)
   const natures = looked.map((at) => natureOf(knowledge, at))
@@ -152,6 +154,20 @@ function alignRows(
     // Where LIMIT may pick other rows, rows that look alike are not the same row when a key could say so.
     alike: !(arbitrary && key.length > 0),
   })
+  // A key that each run made for itself, and that nobody has matched yet, tells no rows apart.
+  const generated = key.filter((at) => natures[at]!.renamed)
+  if (generated.length > 0 && sameCount && !arbitrary) {
+    const unknown = (row: Row, isKnown: (domain: string, value: string) => boolean) =>
+      generated.every((at) => row[at] != null && !isKnown(natures[at]!.domain ?? '', row[at]))
+    const knownAfter = (domain: string, value: string) => bijection.reaches(domain, value)
+    const onlyBefore = alignment.onlyBefore.filter((at) => unknown(before[at]!, knownAfter))
+    const onlyAfter = alignment.onlyAfter.filter((at) => unknown(after[at]!, knownAfter))
+    const steadyKey = key.filter((at) => !natures[at]!.renamed)
+    const { pairs } = pairRest({ pairs: [], onlyBefore, onlyAfter }, (a, b) =>
+      steadyKey.every((at) => before[a]![at] === after[b]![at]),
+    )
+    return withPairs(alignment, pairs)
+  }
   // Rows that show different keys are different rows; others must be the same, changed.
   const mustMatch = key.length === 0 && sameCount && !arbitrary && (!partial || knowledge.sort.sorted)
   if (!mustMatch) return alignment
@@ -221,6 +237,18 @@ function firstRows(before: Outcome, after: Outcome): RowDiff | null {
 function canonicalRows({ rows, columns }: Outcome, context: CellContext): readonly Row[] {
   return (rows ?? []).map((row) =>
     row.map((cell, at) => (cell === null ? null : context.canonical(cell, columns![at]!))),
+  )
+}
+
+/** Generated values of the first run, by those that stand for them in the second. */
+function renamedRows(rows: readonly Row[], knowledge: Knowledge, { bijection }: CellContext): readonly Row[] {
+  const domains = knowledge.columns.map(({ domain, free }) => (free === null ? domain : null))
+  if (domains.every((domain) => domain === null)) return rows
+  return rows.map((row) =>
+    row.map((cell, at) => {
+      const domain = domains[at] ?? null
+      return cell === null || domain === null ? cell : (bijection.counterpart(domain, cell) ?? cell)
+    }),
   )
 }
 

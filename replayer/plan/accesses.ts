@@ -64,6 +64,7 @@ export class Accesses {
   draw(sequence: number, { at, facts, touch }: Place): void {
     if (facts.sqlstate !== null && REFUSED_BEFORE_DRAWING.test(facts.sqlstate)) return
     this.#log.add(at, OP.turn, this.#names.set('sequence', sequence), WHOLE_SET)
+    if (facts.sqlstate === '25P02') return // It would draw where what failed before does not fail.
     const count = Math.max(1, insertedRows(facts.tag) ?? 1)
     this.#evidence.draws.note(sequence, { statement: at, value: this.#drawn(sequence, facts, touch), count })
   }
@@ -81,7 +82,7 @@ export class Accesses {
     const { facts } = place
     const found = /^SELECT (\d+)$/.exec(facts.tag)
     // A condition on the whole key names the row that came back, also when its columns do not.
-    const all = rows !== null && found !== null && Number(found[1]) === rows.length ? rows : null
+    const all = access.answers && rows !== null && found !== null && Number(found[1]) === rows.length ? rows : null
     this.#got(table, all ?? this.#keys.returned(table, facts), place)
   }
 
@@ -92,11 +93,14 @@ export class Accesses {
   #change(access: Access, table: Table, place: Place): void {
     const kind = access.mode === 'update' ? OP.write : OP.rekey
     const rows = this.#rows(access, table, place)
-    if (rows === null) this.add(OP.read, table.set, WHOLE_SET, place)
-    const changed = rows ?? this.#written(table, place.facts)
+    // It also looks: a row that another transaction is about to make is not locked against it, it is not there.
+    this.#members(OP.read, table.set, rows, place)
+    const changed = rows ?? this.#written(access, table, place.facts)
     this.#members(kind, table.set, changed, place)
     if (changed === null || changed.length > 0) this.#given(access, table, place)
-    this.#step(table, changed, place)
+    // Nothing changed, but on its way it may have stood at a row that somebody held.
+    else if (rows === null) this.add(OP.lock, table.set, WHOLE_SET, place)
+    if (access.counted) this.#step(table, changed, place)
   }
 
   /** Which rows, by their identity; null: any. */
@@ -108,7 +112,7 @@ export class Accesses {
       if (tuples) return tuples
     }
     const byKey = access.rows.find((key) => key.unique !== table.identity)
-    if (!byKey || table.identity < 0) return access.mode === 'lock' ? this.#returned(table, facts) : null
+    if (!byKey || table.identity < 0) return access.mode === 'lock' ? this.#returned(access, table, facts) : null
     const tuples = this.#keys.tuples(table, byKey, facts.parameters)
     if (!tuples) return null
     const slots = this.#tables.keySet(table, byKey.unique)
@@ -117,23 +121,23 @@ export class Accesses {
       return []
     }
     // One key is one row. A row that did not come back may still be there and be kept out by another condition, so then it is any row.
-    const found = this.#returned(table, facts)
+    const found = this.#returned(access, table, facts)
     if (!found || new Set(found).size !== new Set(tuples).size) return null
     this.#members(OP.read, slots, tuples, place)
     return found
   }
 
   /** Rows that the answer names by their identity. */
-  #returned(table: Table, facts: StatementFacts): readonly string[] | null {
-    return facts.sqlstate !== null ? null : this.#keys.returned(table, facts)
+  #returned(access: Access, table: Table, facts: StatementFacts): readonly string[] | null {
+    return facts.sqlstate !== null || !access.answers ? null : this.#keys.returned(table, facts)
   }
 
   /** Rows that an UPDATE or DELETE changed. */
-  #written(table: Table, facts: StatementFacts): readonly string[] | null {
+  #written(access: Access, table: Table, facts: StatementFacts): readonly string[] | null {
     const { tag, sqlstate, columns } = facts
-    if (!/^(UPDATE|DELETE|INSERT|MERGE)/.test(tag)) return null
+    if (!access.counted || !/^(UPDATE|DELETE|INSERT|MERGE)/.test(tag)) return null
     if (sqlstate === null && columns === null && / 0$/.test(tag)) return []
-    return this.#returned(table, facts)
+    return this.#returned(access, table, facts)
   }
 
   #insert(access: Access, table: Table, place: Place): void {
@@ -141,7 +145,7 @@ export class Accesses {
     const given = access.given.find((key) => key.unique === table.identity)
     const isFresh = given !== undefined && fresh(given.values)
     const named = given && !isFresh ? this.#keys.tuples(table, given, facts.parameters) : null
-    const rows = named ?? (table.identity >= 0 ? this.#written(table, facts) : null)
+    const rows = named ?? (table.identity >= 0 ? this.#written(access, table, facts) : null)
     if (rows) this.#members(OP.rekey, table.set, rows, place)
     else this.add(given && !isFresh ? OP.rekey : OP.insert, table.set, WHOLE_SET, place)
     this.#given(access, table, place)
@@ -154,7 +158,7 @@ export class Accesses {
   /** ON CONFLICT may have found the row instead of making it. */
   #madeAll(rows: readonly string[], access: Access, { facts, touch }: Place): boolean {
     const upserts = touch.accesses.some((other) => other.relation === access.relation && other.mode !== 'insert')
-    return facts.sqlstate === null && !upserts && insertedRows(facts.tag) === rows.length
+    return facts.sqlstate === null && access.counted && !upserts && insertedRows(facts.tag) === rows.length
   }
 
   /** Values of other unique keys that rows get or leave. */

@@ -64,6 +64,7 @@ function shaped(g: Gathered, waits: Waits): Plan {
     waitSession: new Int32Array(new SharedArrayBuffer(total * 4)),
     waitOrdinal: new Int32Array(new SharedArrayBuffer(total * 4)),
     waitKind: new Uint8Array(new SharedArrayBuffer(total)),
+    reenacted: shared(Int32Array.from(g.reenacted)),
   }
   plan.waitStart.set(waits.start)
   plan.waitKind.set(waits.kind)

@@ -11,6 +11,7 @@ import type { Session } from '../../segment/statement.js'
 import { CatalogIndex } from '../../sql/relations.js'
 import { isWrite, TOUCHES_NOTHING, type Touch } from '../../sql/touch.js'
 import { TouchReader } from '../../sql/touch-statement.js'
+import { ENDED } from '../run/plan-shape.js'
 import { Accesses, type Place } from './accesses.js'
 import { Evidence } from './evidence/evidence.js'
 import { type Gathered, REFUSAL } from './gathered.js'
@@ -50,6 +51,7 @@ class Gatherer {
   readonly #sessions = new Map<number, SessionState>()
   readonly #transactions = new TransactionLog()
   readonly #why = new Map<number, string>()
+  readonly #reenacted: number[] = []
   readonly #of: ReturnType<typeof arrays>
   /** The statement being looked at: where its operations go. */
   #at = 0
@@ -86,6 +88,7 @@ class Gatherer {
       sessionCount: this.#sessions.size,
       names: this.#names,
       transactions: this.#transactions.done(),
+      reenacted: this.#reenacted,
       evidence: this.#evidence,
       why: this.#why,
     }
@@ -111,11 +114,18 @@ class Gatherer {
     const transaction = this.#transactions.of(session, facts, this.#at)
     this.#of.transaction[i] = transaction.index
     steer(touch, session, transaction, facts)
+    for (const held of transaction.held.after(this.#at, touch.control, sqlstate !== null))
+      this.#of.releasedAt[held] = this.#at
     if (sqlstate !== null) {
       transaction.failed = true
-      if (sqlstate === '40001') this.#of.refusal[this.#at] = REFUSAL.outrun
-      if (sqlstate === '55P03') this.#of.refusal[this.#at] = REFUSAL.locked
-      if (sqlstate === '25P02') return // Refused because the transaction had failed before: it touched nothing.
+      this.#of.refusal[this.#at] = refusalOf(sqlstate)
+      const ended = ENDED.indexOf(sqlstate)
+      if (ended >= 0 && facts.alone) {
+        this.#of.refusal[this.#at] = REFUSAL.unserved
+        this.#of.mayWait[this.#at] = 1
+        this.#reenacted.push(i, ended)
+        return
+      }
     }
     const execute = touch.control?.kind === 'execute' ? session.prepared.get(touch.control.name) : undefined
     this.#touches(execute ? withoutKeys(execute) : touch, facts, session, transaction)
@@ -145,10 +155,11 @@ class Gatherer {
       of.barrier[at] = 1
       this.#why.set(at, touch.everything)
     }
-    const acts = touch.accesses.length > 0 || own.length > 0
+    const acts = touch.accesses.length > 0 || own.length > 0 || TAKES_SNAPSHOT.test(facts.tag)
     if (acts && transaction.snapshot < 0) transaction.snapshot = at
     const later = transaction.isolation !== 'read committed' && transaction.snapshot !== at
     if (touch.accesses.some(({ mode }) => mode !== 'read')) of.mayWait[at] = 1
+    if (touch.accesses.some(({ observesLocks, rows }) => observesLocks && rows.length === 0)) of.picks[at] = 1
     const from = this.#log.length
     const place: Place = { at, later, facts, touch, sentUs: of.sentUs, doneUs: of.doneUs }
     for (const access of touch.accesses) this.#accesses.access(access, place)
@@ -167,12 +178,14 @@ class Gatherer {
     if (plain && facts.binds && this.#log.onlyReads(from)) of.snapshotAtBind[at] = 1
   }
 
-  #advisory(touch: Touch, { parameters }: StatementFacts): void {
+  #advisory(touch: Touch, { parameters, rows }: StatementFacts): void {
+    // pg_try_advisory_lock that answers no has looked only.
+    const refused = touch.advisory.length === 1 && rows?.length === 1 && rows[0]!.length === 1 && rows[0]![0] === 'f'
     for (const { key, releases } of touch.advisory) {
       const texts = key?.map((value) => textsOf(value, parameters)?.[0] ?? null)
       const known = texts?.every((text) => text !== null) ? texts.join(',') : ''
       const set = this.#names.set('advisory', known)
-      this.#log.add(this.#at, releases ? OP.turn : OP.lock, set, WHOLE_SET)
+      if (!refused || releases) this.#log.add(this.#at, releases ? OP.turn : OP.lock, set, WHOLE_SET)
       if (!releases) this.#log.add(this.#at, OP.observe, set, WHOLE_SET)
     }
   }
@@ -195,6 +208,17 @@ class Gatherer {
   }
 }
 
+/** Also where it reads no table: `SELECT 1`, `SELECT pg_advisory_xact_lock(7)`. */
+const TAKES_SNAPSHOT = /^(SELECT|INSERT|UPDATE|DELETE|MERGE|COPY|DECLARE|EXPLAIN|CALL)/
+
+const NEVER_SERVED = /^(08|26|34|42|25P02|40P01|57)/
+
+function refusalOf(sqlstate: string): number {
+  if (sqlstate === '40001') return REFUSAL.outrun
+  if (sqlstate === '55P03') return REFUSAL.locked
+  return NEVER_SERVED.test(sqlstate) ? REFUSAL.unserved : REFUSAL.none
+}
+
 function arrays(n: number) {
   return {
     seq: new Float64Array(n),
@@ -209,6 +233,8 @@ function arrays(n: number) {
     snapshotAtBind: new Uint8Array(n),
     refusal: new Uint8Array(n),
     mayWait: new Uint8Array(n),
+    picks: new Uint8Array(n),
+    releasedAt: new Int32Array(n).fill(-1),
   }
 }
 

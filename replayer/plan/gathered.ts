@@ -27,9 +27,15 @@ export type Gathered = Operations & {
   readonly snapshotAtBind: Uint8Array
   /** It may have waited for locks, also when it found nothing to change: it took effect near its end. */
   readonly mayWait: Uint8Array
+  /** The statement that let go of its locks, before the end of the transaction: one that failed, ROLLBACK TO; -1: none did. */
+  readonly releasedAt: Int32Array
+  /** It takes rows that nobody holds (SKIP LOCKED). */
+  readonly picks: Uint8Array
   /** Why the server refused it, where that says something about who came first (`REFUSAL`). */
   readonly refusal: Uint8Array
   readonly transactions: Transactions
+  /** Statements that the replay ends itself, as production's server did, so they touch nothing: pairs of statement and `ENDED`. */
+  readonly reenacted: readonly number[]
   readonly evidence: Evidence
   /** Texts of barriers, by statement: why it touches everything. */
   readonly why: ReadonlyMap<number, string>
@@ -41,6 +47,8 @@ export const REFUSAL = {
   outrun: 1,
   /** Another transaction held the lock at that moment (55P03). */
   locked: 2,
+  /** It was given up before it had what it wanted: deadlock, cancelled, not understood, or after an error. */
+  unserved: 3,
 } as const
 
 /** Per transaction; a lone statement is one as well. */
@@ -51,6 +59,8 @@ export type Transactions = {
   /** 1: it has a COMMIT or ROLLBACK of its own. */
   readonly explicit: Uint8Array
   readonly committed: Uint8Array
+  /** 1: it committed, or would have but for an error that the replay need not meet. */
+  readonly mayCommit: Uint8Array
   /** Statement whose snapshot all its reads share (REPEATABLE READ and above); -1: each has its own. */
   readonly snapshot: Int32Array
 }

@@ -28,8 +28,9 @@ export type Op = (typeof OP)[keyof typeof OP]
 
 export const WHOLE_SET = -1
 
+/** Also a key that must stay is locked: who looks for free rows passes it over. */
 export function changesLocks(kind: number): boolean {
-  return kind === OP.write || kind === OP.rekey || kind === OP.lock
+  return kind === OP.write || kind === OP.rekey || kind === OP.lock || kind === OP.share
 }
 
 /** Grows by doubling; reading past the end is a bug of the caller. */

@@ -23,18 +23,27 @@ type Head = {
   readonly statements: number
   readonly sessions: number
   readonly waits: number
+  readonly reenacted: number
   readonly facts: Parallelism
 }
 
 const HEAD_BYTES_MAX = 1 << 20
 const NEWLINE = 10
+const NONE = new Int32Array(0)
 
 export function writePlan(path: string, key: string, content: PlanContent): void {
   const { plan, facts } = content
   const arrays = arraysOf(content)
-  const { statementCount: statements, sessionCount: sessions } = plan
+  const { statementCount: statements, sessionCount: sessions, reenacted = NONE } = plan
   const hash = createHash('sha256')
-  const facing = JSON.stringify({ key, statements, sessions, waits: plan.waitKind.length, facts })
+  const facing = JSON.stringify({
+    key,
+    statements,
+    sessions,
+    waits: plan.waitKind.length,
+    reenacted: reenacted.length,
+    facts,
+  })
   hash.update(facing)
   for (const array of arrays) hash.update(bytesOf(array))
   const head = `${JSON.stringify({ ...JSON.parse(facing), sha256: hash.digest('hex') })}\n`
@@ -80,7 +89,7 @@ function content(file: number, key: string): PlanContent | null {
 }
 
 /** Workers read the plan where it lies, so it lies in shared memory. */
-function empty({ statements, sessions, waits, facts }: Omit<Head, 'sha256'>): PlanContent {
+function empty({ statements, sessions, waits, reenacted, facts }: Omit<Head, 'sha256'>): PlanContent {
   const shared = (items: number, bytes: number) => new SharedArrayBuffer(items * bytes)
   return {
     plan: {
@@ -93,6 +102,7 @@ function empty({ statements, sessions, waits, facts }: Omit<Head, 'sha256'>): Pl
       waitSession: new Int32Array(shared(waits, 4)),
       waitOrdinal: new Int32Array(shared(waits, 4)),
       waitKind: new Uint8Array(shared(waits, 1)),
+      reenacted: new Int32Array(shared(reenacted, 4)),
     },
     seq: new Float64Array(statements),
     ambiguous: new Uint8Array(statements),
@@ -103,8 +113,8 @@ function empty({ statements, sessions, waits, facts }: Omit<Head, 'sha256'>): Pl
 type Numbers = Float64Array | Int32Array | Uint32Array | Uint8Array
 
 function arraysOf({ plan, seq, ambiguous }: PlanContent): Numbers[] {
-  const { session, ordinal, waitStart, waitSession, waitOrdinal, waitKind } = plan
-  return [seq, session, ordinal, waitStart, waitSession, waitOrdinal, waitKind, ambiguous]
+  const { session, ordinal, waitStart, waitSession, waitOrdinal, waitKind, reenacted = NONE } = plan
+  return [seq, session, ordinal, waitStart, waitSession, waitOrdinal, waitKind, reenacted, ambiguous]
 }
 
 function bytesOf(array: Numbers): Uint8Array {

@@ -12,9 +12,10 @@
  * - a counter that went from 4 to 5 was raised before it went from 5 to 6;
  * - a lock that was granted had been released: whoever held it had ended.
  */
-import { type Gathered, REFUSAL } from './gathered.js'
+import { grantedLocks, type Placed, passedOver, possibleLocks } from './evidence/locks.js'
+import type { Gathered } from './gathered.js'
 import { SET } from './names.js'
-import { IntList, OP, WHOLE_SET } from './operations.js'
+import { IntList, OP } from './operations.js'
 
 /** Points in microseconds; ends by transaction. For a transaction without a COMMIT of its own, both are one event. */
 export type Points = {
@@ -27,24 +28,31 @@ export type Points = {
 /** Two events in one microsecond are still one after the other. */
 const STEP_US = 0.001
 const ROUNDS_MAX = 40
+const PICK_ROUNDS_MAX = 4
 
 export function placePoints(g: Gathered): Points {
   const solver = new Solver(g)
   const { draws, picks, steps, sightings } = g.evidence
-  for (const { inOrder, seen } of draws.orders(g)) {
-    solver.inOrder(inOrder)
-    for (const [inserter, reader] of seen) solver.saw(inserter, reader)
-  }
+  const drawn = [...draws.orders(g)]
+  for (const { seen } of drawn) for (const [inserter, reader] of seen) solver.saw(inserter, reader)
   for (const run of picks.orders(g)) solver.inOrder(run)
   for (const run of steps.orders(g)) solver.inOrder(run)
   for (const [inserter, reader] of sightings.orders()) solver.saw(inserter, reader)
   solver.settle()
   grantedLocks(g, solver)
-  return { ...solver.points(), contradictions: solver.settle() }
+  const contradictions = solver.settle()
+  possibleLocks(g, solver)
+  solver.settle()
+  // A value is drawn before its row has its locks. Where that leads to two moments, the locks decide: values can be exchanged.
+  for (const { inOrder } of drawn) solver.inOrder(inOrder, (a, b) => solver.canBe(a, b))
+  solver.settle()
+  // Moving one point can bring another pick out of order.
+  for (let round = 0; round < PICK_ROUNDS_MAX && passedOver(g, solver); round += 1) solver.settle()
+  return { ...solver.points(), contradictions }
 }
 
 /** Difference constraints `a before b`; points move as little as they can, and never out of their intervals. */
-class Solver {
+class Solver implements Placed {
   readonly #g: Gathered
   readonly #count: number
   readonly #low: Float64Array
@@ -76,10 +84,11 @@ class Solver {
     this.#keepSessionOrder()
   }
 
-  /** The event at which the transaction of this statement ends: the statement itself when there is no COMMIT. */
+  /** The event with which the transaction of this statement lets go of its locks: its end, or the statement that failed. */
   endOf(statement: number): number {
     const t = this.#g.transaction[statement]!
     const { explicit, last } = this.#g.transactions
+    if (this.#g.releasedAt[statement]! >= 0) return this.#g.releasedAt[statement]!
     return explicit[t] ? this.#count + t : last[t]!
   }
 
@@ -99,12 +108,55 @@ class Solver {
     this.#after.push(b)
   }
 
-  inOrder(statements: readonly number[]): void {
-    for (let i = 1; i < statements.length; i += 1) this.before(statements[i - 1]!, statements[i]!)
+  /** Whether the clock leaves room for that. */
+  canBe(a: number, b: number): boolean {
+    return this.#low[a]! + STEP_US <= this.#high[b]!
+  }
+
+  low(event: number): number {
+    return this.#low[event]!
+  }
+
+  high(event: number): number {
+    return this.#high[event]!
+  }
+
+  inOrder(statements: readonly number[], may: (a: number, b: number) => boolean = () => true): void {
+    for (let i = 1; i < statements.length; i += 1) {
+      const [a, b] = [statements[i - 1]!, statements[i]!]
+      if (may(a, b)) this.before(a, b)
+    }
+  }
+
+  /** What must come before or after something else has less room than its own interval. */
+  #tighten(): void {
+    const [low, high] = [this.#low, this.#high]
+    for (let round = 0, moved = true; moved && round < ROUNDS_MAX; round += 1) {
+      moved = false
+      for (let c = 0; c < this.#before.length; c += 1) {
+        const [a, b] = [this.#before.at(c), this.#after.at(c)]
+        const [earliest, latest] = [low[a]! + STEP_US, high[b]! - STEP_US]
+        // What cannot be is left aside, so that it does not spoil what can.
+        if (low[a]! > latest) continue
+        if (low[b]! < earliest) {
+          low[b] = earliest
+          moved = true
+        }
+        if (high[a]! > latest) {
+          high[a] = latest
+          moved = true
+        }
+      }
+    }
   }
 
   /** Moves points until every constraint holds; answers how many cannot. */
   settle(): number {
+    this.#tighten()
+    for (let at = 0; at < this.point.length; at += 1) {
+      if (this.point[at]! < this.#low[at]!) this.point[at] = this.#low[at]!
+      if (this.point[at]! > this.#high[at]!) this.point[at] = this.#high[at]!
+    }
     let broken = 0
     const [befores, afters] = [this.#before, this.#after]
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
@@ -178,57 +230,4 @@ function onlyTurns(g: Gathered, i: number): boolean {
 function touchesTables(g: Gathered, i: number): boolean {
   for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) if (kindOf(g, op) === SET.table) return true
   return false
-}
-
-/** Whoever locked a row that another transaction had locked, got it when that one had ended. */
-function grantedLocks(g: Gathered, solver: Solver): void {
-  const lockers = new Map<number, number[]>()
-  for (let i = 0; i < g.count; i += 1) {
-    for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) {
-      const [kind, member] = [g.opKind[op]!, g.opMember[op]!]
-      if (member === WHOLE_SET || (kind !== OP.write && kind !== OP.rekey && kind !== OP.lock)) continue
-      const held = lockers.get(member)
-      if (held) held.push(i)
-      else lockers.set(member, [i])
-    }
-  }
-  for (const statements of lockers.values()) {
-    if (statements.length < 2) continue
-    statements.sort((a, b) => solver.point[a]! - solver.point[b]!)
-    for (const refused of statements) if (g.refusal[refused] === REFUSAL.locked) heldAt(g, solver, statements, refused)
-    const got = statements.filter((statement) => g.refusal[statement] !== REFUSAL.locked)
-    for (let k = 1; k < got.length; k += 1) {
-      const [holder, next] = [got[k - 1]!, got[k]!]
-      if (g.transaction[holder] !== g.transaction[next]) granted(g, solver, holder, next)
-    }
-  }
-}
-
-/**
- * `next` got a row that `holder` had locked. With a snapshot of its own that is all we know; a transaction that keeps one snapshot
- * is refused when the row has changed since, so whether it was refused says on which side of the snapshot the change lies.
- */
-function granted(g: Gathered, solver: Solver, holder: number, next: number): void {
-  const end = solver.endOf(holder)
-  const snapshot = g.transactions.snapshot[g.transaction[next]!]!
-  const changed = g.transactions.committed[g.transaction[holder]!] === 1
-  if (snapshot >= 0 && snapshot !== next && changed) {
-    if (g.refusal[next] === REFUSAL.outrun) solver.before(snapshot, end)
-    else solver.before(end, snapshot)
-  }
-  solver.before(end, next)
-}
-
-/** `refused` found the row locked: it looked between somebody's lock and the end of that transaction. */
-function heldAt(g: Gathered, solver: Solver, lockers: readonly number[], refused: number): void {
-  const holders = lockers.filter((statement) => {
-    const last = g.transactions.last[g.transaction[statement]!]!
-    const other = g.transaction[statement] !== g.transaction[refused] && g.refusal[statement] === REFUSAL.none
-    return other && g.sentUs[statement]! < g.doneUs[refused]! && g.doneUs[last]! > g.sentUs[refused]!
-  })
-  // With several candidates the outcome does not say which; the first one that locked is as good as any.
-  const [holder] = holders
-  if (holder === undefined) return
-  solver.before(holder, refused)
-  solver.before(refused, solver.endOf(holder))
 }

@@ -42,6 +42,9 @@ type SetState = {
   readonly wideReaders: Lazy
   readonly sharers: Lazy
   readonly wideSharers: Lazy
+  /** Those of the lockers whom who needs a key must wait for. */
+  readonly keyLockers: Lazy
+  readonly wideKeyLockers: Lazy
   /** Beginnings and ends of locks, and those who look at them; only kept when someone does. */
   readonly lockChanges: Lazy
   readonly observers: Lazy
@@ -52,6 +55,7 @@ type MemberState = {
   commit: number
   keyCommit: number
   locker: number
+  keyLocker: number
   readers: number[]
   sharers: number[]
 }
@@ -83,7 +87,7 @@ class Scan {
   readonly #sets: SetState[] = []
   readonly #members: (MemberState | undefined)[]
   readonly #observed: Uint8Array
-  /** What each transaction wrote and locked and has not ended yet: statement, operation position. */
+  /** What each transaction wrote and locked and has not ended yet: pairs of statement and operation. */
   readonly #pending = new Map<number, number[]>()
   /** seen[session]: per other session the ordinal it has waited for already (completion, snapshot). */
   readonly #completed: (Int32Array | undefined)[]
@@ -130,6 +134,7 @@ class Scan {
     const session = g.session[i]!
     if (this.#barrier >= 0) this.#waitCompleted(i, this.#barrier, EVERYTHING)
     if (g.barrier[i]) this.#everything(i)
+    this.#letGo(i, session)
     // Look first, then leave traces: a statement does not meet itself.
     for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) this.#look(i, session, op)
     for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) this.#leave(i, session, op)
@@ -140,6 +145,13 @@ class Scan {
     // A COMMIT takes effect at its end's own event: whatever comes between the two must not wait for it.
     if (!explicit || !isLast) this.#lastOf[session] = i
     if (!explicit && isLast) this.#end(t)
+  }
+
+  /** It fails, or goes back to a savepoint: locks of its transaction go with it. */
+  #letGo(i: number, session: number): void {
+    const operations = this.#pending.get(this.#g.transaction[i]!) ?? []
+    for (let at = 0; at < operations.length; at += 2)
+      if (this.#g.releasedAt[operations[at]!] === i) this.#unlock(i, session, operations[at + 1]!)
   }
 
   #taint(i: number): void {
@@ -169,12 +181,18 @@ class Scan {
       case OP.share:
         if (member) {
           set.wideKeyCommits.news(session, see)
+          set.wideKeyLockers.news(session, wait)
           see(member.keyCommit)
-        } else set.keyCommits.news(session, see)
+          wait(member.keyLocker)
+        } else {
+          set.keyCommits.news(session, see)
+          set.keyLockers.news(session, wait)
+        }
         break
       case OP.write:
       case OP.rekey:
       case OP.lock:
+        if (kind !== OP.write) this.#afterSharers(set, member, session, wait)
         if (member) {
           set.wideCommits.news(session, see)
           set.wideLockers.news(session, wait)
@@ -212,6 +230,7 @@ class Scan {
         set.sharers.set(session, i)
         if (member) this.#addTo(member.sharers, i)
         else set.wideSharers.set(session, i)
+        if (this.#observed[g.opSet[op]!]) this.#pend(i, op)
         break
       case OP.write:
       case OP.rekey:
@@ -219,6 +238,11 @@ class Scan {
         set.lockers.set(session, i)
         if (member) member.locker = i
         else set.wideLockers.set(session, i)
+        if (kind !== OP.write) {
+          set.keyLockers.set(session, i)
+          if (member) member.keyLocker = i
+          else set.wideKeyLockers.set(session, i)
+        }
         this.#pend(i, op)
         break
       case OP.insert:
@@ -235,6 +259,14 @@ class Scan {
     if (this.#observed[g.opSet[op]!] && changesLocks(kind)) set.lockChanges.set(session, i)
   }
 
+  /** Whoever needs a key keeps others from removing it, or from locking the row for themselves. */
+  #afterSharers(set: SetState, member: MemberState | null, session: number, wait: (on: number) => void): void {
+    if (member) {
+      for (const sharer of member.sharers) wait(sharer)
+      set.wideSharers.news(session, wait)
+    } else set.sharers.news(session, wait)
+  }
+
   /** A transaction ends: its writes become visible, its locks free. */
   #end(t: number): void {
     const g = this.#g
@@ -244,24 +276,34 @@ class Scan {
     if (explicit && this.#barrier >= 0) this.#waitCompleted(end, this.#barrier, EVERYTHING)
     const operations = this.#pending.get(t)
     if (operations) {
-      const committed = g.transactions.committed[t] === 1
+      // A failure of production's may not be one of the replay's: what it would have left counts.
+      const committed = g.transactions.mayCommit[t] === 1
       this.#pending.delete(t)
-      for (const op of operations) this.#release(end, session, op, committed)
+      for (let at = 0; at < operations.length; at += 2) {
+        const op = operations[at + 1]!
+        if (g.releasedAt[operations[at]!]! < 0) this.#unlock(end, session, op)
+        this.#release(end, session, op, committed)
+      }
     }
     this.#taintedTransactions.delete(t)
     if (this.#barrierTransactions.delete(t) && explicit) this.#everything(end)
     this.#lastOf[session] = end
   }
 
+  /** Whoever looked at the lock while it was held has looked. */
+  #unlock(by: number, session: number, op: number): void {
+    const about = this.#g.opSet[op]!
+    if (!this.#observed[about] || !changesLocks(this.#g.opKind[op]!)) return
+    const set = this.#set(about)
+    set.observers.news(session, (on) => this.#waitCompleted(by, on, about))
+    set.lockChanges.set(session, by)
+  }
+
   #release(end: number, session: number, op: number, committed: boolean): void {
     const g = this.#g
     const [kind, set, member] = [g.opKind[op]!, this.#set(g.opSet[op]!), this.#member(g.opMember[op]!)]
     const about = g.opSet[op]!
-    if (this.#observed[about] && changesLocks(kind)) {
-      set.observers.news(session, (on) => this.#waitCompleted(end, on, about))
-      set.lockChanges.set(session, end)
-    }
-    if (!committed || kind === OP.lock) return
+    if (!committed || kind === OP.lock || kind === OP.share) return
     if (this.#taintedTransactions.has(g.transaction[end]!)) {
       this.#taintedSets[g.opSet[op]!] = 1
       if (member) this.#taintedMembers[g.opMember[op]!] = 1
@@ -271,7 +313,8 @@ class Scan {
     const keys = kind !== OP.write
     if (member) {
       for (const reader of member.readers) anti(reader)
-      member.readers = []
+      // Who commits later comes after this one too, also when one of the two found no row to lock.
+      member.readers = [end]
       set.wideReaders.news(session, anti)
       if (keys) {
         for (const sharer of member.sharers) anti(sharer)
@@ -302,8 +345,8 @@ class Scan {
   #pend(i: number, op: number): void {
     const t = this.#g.transaction[i]!
     const operations = this.#pending.get(t)
-    if (operations) operations.push(op)
-    else this.#pending.set(t, [op])
+    if (operations) operations.push(i, op)
+    else this.#pending.set(t, [i, op])
   }
 
   #see(reader: number, commit: number, about: number): void {
@@ -390,6 +433,8 @@ class Scan {
         wideReaders: lazy(),
         sharers: lazy(),
         wideSharers: lazy(),
+        keyLockers: lazy(),
+        wideKeyLockers: lazy(),
         lockChanges: lazy(),
         observers: lazy(),
         turn: -1,
@@ -403,7 +448,7 @@ class Scan {
     if (id === WHOLE_SET) return null
     let state = this.#members[id]
     if (!state) {
-      state = { commit: -1, keyCommit: -1, locker: -1, readers: [], sharers: [] }
+      state = { commit: -1, keyCommit: -1, locker: -1, keyLocker: -1, readers: [], sharers: [] }
       this.#members[id] = state
     }
     return state

@@ -6,7 +6,7 @@ import type { StatementFacts } from '../../segment/facts.js'
 import type { ServerFacts } from '../../segment/manifest.js'
 import type { Session } from '../../segment/statement.js'
 import { asIsolation } from '../../sql/control.js'
-import type { Isolation, Touch } from '../../sql/touch.js'
+import type { Control, Isolation, Touch } from '../../sql/touch.js'
 import type { TouchReader } from '../../sql/touch-statement.js'
 import type { Transactions } from './gathered.js'
 import { IntList } from './operations.js'
@@ -32,8 +32,10 @@ export type OpenTransaction = {
   readonly first: number
   last: number
   begun: boolean
-  ended: 'commit' | 'rollback' | null
+  /** `refused`: COMMIT of a transaction that had failed. */
+  ended: 'commit' | 'refused' | 'rollback' | null
   failed: boolean
+  readonly held: HeldLocks
   isolation: Isolation
   /** First statement that takes a snapshot, for isolation levels that keep it. */
   snapshot: number
@@ -81,7 +83,7 @@ export function steer(touch: Touch, session: SessionState, transaction: OpenTran
       break
     case 'commit':
       // COMMIT of a failed transaction answers ROLLBACK.
-      transaction.ended = facts.tag === 'ROLLBACK' ? 'rollback' : 'commit'
+      transaction.ended = facts.tag === 'ROLLBACK' ? 'refused' : 'commit'
       break
     case 'rollback':
       transaction.ended = 'rollback'
@@ -101,7 +103,35 @@ export function steer(touch: Touch, session: SessionState, transaction: OpenTran
   }
 }
 
-const [EXPLICIT, COMMITTED] = [1, 2]
+/** Which statements of an open transaction still hold their locks, by savepoint. */
+export class HeldLocks {
+  #begun = false
+  #statements: number[] = []
+  #savepoints: { readonly name: string; readonly from: number }[] = []
+
+  /** The statements whose locks go with this one: it failed, or goes back to a savepoint. The end of the transaction lets go of the rest. */
+  after(statement: number, control: Control | null, failed: boolean): readonly number[] {
+    if (control?.kind === 'begin') this.#begun = true
+    if (failed) return this.#begun ? this.#letGo(this.#savepoints.at(-1)?.from ?? 0) : []
+    this.#statements.push(statement)
+    if (control?.kind === 'savepoint') this.#savepoints.push({ name: control.name, from: this.#statements.length })
+    if (control?.kind !== 'release' && control?.kind !== 'rollback to') return []
+    const at = this.#savepoints.findLastIndex(({ name }) => name === control.name)
+    if (at < 0) return []
+    if (control.kind === 'release') {
+      this.#savepoints.length = at
+      return []
+    }
+    this.#savepoints.length = at + 1
+    return this.#letGo(this.#savepoints[at]!.from)
+  }
+
+  #letGo(from: number): readonly number[] {
+    return this.#statements.splice(from)
+  }
+}
+
+const [EXPLICIT, COMMITTED, MAY_COMMIT] = [1, 2, 4]
 
 /** All transactions, as lists of integers; the open ones stand with their sessions. */
 export class TransactionLog {
@@ -126,18 +156,22 @@ export class TransactionLog {
     const explicit = begun || ended !== null
     const committed = explicit ? ended === 'commit' : !failed
     this.#last.set(index, last)
-    this.#flags.set(index, (explicit ? EXPLICIT : 0) | (committed ? COMMITTED : 0))
+    const mayCommit = !explicit || ended === 'commit' || ended === 'refused'
+    const flags = (explicit ? EXPLICIT : 0) | (committed ? COMMITTED : 0) | (mayCommit ? MAY_COMMIT : 0)
+    this.#flags.set(index, flags)
     this.#snapshot.set(index, isolation === 'read committed' ? -1 : snapshot)
   }
 
   done(): Transactions {
     const flags = this.#flags.done()
+    const having = (one: number) => Uint8Array.from(flags, (all) => (all & one ? 1 : 0))
     return {
       count: flags.length,
       first: this.#first.done(),
       last: this.#last.done(),
-      explicit: Uint8Array.from(flags, (flag) => (flag & EXPLICIT ? 1 : 0)),
-      committed: Uint8Array.from(flags, (flag) => (flag & COMMITTED ? 1 : 0)),
+      explicit: having(EXPLICIT),
+      committed: having(COMMITTED),
+      mayCommit: having(MAY_COMMIT),
       snapshot: this.#snapshot.done(),
     }
   }
@@ -149,6 +183,17 @@ export class TransactionLog {
     this.#flags.push(0)
     this.#snapshot.push(-1)
     const { isolation } = session
-    return { number, index, first: at, last: at, begun: false, ended: null, failed: false, isolation, snapshot: -1 }
+    return {
+      number,
+      index,
+      first: at,
+      last: at,
+      begun: false,
+      ended: null,
+      failed: false,
+      held: new HeldLocks(),
+      isolation,
+      snapshot: -1,
+    }
   }
 }

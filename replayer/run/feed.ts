@@ -7,6 +7,7 @@
 
 import { createJob, type Job, type Script } from './job.js'
 import type { Plan } from './plan-shape.js'
+import { reenacted, reenactedIn } from './reenact.js'
 
 export type FeedSource = Iterator<Script>
 
@@ -49,11 +50,14 @@ export class Feed {
   #rows: Script[] = []
   #indexes: number[] = []
   #ended = false
+  /** How production's server ended a statement, by its position in the plan. */
+  readonly #reenacted: ReadonlyMap<number, string>
   /** Position of the last statement that was read. */
   lastSeq = -1
 
   constructor(options: FeedOptions) {
     this.#options = options
+    this.#reenacted = reenactedIn(options.plan)
   }
 
   get hasEnded(): boolean {
@@ -89,8 +93,10 @@ export class Feed {
 
   /** The job that was being put together is whole. */
   #close(): boolean {
-    const [first, ...rest] = this.#rows
-    if (first === undefined) return false
+    const [head, ...rest] = this.#rows
+    if (head === undefined) return false
+    const ended = this.#reenacted.get(this.#indexes[0]!)
+    const first = ended === undefined ? head : reenacted(head, ended)
     const { originUs, positions, own, fates, offer } = this.#options
     const isWanted = positions.snapshotWanted[this.#indexes[0]!] === 1 && first.doneUs - first.sentUs >= LONG_READ_US
     const flush = isWanted && first.frames.some(([kind]) => kind === 'B')

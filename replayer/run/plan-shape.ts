@@ -15,4 +15,12 @@ export type Plan = {
   readonly waitOrdinal: Int32Array
   /** 0: until that ordinal has completed; 1: until it has taken its snapshot. */
   readonly waitKind: Uint8Array
+  /**
+   * Statements that the replay ends as production's server did, instead of leaving it to chance: pairs of a statement and its place
+   * in `ENDED`. Absent: none.
+   */
+  readonly reenacted?: Int32Array
 }
+
+/** What a server ends for reasons of timing: victims of a deadlock, transactions that were outrun. */
+export const ENDED: readonly string[] = ['40P01', '40001']

@@ -568,6 +568,7 @@ class Replay {
       ledger: ledgerOf(this.#seen(), outcomesWritten + this.#repeated, this.#accounts),
       eventLoopUtilisationMax: this.#utilisationMax,
       orderRelaxed: this.#totals.relaxed,
+      ...(plan.reenacted?.length ? { reenacted: plan.reenacted.length / 2 } : {}),
       incidents: this.#incidents,
       ...(this.#cancelled === 0 ? {} : { cancelRequests: this.#cancelled }),
       ...(latency === null ? {} : { latency }),

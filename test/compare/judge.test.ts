@@ -353,6 +353,27 @@ describe('other excuses', () => {
     expect(say('a2', 'b1', owns)).toBe('SEMANTIC_MISMATCH values 1')
     expect(say('a3', 'b3', { domain: 'u.id' })).toBe('SEMANTIC_MISMATCH values 1')
   })
+  describe('a generated key that is shown alone', () => {
+    const owns = { domain: 't.id', teaches: true, renamed: true, key: true, table: 't' }
+    const known = knowledge([name], { columns: [{ ...plainColumn('id'), ...owns }] })
+    const say = (before: readonly string[], after: readonly string[], shared = context()) => {
+      const rows = (values: readonly string[]) =>
+        outcome(
+          [name],
+          values.map((value) => [value]),
+        )
+      return words(judge(rows(before), rows(after), known, shared))
+    }
+    test('is the same row, whatever either run drew', () => expect(say(['a1'], ['b1'])).toBe('excused: generated'))
+    test('is another row once it is known whose it is', () => {
+      const shared = context()
+      expect(say(['a1'], ['b1'], shared)).toBe('excused: generated')
+      expect(say(['a2'], ['b2'], shared)).toBe('excused: generated')
+      expect(say(['a2', 'a1'], ['b1', 'b2'], shared)).toContain('excused')
+      expect(say(['a1'], ['b2'], shared)).toBe('SEMANTIC_MISMATCH rows_missing')
+      expect(say(['a3'], ['b2'], shared)).toBe('SEMANTIC_MISMATCH rows_missing')
+    })
+  })
   test('an aggregate that saw its rows in another order', () =>
     expect(
       words(

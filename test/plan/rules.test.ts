@@ -3,7 +3,10 @@
  * texts say (../sql/touch.test.ts).
  */
 import { describe, expect, test } from 'vitest'
-import { type Line, waits } from './script.js'
+import { buildPlan } from '../../replayer/plan/build.js'
+import { HeldLocks } from '../../replayer/plan/sessions.js'
+import { ENDED } from '../../replayer/run/plan-shape.js'
+import { type Line, script, waits } from './script.js'
 
 const OTHER: Line = { session: 2, sql: 'SELECT balance FROM accounts WHERE id = 9', at: [20, 30] }
 
@@ -102,4 +105,110 @@ describe('the first statement takes the snapshot', () => {
     const lowered = { settings: repeatable, ...of('app', 'read committed') }
     expect(await waits(kept('BEGIN'), lowered)).toEqual(['D < C'])
   })
+})
+
+describe('a key that must stay', () => {
+  const child = one(1, 'INSERT INTO children (parent_id) VALUES ($1)', [2, 4], { parameters: ['7'], transaction: 1 })
+  test('keeps its row from being removed: the parent goes after the transaction that pointed at it', async () => {
+    const lines = [
+      one(1, 'BEGIN', [0, 1], { transaction: 1 }),
+      child,
+      one(2, 'DELETE FROM parents WHERE id = 7', [10, 70], { sqlstate: '23503' }),
+      one(1, 'COMMIT', [50, 60], { transaction: 1 }),
+    ]
+    expect(await waits(lines)).toEqual(['C < B', 'C < D'])
+  })
+  test('waits for whoever removes it', async () => {
+    const lines = [
+      one(2, 'BEGIN', [0, 1], { transaction: 2 }),
+      one(2, 'DELETE FROM parents WHERE id = 7', [2, 4], { transaction: 2 }),
+      one(1, child.sql, [10, 70], { parameters: ['7'], sqlstate: '23503' }),
+      one(2, 'COMMIT', [50, 60], { transaction: 2 }),
+    ]
+    expect(await waits(lines)).toEqual(['C < D'])
+  })
+})
+
+describe('what the answer is of', () => {
+  const reader: Line = { session: 2, sql: 'SELECT count(*) FROM jobs', at: [20, 30] }
+  test('a tag of 0 says that the statement itself wrote nothing', async () => {
+    const update = one(1, "UPDATE jobs SET state = 'x' WHERE state = 'y'", [0, 10], { tag: 'UPDATE 0' })
+    expect(await waits([update, reader])).toEqual([])
+  })
+  test('and nothing about its WITH queries', async () => {
+    const sql =
+      "WITH gone AS (DELETE FROM jobs WHERE state = 'x') INSERT INTO children (parent_id) SELECT 1 WHERE false"
+    expect(await waits([one(1, sql, [0, 10], { tag: 'INSERT 0 0' }), reader])).toEqual(['B < A'])
+  })
+  test('rows of a table that is looked at twice may be of either look', async () => {
+    const sql = 'SELECT a.id FROM jobs a JOIN jobs b ON b.state = a.state WHERE a.id = 1 FOR UPDATE OF b'
+    const other = one(2, "UPDATE jobs SET state = 'z' WHERE id = 2", [20, 30])
+    const locks = one(1, sql, [0, 10], { returned: { 'jobs.id': ['1'] } })
+    expect(await waits([locks, other])).toEqual(['B < A'])
+  })
+})
+
+describe('a failure of production need not be one of the replay', () => {
+  const failed = (more: Partial<Line> = {}) =>
+    one(1, 'UPDATE accounts SET balance = -1 WHERE id = 7', [2, 10], { sqlstate: '23514', ...more })
+  const reader = one(2, 'SELECT balance FROM accounts WHERE id = 7', [40, 50])
+  test('what it would have left is seen by whoever comes later', async () => {
+    expect(await waits([failed(), reader])).toEqual(['B < A'])
+  })
+  test('unless the client took it back itself', async () => {
+    const lines = [
+      one(1, 'BEGIN', [0, 1], { transaction: 1 }),
+      failed({ transaction: 1 }),
+      one(1, 'ROLLBACK', [20, 30], { transaction: 1 }),
+    ]
+    expect(await waits([...lines, reader])).toEqual([])
+  })
+  test.each(ENDED)('%s is ended again, so it touches nothing', async (sqlstate) => {
+    const { plan } = await buildPlan(script([failed({ sqlstate }), reader]))
+    expect([...(plan.reenacted ?? [])]).toEqual([0, ENDED.indexOf(sqlstate)])
+    expect([...plan.waitStart]).toEqual([0, 0, 0])
+  })
+})
+
+test('SELECT 1 takes the snapshot of a transaction that keeps it', async () => {
+  const lines = [
+    one(1, 'BEGIN ISOLATION LEVEL REPEATABLE READ', [0, 1], { transaction: 1 }),
+    one(1, 'SELECT 1', [2, 10], { transaction: 1 }),
+    one(2, 'UPDATE accounts SET balance = 1 WHERE id = 7', [20, 30]),
+    one(1, 'SELECT balance FROM accounts WHERE id = 7', [40, 50], { transaction: 1 }),
+    one(1, 'COMMIT', [60, 70], { transaction: 1 }),
+  ]
+  expect(await waits(lines)).toEqual(['C < B'])
+})
+
+test('a row that is not there yet is looked for before the COMMIT that makes it', async () => {
+  const lines = [
+    one(1, 'BEGIN', [0, 1], { transaction: 1 }),
+    one(1, 'INSERT INTO accounts (id) VALUES (7)', [2, 4], { transaction: 1 }),
+    one(2, 'UPDATE accounts SET balance = 1 WHERE id = 7', [10, 20], { tag: 'UPDATE 0' }),
+    one(1, 'COMMIT', [50, 60], { transaction: 1 }),
+  ]
+  expect(await waits(lines)).toContain('D < C')
+})
+
+describe('locks are let go of', () => {
+  const of = (
+    ...steps: [kind: 'begin' | 'savepoint' | 'release' | 'rollback to' | 'work' | 'fails', name?: string][]
+  ) => {
+    const held = new HeldLocks()
+    return steps.map(([kind, name = ''], at) => {
+      const control =
+        kind === 'work' || kind === 'fails' ? null : kind === 'begin' ? { kind, isolation: null } : { kind, name }
+      return held.after(at, control, kind === 'fails').join(' ')
+    })
+  }
+  test('with the statement that fails', () => expect(of(['begin'], ['work'], ['work'], ['fails']).at(-1)).toBe('0 1 2'))
+  test('since the savepoint only, when there is one', () =>
+    expect(of(['begin'], ['work'], ['savepoint', 'a'], ['work'], ['fails']).at(-1)).toBe('3'))
+  test('by going back to a savepoint', () =>
+    expect(of(['begin'], ['savepoint', 'a'], ['work'], ['savepoint', 'b'], ['work'], ['rollback to', 'a']).at(-1)).toBe(
+      '2 3 4 5',
+    ))
+  test('and not by releasing it', () =>
+    expect(of(['begin'], ['savepoint', 'a'], ['work'], ['release', 'a'], ['fails']).at(-1)).toBe('0 1 2 3'))
 })

@@ -36,6 +36,21 @@ export const CATALOG: Catalog = {
     sequence(100, 'jobs_id_seq'),
     table(3, 'notes', ['id', 'account_id', 'text'], { draws: 101 }),
     sequence(101, 'notes_id_seq'),
+    table(4, 'parents', ['id'], { draws: 0 }),
+    {
+      ...table(5, 'children', ['id', 'parent_id'], { draws: 102 }),
+      foreignKeys: [
+        {
+          name: 'children_parent_id_fkey',
+          columns: [2],
+          referencedOid: 4,
+          referencedColumns: [1],
+          onUpdate: 'no action',
+          onDelete: 'no action',
+        },
+      ],
+    },
+    sequence(102, 'children_id_seq'),
   ],
 }
 

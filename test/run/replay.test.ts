@@ -1,12 +1,16 @@
 /** Replaying against a real server: statements go out as they were recorded, and their outcomes come back as rows of a run. */
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ENDED } from '../../replayer/run/plan-shape.js'
+import { replay } from '../../replayer/run/replay.js'
 import { balances } from '../../segment/ledger.js'
 import type { Outcome } from '../../segment/outcome.js'
+import { openRun } from '../../segment/run-file.js'
 import type { Frame, SafeSql } from '../../segment/statement.js'
 import { BINARY, buildBindRest, TEXT } from '../../wire/bind.js'
 import { createDatabase, type TestDatabase } from '../support/database.js'
-import { replayTape } from './support.js'
-import { execute, prepare, type Sent, simple, Tape, unnamed } from './tape.js'
+import { planOf, replayTape } from './support.js'
+import { execute, NOTHING_CAME, prepare, type Sent, simple, Tape, unnamed } from './tape.js'
 
 let database: TestDatabase
 beforeAll(async () => {
@@ -293,5 +297,30 @@ describe('pipelines', () => {
       kept: { statements: 2, transactions: 2 },
       skipped: { 'unreplayable: cannot tokenize box': { statements: 1, transactions: 1 } },
     })
+  })
+})
+
+describe.each(ENDED)('what production ended with %s', (sqlstate) => {
+  test('is ended by the replay, and its transaction with it', async () => {
+    const error = { sqlstate, message: '' }
+    const tape = new Tape()
+      .send(1, simple('BEGIN'))
+      .send(1, unnamed("UPDATE item SET name = 'first' WHERE id = $1", ['41']))
+      .send(1, {
+        ...unnamed("UPDATE item SET name = 'victim' WHERE id = $1", ['42']),
+        outcome: { ...NOTHING_CAME, error },
+      })
+      .send(1, simple('COMMIT'))
+    const recording = tape.write()
+    const out = join(dirname(recording), 'run.sqlite')
+    const plan = { ...planOf(recording), reenacted: Int32Array.of(2, ENDED.indexOf(sqlstate)) }
+    const facts = await replay({ recording, plan, target: database.url, out, speed: 'max', workers: 1 })
+    const run = openRun(out)
+    const outcomes = [...run.rows()].map(({ outcome }) => outcome.error?.sqlstate ?? outcome.tag)
+    run.close()
+    expect(outcomes).toEqual(['BEGIN', 'UPDATE 1', sqlstate, 'ROLLBACK'])
+    expect(facts.reenacted).toBe(1)
+    const { rows } = await database.query('SELECT name FROM item WHERE id IN (41, 42) ORDER BY id')
+    expect(rows.map(({ name }) => name)).toEqual(['item 41', 'item 42'])
   })
 })

@@ -9,6 +9,8 @@ export type TestDatabase = {
   readonly name: string
   readonly url: string
   query(sql: string, values?: unknown[]): Promise<pg.QueryResult>
+  /** Nobody is connected any more, so that it can be copied; `query` is over. */
+  rest(): Promise<void>
   drop(): Promise<void>
 }
 
@@ -22,12 +24,18 @@ export async function createDatabase(...setUp: string[]): Promise<TestDatabase> 
   const client = new pg.Client(url)
   await client.connect()
   for (const sql of setUp) await client.query(sql)
+  let resting = false
+  const rest = async () => {
+    if (!resting) await client.end()
+    resting = true
+  }
   return {
     name,
     url,
     query: (sql, values) => client.query(sql, values),
+    rest,
     async drop() {
-      await client.end()
+      await rest()
       const again = new pg.Client(inject('serverUrl'))
       await again.connect()
       await again.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)

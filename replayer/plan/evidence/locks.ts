@@ -1,0 +1,225 @@
+/**
+ * A lock that was granted had been released: whoever was served came after the end of the transaction that had the row before.
+ *
+ * Where both name the row, that is certain. Where one of them says only "rows of this table", it may be: then, if the clock leaves it open, the
+ * order in which nobody stands at the other's lock is taken, because the other one could stand still for ever.
+ */
+import { type Gathered, REFUSAL } from '../gathered.js'
+import { SET } from '../names.js'
+import { OP, WHOLE_SET } from '../operations.js'
+import { listed } from './evidence.js'
+
+/** Statements and ends of transactions as they are placed so far. */
+export type Placed = {
+  readonly point: Float64Array
+  endOf(statement: number): number
+  before(a: number, b: number): void
+  canBe(a: number, b: number): boolean
+  /** Between these, as far as is known. */
+  low(event: number): number
+  high(event: number): number
+}
+
+type Held = { readonly statement: number; readonly kind: number }
+
+const bit = (kind: number): number => 1 << kind
+const KEY = bit(OP.rekey) | bit(OP.lock)
+const ROW = bit(OP.write) | KEY
+const ANY = bit(OP.share) | ROW
+
+/** Which locks of others a kind of access has to wait for. */
+function against(kind: number): number {
+  return kind === OP.share ? KEY : kind === OP.write ? ROW : ANY
+}
+
+export function grantedLocks(g: Gathered, placed: Placed): void {
+  const { byMember, bySet } = locks(g)
+  for (const held of byMember.values()) {
+    if (held.length < 2) continue
+    inOrder(held, placed)
+    inTurn(
+      g,
+      placed,
+      held.filter(({ statement }) => served(g, statement)),
+    )
+  }
+  for (let i = 0; i < g.count; i += 1) {
+    if (g.refusal[i] !== REFUSAL.locked) continue
+    const candidates: Held[] = []
+    for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) {
+      if (!(bit(g.opKind[op]!) & ROW)) continue
+      candidates.push(...(byMember.get(g.opMember[op]!) ?? []), ...(bySet.get(g.opSet[op]!) ?? []))
+    }
+    heldAt(g, placed, candidates, i)
+  }
+}
+
+function inOrder(held: Held[], placed: Placed): void {
+  held.sort((a, b) => placed.point[a.statement]! - placed.point[b.statement]!)
+}
+
+/** By the row they name; those that name none by their table. */
+function locks(g: Gathered): { readonly byMember: Map<number, Held[]>; readonly bySet: Map<number, Held[]> } {
+  const [byMember, bySet] = [new Map<number, Held[]>(), new Map<number, Held[]>()]
+  for (let i = 0; i < g.count; i += 1) {
+    for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) {
+      const [kind, set, member] = [g.opKind[op]!, g.opSet[op]!, g.opMember[op]!]
+      if (!(bit(kind) & ANY)) continue
+      // An advisory lock is one thing: its set has no members.
+      if (g.names.kinds[set] === SET.advisory) listed(byMember, -2 - set, { statement: i, kind })
+      else if (member === WHOLE_SET) listed(bySet, set, { statement: i, kind })
+      else listed(byMember, member, { statement: i, kind })
+    }
+  }
+  return { byMember, bySet }
+}
+
+function served(g: Gathered, statement: number): boolean {
+  const refusal = g.refusal[statement]
+  return refusal !== REFUSAL.locked && refusal !== REFUSAL.unserved
+}
+
+/** Each one after the last that it had to wait for, and after all who shared the key since. */
+function inTurn(g: Gathered, placed: Placed, held: readonly Held[]): void {
+  let [row, key]: [Held | null, Held | null] = [null, null]
+  let sharers: Held[] = []
+  for (const next of held) {
+    const after = (holder: Held | null) => {
+      if (holder && g.transaction[holder.statement] !== g.transaction[next.statement])
+        granted(g, placed, holder, next.statement)
+    }
+    if (next.kind === OP.share) {
+      after(key)
+      sharers.push(next)
+      continue
+    }
+    after(row)
+    row = next
+    if (next.kind === OP.write) continue
+    for (const sharer of sharers) after(sharer)
+    sharers = []
+    key = next
+  }
+}
+
+/**
+ * `next` got a row that `holder` had locked. With a snapshot of its own that is all we know; a transaction that keeps one snapshot
+ * is refused when the row has changed since, so whether it was refused says on which side of the snapshot the change lies.
+ */
+function granted(g: Gathered, placed: Placed, holder: Held, next: number): void {
+  const end = placed.endOf(holder.statement)
+  if (!placed.canBe(end, next)) {
+    // It had ended while the other still held its row: it was the first, or the two locks do not exclude each other.
+    if (placed.canBe(placed.endOf(next), holder.statement)) placed.before(placed.endOf(next), holder.statement)
+    return
+  }
+  const snapshot = g.transactions.snapshot[g.transaction[next]!]!
+  const changed = g.transactions.committed[g.transaction[holder.statement]!] === 1 && holder.kind !== OP.share
+  if (snapshot >= 0 && snapshot !== next && changed) {
+    if (g.refusal[next] === REFUSAL.outrun) placed.before(snapshot, end)
+    else placed.before(end, snapshot)
+  }
+  placed.before(end, next)
+}
+
+/** `refused` found the row locked: it looked between somebody's lock and the end of that transaction. */
+function heldAt(g: Gathered, placed: Placed, candidates: readonly Held[], refused: number): void {
+  let [holder, best] = [-1, 0]
+  for (const { statement, kind } of candidates) {
+    const last = g.transactions.last[g.transaction[statement]!]!
+    const other = g.transaction[statement] !== g.transaction[refused] && g.refusal[statement] === REFUSAL.none
+    if (!other || g.sentUs[statement]! >= g.doneUs[refused]! || g.doneUs[last]! <= g.sentUs[refused]!) continue
+    // Who had the lock for sure by then, and who still had it; the outcome does not say more.
+    const had = g.doneUs[statement]! < g.sentUs[refused]! ? 4 : g.doneUs[statement]! < g.doneUs[refused]! ? 2 : 0
+    const has = g.sentUs[last]! > g.doneUs[refused]! ? 4 : g.sentUs[last]! > g.sentUs[refused]! ? 2 : 0
+    const likely = 1 + had + has + (kind === OP.share ? 0 : 1)
+    if (likely > best) [holder, best] = [statement, likely]
+  }
+  if (holder < 0) return
+  placed.before(holder, refused)
+  placed.before(refused, placed.endOf(holder))
+}
+
+/** Locks on rows that one of the two does not name. */
+export function possibleLocks(g: Gathered, placed: Placed): void {
+  for (const held of inWideSets(g).values()) {
+    inOrder(held, placed)
+    let holders: Holder[] = []
+    for (const { statement, kind, wide } of held) {
+      const own = g.transaction[statement]!
+      const end = placed.endOf(statement)
+      // Where the clock has them apart, it needs no telling.
+      holders = holders.filter(({ end }) => placed.high(end) >= g.sentUs[statement]!)
+      for (const holder of holders) {
+        if (holder.transaction === own || !((wide ? holder.any : holder.wide) & against(kind))) continue
+        if (placed.canBe(holder.end, statement)) placed.before(holder.end, statement)
+        // Served beside it, while the other went on: if they wanted one row, this one had it first.
+        else if (g.doneUs[holder.last]! > g.sentUs[statement]! && placed.canBe(end, holder.last))
+          placed.before(end, holder.last)
+      }
+      let mine = holders.find((holder) => holder.transaction === own && holder.end === end)
+      if (!mine) {
+        mine = { transaction: own, end, any: 0, wide: 0, last: statement }
+        holders.push(mine)
+      }
+      mine.last = statement
+      mine.any |= bit(kind)
+      if (wide) mine.wide |= bit(kind)
+    }
+  }
+}
+
+/** What a transaction holds in a set until one moment: kinds of locks, as bits. */
+type Holder = {
+  readonly transaction: number
+  readonly end: number
+  any: number
+  wide: number
+  /** The last statement that locked. */
+  last: number
+}
+
+/**
+ * A pick takes what nobody holds. Who was served beside it, while the picker's transaction went on, had a row that was passed over: it was
+ * first. Answers whether anything had to be said.
+ */
+export function passedOver(g: Gathered, placed: Placed): boolean {
+  let said = false
+  for (const held of inWideSets(g).values()) {
+    inOrder(held, placed)
+    let picks: number[] = []
+    for (const { statement } of held) {
+      picks = picks.filter((pick) => g.doneUs[pick]! > g.sentUs[statement]!)
+      for (const pick of picks) {
+        if (g.transaction[pick] === g.transaction[statement]) continue
+        if (placed.high(statement) >= placed.low(placed.endOf(pick))) continue
+        if (placed.point[statement]! < placed.point[pick]! || !placed.canBe(statement, pick)) continue
+        placed.before(statement, pick)
+        said = true
+      }
+      if (g.picks[statement]) picks.push(statement)
+    }
+  }
+  return said
+}
+
+type Looked = Held & { readonly wide: boolean }
+
+/** Locks in sets of which somebody locks rows without naming them. */
+function inWideSets(g: Gathered): Map<number, Looked[]> {
+  const found = new Map<number, Looked[]>()
+  for (let i = 0; i < g.count; i += 1) {
+    for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) {
+      const locks = bit(g.opKind[op]!) & ANY && g.names.kinds[g.opSet[op]!] !== SET.advisory
+      if (locks && (g.opMember[op] === WHOLE_SET || g.picks[i])) found.set(g.opSet[op]!, [])
+    }
+  }
+  for (let i = 0; i < g.count; i += 1) {
+    if (!served(g, i)) continue
+    for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) {
+      const kind = g.opKind[op]!
+      if (bit(kind) & ANY) found.get(g.opSet[op]!)?.push({ statement: i, kind, wide: g.opMember[op] === WHOLE_SET })
+    }
+  }
+  return found
+}
