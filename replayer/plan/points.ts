@@ -103,7 +103,8 @@ class Solver implements Placed {
   }
 
   before(a: number, b: number): void {
-    if (a === b) return
+    // Where the clock has them apart, nothing needs saying: points do not leave their intervals.
+    if (a === b || this.#high[a]! + STEP_US < this.#low[b]!) return
     this.#before.push(a)
     this.#after.push(b)
   }
@@ -133,19 +134,20 @@ class Solver implements Placed {
     const [low, high] = [this.#low, this.#high]
     for (let round = 0, moved = true; moved && round < ROUNDS_MAX; round += 1) {
       moved = false
+      // Along the chains forwards, then backwards. What cannot be is left aside, so that it does not spoil what can.
       for (let c = 0; c < this.#before.length; c += 1) {
         const [a, b] = [this.#before.at(c), this.#after.at(c)]
-        const [earliest, latest] = [low[a]! + STEP_US, high[b]! - STEP_US]
-        // What cannot be is left aside, so that it does not spoil what can.
-        if (low[a]! > latest) continue
-        if (low[b]! < earliest) {
-          low[b] = earliest
-          moved = true
-        }
-        if (high[a]! > latest) {
-          high[a] = latest
-          moved = true
-        }
+        const earliest = low[a]! + STEP_US
+        if (earliest > high[b]! || low[b]! >= earliest) continue
+        low[b] = earliest
+        moved = true
+      }
+      for (let c = this.#before.length - 1; c >= 0; c -= 1) {
+        const [a, b] = [this.#before.at(c), this.#after.at(c)]
+        const latest = high[b]! - STEP_US
+        if (low[a]! > latest || high[a]! <= latest) continue
+        high[a] = latest
+        moved = true
       }
     }
   }
