@@ -27,6 +27,21 @@ export type RunRow = {
   readonly orderRelaxed: boolean
 }
 
+/** A way out of the shadow that was shut before the run, and how often the run knocked at it. */
+export type RunDoor = {
+  readonly kind: string
+  readonly name: string
+  readonly state: 'stub' | 'local table' | 'removed' | 'idle' | 'left open'
+  /** Of a stub; null where nothing is counted. */
+  readonly calls: number | null
+}
+
+export type RunIsolation = {
+  readonly doors: readonly RunDoor[]
+  /** Limits that the shadow's sessions began with. */
+  readonly limits: Readonly<Record<string, string>>
+}
+
 export type RunRole = 'production' | 'baseline' | 'noise' | 'candidate' | 'replay'
 
 export type RunFacts = {
@@ -79,6 +94,8 @@ export type RunFacts = {
   readonly orderRelaxed: number
   /** Statements that the replay ended because production's server had, for reasons of timing; absent: none. */
   readonly reenacted?: number
+  /** Missing in runs on targets that nobody looked at. */
+  readonly isolation?: RunIsolation
   readonly incidents: readonly { readonly atUs: number; readonly kind: string; readonly detail: string }[]
   /** Sent as production sent them. Absent: none. */
   readonly cancelRequests?: number

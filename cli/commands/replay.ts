@@ -16,6 +16,8 @@ import { type ReplayProgress, replay } from '../../replayer/run/replay.js'
 import { commitPlan, sessionPlan } from '../../replayer/run/simple-plans.js'
 import type { ReplayStatus } from '../../replayer/run/status.js'
 import { withClient } from '../../replayer/shadow/connect.js'
+import { parseLimits } from '../../replayer/shadow/doors/limits.js'
+import { isolationOf, type Preflight, preflight } from '../../replayer/shadow/doors/preflight.js'
 import { assertShadow } from '../../replayer/shadow/isolation.js'
 import type { Marker } from '../../replayer/shadow/marker.js'
 import { balances, imbalance, type Reasons, sum } from '../../segment/ledger.js'
@@ -51,6 +53,8 @@ type Flags = {
   readonly metrics?: string
   readonly socket: boolean
   readonly force?: boolean
+  readonly leaveOpen?: readonly string[]
+  readonly limit?: readonly string[]
 }
 
 export function register(program: Command, cli: Cli): void {
@@ -94,6 +98,16 @@ export function register(program: Command, cli: Cli): void {
     .option('--no-socket', 'connect as the URL says, also where a Unix socket leads to the same server')
     .option('--metrics <host:port>', 'serve figures for Prometheus while it runs')
     .option('--force', 'replace an existing run')
+    .option(
+      '--leave-open <door>',
+      'a way out of the shadow that is not shut (`snapshot doors` lists them); repeatable',
+      gathered,
+    )
+    .option(
+      '--limit <name=value>',
+      'of the sessions: statement_timeout, lock_timeout, idle_in_transaction_session_timeout, work_mem, temp_file_limit; repeatable',
+      gathered,
+    )
     .action(
       cli.action(([recording], flags: Flags) =>
         runReplay(resolve(cli.cwd, recording!), flags, `pgrehearse ${program.version() ?? ''}`, cli),
@@ -116,6 +130,7 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
   const injections: Prepared[] = []
   for (const text of flags.inject ?? []) injections.push(await prepareInjection(parseInjection(text)))
   const out = resolve(cli.cwd, flags.out)
+  const limits = parseLimits(flags.limit ?? [])
 
   const recording = openRecording(path)
   let status: (() => ReplayStatus) | null = null
@@ -126,8 +141,13 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
     if (recovered)
       cli.note(`this recording was interrupted; ${recovered.statements} statements of its tail are read too`)
     const recordingSystemIdentifier = manifest.server.systemIdentifier
-    const marker = await withClient(flags.target, (client) => assertShadow(client, { recordingSystemIdentifier }))
-    refuseOtherMasks(marker, manifest)
+    const { marker, before } = await withClient(flags.target, async (client) => {
+      const marker = await assertShadow(client, { recordingSystemIdentifier })
+      refuseOtherMasks(marker, manifest)
+      const sessions = recording.sessions().length
+      return { marker, before: await preflight(client, { leaveOpen: flags.leaveOpen ?? [], limits, sessions }) }
+    })
+    sayPreflight(before, cli)
     const rewrite =
       flags.rewrite === undefined
         ? undefined
@@ -155,6 +175,7 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
       readOnly: flags.readOnly ?? false,
       snapshotId: marker.snapshotId,
       madeBy,
+      isolation: () => withClient(flags.target, (client) => isolationOf(client, before)),
       signal: cli.signal,
       onBegin: (read) => {
         status = read
@@ -182,6 +203,22 @@ function refuseOtherMasks(marker: Marker, { privacy }: Manifest): void {
     hint: 'Take the snapshot with the policy and the key of the recording, and restore that.',
     exit: EXIT.usage,
   })
+}
+
+function sayPreflight({ doors, notes }: Preflight, cli: Cli): void {
+  const states = new Map<string, number>()
+  for (const { state } of doors) states.set(state, (states.get(state) ?? 0) + 1)
+  const parts = [...states].map(([state, count]) => `${count} ${STATE_WORDS[state] ?? state}`)
+  if (parts.length > 0) cli.note(`ways out of the shadow: ${parts.join(', ')}`)
+  for (const { kind, name } of doors.filter(({ state }) => state === 'left open'))
+    cli.note(`  left open: ${kind} ${name}`)
+  for (const note of notes) cli.note(`note: ${note}`)
+}
+
+const STATE_WORDS: Readonly<Record<string, string>> = {
+  stub: 'replaced by stubs',
+  'local table': 'replaced by empty tables',
+  idle: 'that lead nowhere here',
 }
 
 async function ordered(recording: RecordingReader, order: Order, cli: Cli): Promise<Plan> {
@@ -235,6 +272,8 @@ function report(facts: RunFacts, out: string, cli: Cli): ExitCode {
   for (const injection of facts.injections ?? []) for (const line of injectionLines(injection)) cli.print(line)
   if (facts.reenacted)
     cli.print(`  ended as in production: ${facts.reenacted} statements (deadlocks, serialization failures)`)
+  for (const { kind, name, calls } of facts.isolation?.doors ?? [])
+    if (calls !== null && calls > 0) cli.print(`  shut  ${calls} calls of ${kind} ${name} were answered by a stub`)
   if (facts.orderRelaxed > 0) cli.print(`  order relaxed for ${facts.orderRelaxed} statements, to end standstills`)
   if (facts.bottleneck !== undefined) cli.note(`  the harness was the bottleneck: ${facts.bottleneck}`)
   for (const { kind, detail } of facts.incidents.slice(0, INCIDENTS_SHOWN)) cli.note(`  ${kind}: ${detail}`)

@@ -7,7 +7,9 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { EXIT, type ExitCode, HarnessError } from '../../base/errors.js'
 import { cloneShadow, dropShadow } from '../../replayer/shadow/clone.js'
-import { databaseOf, describeUrl, withDatabase } from '../../replayer/shadow/connect.js'
+import { databaseOf, describeUrl, withClient, withDatabase } from '../../replayer/shadow/connect.js'
+import { allDoors, findDoors } from '../../replayer/shadow/doors/find.js'
+import { unjudgedExtensions } from '../../replayer/shadow/doors/unjudged.js'
 import { startServer } from '../../replayer/shadow/server.js'
 import { readSnapshot, type SnapshotFacts } from '../../replayer/shadow/snapshot/format.js'
 import { type RestoreResult, restoreSnapshot } from '../../replayer/shadow/snapshot/restore.js'
@@ -72,6 +74,23 @@ export function register(program: Command, cli: Cli): void {
     .argument('<url>', 'a shadow or a golden; never a database that pgrehearse did not make')
     .description('drop a shadow when its replay has been compared')
     .action(cli.action<object>(([url]) => runDrop(url!, cli)))
+  snapshot
+    .command('doors')
+    .argument('<url>', 'a golden, a shadow, or any other database; it is only read')
+    .description('list the ways from a database to the world, which a replay shuts in its shadow')
+    .action(cli.action<object>(([url]) => runDoors(url!, cli)))
+}
+
+async function runDoors(url: string, cli: Cli): Promise<ExitCode> {
+  const { doors, unjudged } = await withClient(url, async (client) => ({
+    doors: allDoors(await findDoors(client)).map(({ kind, name, why, extension }) => ({ kind, name, why, extension })),
+    unjudged: await unjudgedExtensions(client),
+  }))
+  cli.result({ doors, unjudged })
+  for (const { kind, name, why } of doors) cli.print(`${kind}  ${name}: ${why}`)
+  for (const name of unjudged) cli.print(`extension  ${name}: not known here, so not judged`)
+  cli.note(`${doors.length} ways out of ${describeUrl(url)}; a replay shuts them in its shadow`)
+  return EXIT.pass
 }
 
 async function runClone(golden: string, name: string, cli: Cli): Promise<ExitCode> {

@@ -6,6 +6,7 @@
  */
 import type { Outcome, ServerError } from '../../segment/outcome.js'
 import type { Frame, Session } from '../../segment/statement.js'
+import { reachesOut } from '../../sql/reach-out.js'
 import { buildCopyFail } from '../../wire/frontend.js'
 import type { Agenda, Lane } from './agenda.js'
 import { jobsLeft } from './agenda.js'
@@ -216,7 +217,9 @@ export class LiveSession {
     if (filtered > 0) return LEFT_OUT[filtered]!
     if (this.#dead || script.transaction === this.#lostTransaction) return { kind: 'lost', reason: LOST_CONNECTION }
     if (script.unreplayable !== null) return { kind: 'skipped', reason: `unreplayable: ${script.unreplayable}` }
-    return script.frames.some(([kind]) => kind === 'F') ? NOT_SENDABLE : null
+    if (script.frames.some(([kind]) => kind === 'F')) return NOT_SENDABLE
+    const reach = script.sql === '' ? null : reachesOut(script.sql)
+    return reach === null ? null : { kind: 'skipped', reason: `kept from the shadow: ${reach}` }
   }
 
   /** What it prepares is kept for whoever needs it; what it closes is closed. */

@@ -10,7 +10,13 @@ import { Piscina } from 'piscina'
 import { workerFile } from '../../base/worker-file.js'
 import type { Count } from '../../segment/ledger.js'
 import { openRecording, type RecordingReader } from '../../segment/recording.js'
-import { type PassFacts, RUN_FORMAT_VERSION, type RunFacts, type RunRole } from '../../segment/run.js'
+import {
+  type PassFacts,
+  RUN_FORMAT_VERSION,
+  type RunFacts,
+  type RunIsolation,
+  type RunRole,
+} from '../../segment/run.js'
 import { createRun, type RunWriter } from '../../segment/run-file.js'
 import { loadParser } from '../../sql/parse.js'
 import type { RewriteSource } from '../rewrite/rewriter.js'
@@ -64,6 +70,8 @@ export type ReplayOptions = {
   /** Stop when one of them fails; otherwise that is only told. */
   readonly injectionsMustSucceed?: boolean
   readonly madeBy?: string
+  /** Asked when the last answer is in: what became of the ways out of the shadow. */
+  readonly isolation?: () => Promise<RunIsolation>
   /** How long a target that is away may take to come back; then sessions are lost, and the replay with them. */
   readonly patienceMs?: number
   readonly signal?: AbortSignal
@@ -190,14 +198,25 @@ class Replay {
       throw this.#failure.error
     }
     this.#writeMapped()
+    const isolation = await this.#isolation()
     if (signal?.aborted) this.#incident('interrupted', 'the replay was stopped before its end')
     else if (this.#stopFor !== null) this.#incident('interrupted', this.#stopFor)
-    const facts = this.#facts(
+    const found = this.#facts(
       this.#writer.settle(),
       this.#injections.facts(() => this.#writer.served()),
     )
+    const facts = { ...found, ...(isolation === undefined ? {} : { isolation }) }
     this.#writer.close(facts)
     return facts
+  }
+
+  async #isolation(): Promise<RunIsolation | undefined> {
+    try {
+      return await this.#options.isolation?.()
+    } catch {
+      this.#incident('isolation', 'how often the ways out were knocked at could not be read')
+      return undefined
+    }
   }
 
   /** As whom, and by which way, workers connect. */
