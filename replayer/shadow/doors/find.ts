@@ -54,7 +54,7 @@ async function findFunctions(client: SqlClient): Promise<FunctionDoor[]> {
   const { rows } = await client.query(`
     SELECT n.nspname AS schema, p.proname AS name, x.extname AS extension, p.prokind = 'p' AS "isProcedure",
            pg_get_function_arguments(p.oid) AS "argumentsText", pg_get_function_result(p.oid) AS "resultText",
-           t.typname AS type, t.typcategory AS "typeCategory", p.proretset AS "returnsSet",
+           t.typname AS type, t.typnamespace::regnamespace || '.' || quote_ident(t.typname) AS "typeName", t.typcategory AS "typeCategory", p.proretset AS "returnsSet",
            coalesce(p.proargmodes && '{o,b,t}'::"char"[], false) AS "hasOutArguments",
            coalesce((SELECT json_agg(json_build_object('name', a.attname, 'category', at.typcategory) ORDER BY a.attnum)
                        FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type at ON at.oid = a.atttypid

@@ -17,6 +17,9 @@ export async function shutDoors(client: Connected, leaveOpen: readonly string[] 
   const shut: ShutDoor[] = []
   await client.query('BEGIN')
   try {
+    // Event triggers would run at our own changes, before their functions are shut.
+    await client.query(`SELECT set_config('session_replication_role', 'replica', true)
+      FROM pg_catalog.pg_roles WHERE rolname = current_user AND rolsuper`)
     await client.query('CREATE SCHEMA IF NOT EXISTS pgrehearse')
     await client.query(
       'CREATE TABLE IF NOT EXISTS pgrehearse.doors (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text UNIQUE NOT NULL)',

@@ -20,6 +20,8 @@ export type FunctionFacts = {
   readonly resultText: string | null
   /** The result's type: its name, category and kind in pg_type. */
   readonly type: string
+  /** Quoted and qualified, for a cast. */
+  readonly typeName: string
   readonly typeCategory: string
   readonly returnsSet: boolean
   readonly hasOutArguments: boolean
@@ -54,13 +56,15 @@ function answerOf(facts: FunctionFacts): string {
   return `RETURN ${neutralOf(facts)};`
 }
 
-function neutralOf({ schema, name, extension, type, typeCategory, columns }: FunctionFacts): string {
+function neutralOf({ schema, name, extension, type, typeName, typeCategory, columns }: FunctionFacts): string {
   const special = STUB_ANSWERS[`${extension ?? schema}.${name}`]
   if (special !== undefined) return special
   if (columns.length > 0) {
     // An answer to a request: everything went well, and there is nothing in it.
     const status = columns.findIndex((column) => /^status(_code)?$/.test(column.name) && column.category === 'N')
-    return status < 0 ? 'NULL' : `ROW(${columns.map((_, at) => (at === status ? '200' : 'NULL')).join(', ')})`
+    return status < 0
+      ? 'NULL'
+      : `ROW(${columns.map((_, at) => (at === status ? '200' : 'NULL')).join(', ')})::${typeName}`
   }
   // Where a number names the request, each has its own.
   if (type === 'int8') return 'pgrehearse_call'
