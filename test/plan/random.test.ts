@@ -54,15 +54,14 @@ async function differences(world: number): Promise<Found> {
   for (const name of names) await admin.query(`CREATE DATABASE ${name} TEMPLATE ${production.name}`)
   try {
     const recording = await at.start(production.url)
-    const pool = new pg.Pool({ connectionString: through(production.url, recording), max: SESSIONS })
     await Promise.all(
       Array.from({ length: SESSIONS }, async (_, i) => {
-        const client = await pool.connect()
+        const client = new pg.Client(through(production.url, recording))
+        await client.connect()
         await new Application(client, { tables, schema, data }, createDice(world * 100 + i)).work(STATEMENTS)
-        client.release()
+        await client.end()
       }),
     )
-    await pool.end()
     await recording.stop()
     return await replays(world, recording.path, names)
   } finally {
