@@ -1,5 +1,5 @@
-import { execFile, execFileSync } from 'node:child_process'
-import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -12,6 +12,7 @@ import type { ClientTls } from '../../recorder/tap/client-tls.js'
 import { type OwnedServer, startServer } from '../../replayer/shadow/server.js'
 import { buildSslRequest, buildStartup } from '../../wire/startup.js'
 import { type Bench, bench, read, recordOf, through } from './recording.js'
+import { certificate, switchOnTls } from './tls-server.js'
 
 const run = promisify(execFile)
 
@@ -21,51 +22,20 @@ let folder: string
 let own: ClientTls
 let servers: ClientTls
 
-function certificate(name: string): ClientTls {
-  const [cert, key] = [join(folder, `${name}.pem`), join(folder, `${name}.key`)]
-  const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost']
-  const how = ['-newkey', 'rsa:2048', '-nodes', '-days', '2', '-keyout', key, '-out', cert]
-  execFileSync('openssl', ['req', '-x509', ...how, ...names], { stdio: 'ignore' })
-  return readClientTls(cert, key)
-}
-
 /** A server with TLS and SCRAM, which therefore offers channel binding. */
 beforeAll(async () => {
   at = bench()
   folder = mkdtempSync(join(tmpdir(), 'pgrehearse-client-tls-'))
-  own = certificate('proxy')
-  servers = certificate('server')
+  own = certificate(folder, 'proxy')
+  servers = certificate(folder, 'server')
   server = await startServer()
-  const { uid, gid } = statSync(server.dataDir)
-  for (const [name, text] of Object.entries({ 'server.crt': servers.certificate, 'server.key': servers.key })) {
-    const path = join(server.dataDir, name)
-    writeFileSync(path, text, { mode: 0o600 })
-    if (process.getuid?.() === 0) chownSync(path, uid, gid)
-  }
-  const client = new pg.Client(server.url())
-  await client.connect()
-  await client.query('ALTER SYSTEM SET ssl = on')
-  await client.query('SELECT pg_reload_conf()')
-  await client.end()
-  // The postmaster reads its settings when it gets to it.
-  for (let offered = ''; offered !== 'S'; ) offered = await answerToSslRequest(server.port)
+  await switchOnTls(server, servers)
 })
 afterAll(async () => {
   at.remove()
   await server.stop()
   rmSync(folder, { recursive: true, force: true })
 })
-
-function answerToSslRequest(port: number): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ port, host: '127.0.0.1' }, () => socket.write(buildSslRequest()))
-    socket.once('error', reject)
-    socket.once('data', (answer) => {
-      socket.destroy()
-      resolve(answer.toString('latin1'))
-    })
-  })
-}
 
 const upstream = (sslmode: string) => `${server.url()}?sslmode=${sslmode}`
 const onPath = (program: string) =>
@@ -238,7 +208,7 @@ test('what is sent in the clear behind SSLRequest ends the connection', async ()
 })
 
 test('a key that does not belong to the certificate is refused at the start', () => {
-  certificate('other')
+  certificate(folder, 'other')
   expect(() => readClientTls(join(folder, 'proxy.pem'), join(folder, 'other.key'))).toThrow(
     expect.objectContaining({ code: 'CERTIFICATE_UNUSABLE' }),
   )

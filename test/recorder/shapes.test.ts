@@ -1,6 +1,7 @@
 import { beforeAll, expect, test } from 'vitest'
 import { balances } from '../../segment/ledger.js'
 import { buildBindRest } from '../../wire/bind.js'
+import { MessageWriter } from '../../wire/bytes.js'
 import {
   buildBind,
   buildClose,
@@ -13,6 +14,7 @@ import {
   buildParse,
   buildQuery,
   buildSync,
+  FRONTEND,
 } from '../../wire/frontend.js'
 import { createDatabase } from '../support/database.js'
 import { converse, type Step } from './raw-session.js'
@@ -27,6 +29,14 @@ const four = (value: number) => {
   buffer.writeInt32BE(value)
   return buffer
 }
+/** A function called by its number, arguments and result in binary. */
+const call = (oid: number, ...values: number[]): Step => {
+  const writer = new MessageWriter().start(FRONTEND.functionCall).int32(oid).int16(1).int16(1).int16(values.length)
+  for (const value of values) writer.counted(four(value))
+  return bytes(writer.int16(1).finish().bytes())
+}
+/** int4pl and int4div of pg_proc; these numbers never change. */
+const [PLUS, DIVIDED] = [177, 154]
 const INSERT = 'INSERT INTO t VALUES ($1, $2)'
 
 type Row = {
@@ -41,6 +51,7 @@ type Row = {
   transaction?: number
   copy?: string
   suspended?: boolean
+  unreplayable?: string
 }
 
 /** Every shape of conversation: what is sent, and the rows a recording has of it. */
@@ -285,6 +296,31 @@ const SHAPES: readonly { name: string; steps: Step[]; rows: Row[] }[] = [
     rows: [{ frames: 'Q', tag: 'COPY 1' }],
   },
   {
+    name: 'function calls, inside and outside a transaction, one with an error',
+    steps: [
+      call(PLUS, 40, 2),
+      query('BEGIN'),
+      call(PLUS, 1, 1),
+      call(DIVIDED, 1, 0),
+      query('ROLLBACK'),
+      query('SELECT 1'),
+    ],
+    rows: [
+      { frames: 'F', status: 'I', transaction: 1, unreplayable: 'it is a function call of the old protocol' },
+      { frames: 'Q', tag: 'BEGIN', transaction: 2 },
+      { frames: 'F', status: 'T', transaction: 2, unreplayable: 'it is a function call of the old protocol' },
+      {
+        frames: 'F',
+        error: '22012',
+        status: 'E',
+        transaction: 2,
+        unreplayable: 'it is a function call of the old protocol',
+      },
+      { frames: 'Q', tag: 'ROLLBACK', transaction: 2 },
+      { frames: 'Q', tag: 'SELECT 1', transaction: 3 },
+    ],
+  },
+  {
     name: 'an error at Parse leaves a named statement as it was',
     steps: [
       bytes(buildParse('keep', 'SELECT 1 AS n'), buildSync()),
@@ -353,15 +389,15 @@ test.each(SHAPES.map(({ name, rows }, shape) => ({ name, rows, shape })))('$name
       transaction: transactions.indexOf(statement.transaction) + 1,
       ...(statement.copy ? { copy: Buffer.from(statement.copy).toString() } : {}),
       suspended: outcome.suspended,
+      ...(statement.unreplayable === null ? {} : { unreplayable: statement.unreplayable }),
     }
-    // A row of the table says what matters to it; an error is always said.
-    const wanted = Object.keys({ error: '', ...rows[i] })
+    // A row of the table says what matters to it; errors and what cannot be replayed are always said.
+    const wanted = Object.keys({ error: '', unreplayable: '', ...rows[i] })
     return Object.fromEntries(Object.entries(all).filter(([name]) => wanted.includes(name)))
   })
   expect(seen).toEqual(rows)
   expect(statements.map(({ ordinal }) => ordinal)).toEqual(statements.map((_, i) => i + 1))
   expect(statements.every(({ doneUs, sentUs }) => doneUs >= sentUs)).toBe(true)
-  expect(statements.map(({ unreplayable }) => unreplayable)).toEqual(statements.map(() => null))
 })
 
 test('positions ascend in the order of sending, and the ledger balances', () => {
