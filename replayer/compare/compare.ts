@@ -152,6 +152,7 @@ class Comparison {
       before === undefined ? 'no answer in the first run' : after === undefined ? 'no answer in the second run' : ''
     const reason = statement === undefined ? 'not in the recording' : answered
     this.#uncompared[reason] = (this.#uncompared[reason] ?? 0) + 1
+    if (statement !== undefined) this.#candidate.oneSided(statement)
   }
 
   #progress(): void {

@@ -43,6 +43,11 @@ export class PairJudge {
     return this.#pairing.describer
   }
 
+  /** Only one of the two sent it: what its transaction shows from here on may differ for that alone. */
+  oneSided({ session, transaction }: RecordedStatement): void {
+    this.#sessions.set(session, { transaction, diverged: true })
+  }
+
   judge(statement: RecordedStatement, before: RunRow, after: RunRow): Judged {
     this.#cursors.declared(statement)
     const { describer, masked } = this.#pairing

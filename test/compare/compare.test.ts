@@ -148,6 +148,26 @@ describe('a migration with a fault', () => {
     expect(diff.facts.excused).toMatchObject({ follows: 2 })
   })
 
+  test('what follows a statement that one side did not send, too, until its transaction ends', async () => {
+    const script = (third: string, last: string): Sent[] =>
+      [
+        'BEGIN',
+        'CREATE TEMP TABLE inbox (n int) ON COMMIT DROP',
+        third,
+        'SELECT count(*) FROM inbox',
+        'COMMIT',
+        last,
+      ].map((sql) => ({ sql }))
+    const sent = script('INSERT INTO inbox VALUES (1)', 'SELECT 5 AS n')
+    const whole = await perform(v1.url, sent)
+    const skipping = runOf(await perform(v1.url, script('SELECT 1', 'SELECT 6 AS n')), 'candidate')
+    const after = { ...skipping, rows: () => [...skipping.rows()].filter(({ seq }) => seq !== 3) }
+    const recording = await recordingOf(sent, whole, catalog)
+    const diff = collect({ before: runOf(whole, 'production'), after, recording })
+    expect(diff.facts.excused).toMatchObject({ follows: 1 })
+    expect(diff.discrepancies.map(({ seq }) => seq)).toEqual([6])
+  })
+
   test('a finding counts its statements and shows examples with rows', async () => {
     const diff = await against('UPDATE users SET email = upper(email)')
     const finding = diff.findings.find(({ cause }) => cause === 'users.email is in upper case now')!
