@@ -14,8 +14,10 @@ import {
   type LatencyRow,
   type MismatchType,
 } from './diff.js'
+import { getState, putState } from './diff-state.js'
 import { claimFile } from './files.js'
-import { createDb, type Db, type Insert, type Kind, openDb, sealDb } from './sqlite.js'
+import { addToDb, createDb, type Db, type Insert, type Kind, openDb, sealDb } from './sqlite.js'
+import type { StateReport } from './state.js'
 
 export const DIFF: Kind = {
   noun: 'diff',
@@ -175,6 +177,12 @@ export function openDiff(path: string): DiffReader {
   return new DiffReader(openDb(path, DIFF))
 }
 
+/** Lays what `verify` found into a diff that is there already. */
+export function addState(path: string, state: StateReport): void {
+  openDiff(path).close()
+  addToDb(path, (db) => putState(db, state))
+}
+
 export class DiffReader {
   readonly facts: DiffFacts
   readonly #db: Db
@@ -251,6 +259,11 @@ export class DiffReader {
       )
       .raw()
     return new Map(rows.iterate())
+  }
+
+  /** Table state after the replays; null when `verify --diff` was not asked for it. */
+  state(): StateReport | null {
+    return getState(this.#db)
   }
 
   close(): void {

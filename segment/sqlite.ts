@@ -92,6 +92,26 @@ export function openDb(path: string, kind: Kind): Db {
   }
 }
 
+/** Adds to a sealed file that `openDb` has looked at; it stays one plain file. */
+export function addToDb(path: string, add: (db: Db) => void): void {
+  let db: Db | undefined
+  try {
+    db = new Database(path, { fileMustExist: true, timeout: BUSY_MS_MAX })
+    add(db)
+  } catch (error) {
+    if (sqliteCode(error) === '') throw error
+    throw new HarnessError({
+      code: 'CANNOT_WRITE',
+      message: `cannot write to ${path}`,
+      detail: error instanceof Error ? error.message : String(error),
+      hint: 'Check that the file and its folder can be written, and that nobody else has it open.',
+      cause: error,
+    })
+  } finally {
+    db?.close()
+  }
+}
+
 export function sqliteCode(error: unknown): string {
   return error instanceof Database.SqliteError ? error.code : ''
 }

@@ -3,6 +3,7 @@
  */
 import type { RowDiff } from '../../segment/diff.js'
 import type { Row } from '../../segment/outcome.js'
+import type { ChangedColumn } from '../../segment/state.js'
 import { align, pairRest } from './align.js'
 import { mergeDetails } from './causes/cause.js'
 import { explainColumn } from './causes/values.js'
@@ -10,8 +11,6 @@ import type { Clocks } from './clock.js'
 import type { CellPair } from './judgement.js'
 import { plainColumn } from './nature.js'
 import type { SourceColumn } from './verify-sql.js'
-
-export type ChangedColumn = { readonly column: string; readonly rows: number; readonly cause: string }
 
 export type RowChanges = {
   readonly missing: number

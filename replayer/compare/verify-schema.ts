@@ -1,92 +1,43 @@
 /**
- * What a migration forgot: constraints, indexes, defaults, triggers, privileges, comments and sequences of tables that have the same
- * name on both sides.
+ * What a migration forgot: constraints, indexes, defaults, triggers and the order they fire in, views, functions, types, row security,
+ * privileges, comments and sequences of what has the same name on both sides.
  *
  * Compared by what they say, not by what they are called: an index under another name is the same index. What the second side has
  * beyond the first is told, and is no fault: adding things is what migrations do.
  */
 import type pg from 'pg'
+import type { SchemaChange, SchemaFact, SchemaKind, SchemaState } from '../../segment/state.js'
+import { FACTS, OBJECTS, SEQUENCES, TRIGGERS } from './verify-schema-sql.js'
 
-export type SchemaKind =
-  | 'constraint'
-  | 'not null'
-  | 'index'
-  | 'default'
-  | 'trigger'
-  | 'privilege'
-  | 'comment'
-  | 'sequence'
-
-export type SchemaFact = { readonly table: string; readonly kind: SchemaKind; readonly text: string }
-/** With the table that a foreign key leads to. */
-type ReadFact = SchemaFact & { readonly refers: string | null }
-
-export type SchemaComparison = {
-  readonly missing: readonly SchemaFact[]
-  readonly added: readonly SchemaFact[]
-  /** Sequences that stand behind those of the first side: the next values have been given away already. */
-  readonly behind: readonly { readonly sequence: string; readonly before: string; readonly after: string }[]
-  /** Tables that have no counterpart of their own name, and foreign keys that lead to one. */
-  readonly notCompared: readonly string[]
+type ReadFact = SchemaFact & {
+  /** What the object says one thing about; null: it may say several of the kind. */
+  readonly key: string | null
+  /** Table that a foreign key leads to. */
+  readonly refers: string | null
 }
 
 type Client = Pick<pg.Client, 'query'>
 
 /** Names come qualified from everything that PostgreSQL spells out itself. */
 const QUALIFIED = `SET LOCAL search_path = ''`
+/** What a migration may well write anew on purpose. */
+const REWRITTEN: ReadonlySet<string> = new Set(['query', 'body'])
 
-const TABLES = `
-  SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS name, c.relowner, c.relacl
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-   WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgrehearse')`
-
-const FACTS = `
-  WITH tables AS (${TABLES})
-  SELECT t.name AS "table", 'constraint' AS kind, pg_catalog.pg_get_constraintdef(k.oid) AS text, r.name AS refers
-    FROM tables t JOIN pg_catalog.pg_constraint k ON k.conrelid = t.oid LEFT JOIN tables r ON r.oid = k.confrelid
-   WHERE k.contype IN ('c', 'f', 'p', 'u', 'x')
-  UNION ALL
-  SELECT t.name, 'not null', pg_catalog.quote_ident(a.attname), NULL
-    FROM tables t JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull
-  UNION ALL
-  SELECT t.name, 'index', CASE WHEN i.indisunique THEN 'unique ' ELSE '' END
-         || pg_catalog.regexp_replace(pg_catalog.pg_get_indexdef(i.indexrelid), '^.*? USING ', ''), NULL
-    FROM tables t JOIN pg_catalog.pg_index i ON i.indrelid = t.oid
-   WHERE i.indisvalid AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
-  UNION ALL
-  SELECT t.name, 'default', pg_catalog.format('%I: %s%s', a.attname,
-         CASE WHEN a.attgenerated <> '' THEN 'generated ' WHEN a.attidentity <> '' THEN 'identity' ELSE '' END,
-         pg_catalog.pg_get_expr(d.adbin, d.adrelid)), NULL
-    FROM tables t JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
-    LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = t.oid AND d.adnum = a.attnum
-   WHERE d.oid IS NOT NULL OR a.attidentity <> ''
-  UNION ALL
-  SELECT t.name, 'trigger', pg_catalog.regexp_replace(pg_catalog.pg_get_triggerdef(g.oid), '^CREATE (CONSTRAINT )?TRIGGER ("[^"]*"|\\S+) ', '')
-         || CASE g.tgenabled WHEN 'D' THEN ' (disabled)' ELSE '' END, NULL
-    FROM tables t JOIN pg_catalog.pg_trigger g ON g.tgrelid = t.oid WHERE NOT g.tgisinternal
-  UNION ALL
-  SELECT t.name, 'privilege', pg_catalog.format('%s to %s', a.privilege_type,
-         CASE a.grantee WHEN 0 THEN 'public' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END), NULL
-    FROM tables t, pg_catalog.aclexplode(t.relacl) a WHERE a.grantee <> t.relowner
-  UNION ALL
-  SELECT t.name, 'comment', pg_catalog.format('%s: %s', coalesce(pg_catalog.quote_ident(a.attname), 'table'), d.description), NULL
-    FROM tables t JOIN pg_catalog.pg_description d ON d.objoid = t.oid AND d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass
-    LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.objsubid AND d.objsubid > 0`
-
-const SEQUENCES = `
-  SELECT format('%I.%I', schemaname, sequencename) AS name, coalesce(last_value, start_value - increment_by)::text AS value,
-         increment_by > 0 AS ascends
-    FROM pg_catalog.pg_sequences WHERE schemaname !~ '^pg_' AND schemaname <> 'pgrehearse'`
-
-export async function compareSchemas(before: Client, after: Client): Promise<SchemaComparison> {
+export async function compareSchemas(before: Client, after: Client): Promise<SchemaState> {
   const [a, b] = [await readSchema(before), await readSchema(after)]
-  const shared = new Set([...a.tables].filter((table) => b.tables.has(table)))
-  const isComparable = ({ table, refers }: ReadFact) => shared.has(table) && (refers === null || shared.has(refers))
+  const isShared = (object: string) => a.objects.has(object) && a.objects.get(object) === b.objects.get(object)
+  const isComparable = ({ object, refers }: ReadFact) => isShared(object) && (refers === null || isShared(refers))
+  const several = ({ key }: ReadFact) => key === null
   const [factsBefore, factsAfter] = [a.facts.filter(isComparable), b.facts.filter(isComparable)]
-  const leadAway = a.facts.filter((fact) => shared.has(fact.table) && !isComparable(fact))
+  const leadAway = a.facts.filter((fact) => isShared(fact.object) && !isComparable(fact))
+  const gone = [...a.objects].filter(([object]) => !isShared(object)).sort()
   return {
-    missing: without(factsBefore, factsAfter),
-    added: without(factsAfter, factsBefore),
+    missing: [
+      ...gone.flatMap(([object, kind]) => (b.objects.has(object) ? [] : missingObject(object, kind))),
+      ...without(factsBefore.filter(several), factsAfter.filter(several)),
+    ],
+    changed: [...changes(factsBefore, factsAfter), ...otherOrder(a.triggers, b.triggers)],
+    added: without(factsAfter.filter(several), factsBefore.filter(several)),
     behind: [...a.sequences].flatMap(([sequence, { value, ascends }]) => {
       const there = b.sequences.get(sequence)
       if (there === undefined) return []
@@ -94,28 +45,94 @@ export async function compareSchemas(before: Client, after: Client): Promise<Sch
       return isBehind ? [{ sequence, before: value, after: there.value }] : []
     }),
     notCompared: [
-      ...[...a.tables].filter((table) => !shared.has(table)).sort(),
-      ...leadAway.map(({ table, text }) => `${table}: ${text}`),
+      ...gone.filter(([object, kind]) => b.objects.has(object) || missingObject(object, kind).length === 0).map(named),
+      ...leadAway.map(({ object, text }) => `${object}: ${text}`),
     ],
   }
 }
 
+function named([object]: readonly [string, string]): string {
+  return object
+}
+
+/** Functions, views and types that applications may name. Tables are compared by their rows, which the mapping may have moved. */
+function missingObject(object: string, kind: string): SchemaFact[] {
+  const kinds: Readonly<Record<string, SchemaKind>> = { function: 'function', v: 'view', m: 'view', type: 'type' }
+  const known = kinds[kind]
+  return known === undefined ? [] : [{ object, kind: known, text: 'is not there' }]
+}
+
 type Schema = {
-  readonly tables: ReadonlySet<string>
+  /** By name, what it is. */
+  readonly objects: ReadonlyMap<string, string>
   readonly facts: readonly ReadFact[]
+  readonly triggers: ReadonlyMap<string, readonly string[]>
   readonly sequences: ReadonlyMap<string, { readonly value: string; readonly ascends: boolean }>
 }
 
 async function readSchema(client: Client): Promise<Schema> {
   await client.query(QUALIFIED)
-  const { rows: tables } = await client.query<{ name: string }>(TABLES)
+  const { rows: objects } = await client.query<{ name: string; kind: string }>(OBJECTS)
   const { rows: facts } = await client.query<ReadFact>(FACTS)
+  const { rows: triggers } = await client.query<{ object: string; type: number; text: string }>(TRIGGERS)
   const { rows: sequences } = await client.query<{ name: string; value: string; ascends: boolean }>(SEQUENCES)
+  const fired = new Map<string, string[]>()
+  for (const { object, type, text } of triggers)
+    for (const moment of moments(type)) {
+      const key = JSON.stringify([object, moment])
+      fired.set(key, [...(fired.get(key) ?? []), text])
+    }
   return {
-    tables: new Set(tables.map(({ name }) => name)),
+    // A partitioned table is a table.
+    objects: new Map(objects.map(({ name, kind }) => [name, kind === 'p' ? 'r' : kind])),
     facts,
+    triggers: fired,
     sequences: new Map(sequences.map(({ name, ...rest }) => [name, rest])),
   }
+}
+
+/** The bits of pg_trigger.tgtype. */
+const ROW = 1
+const BEFORE = 2
+const INSTEAD = 64
+const EVENTS = { insert: 4, delete: 8, update: 16, truncate: 32 }
+
+function moments(type: number): readonly string[] {
+  const when = (type & BEFORE) !== 0 ? 'before' : (type & INSTEAD) !== 0 ? 'instead of' : 'after'
+  const each = (type & ROW) !== 0 ? 'each row' : 'the statement'
+  return Object.entries(EVENTS).flatMap(([event, bit]) => ((type & bit) === 0 ? [] : [`${when} ${event} of ${each}`]))
+}
+
+/** The same triggers, fired one before the other: PostgreSQL goes by their names. */
+function otherOrder(before: Schema['triggers'], after: Schema['triggers']): SchemaChange[] {
+  return [...before].flatMap(([key, list]) => {
+    const there = after.get(key) ?? []
+    const shared = list.filter((text) => there.includes(text))
+    const sharedThere = there.filter((text) => list.includes(text))
+    if (shared.length !== sharedThere.length || shared.every((text, at) => text === sharedThere[at])) return []
+    const [object, moment] = JSON.parse(key) as [string, string]
+    const inWords = (texts: readonly string[]) => `${moment}: ${texts.join(', then ')}`
+    return [
+      {
+        object,
+        kind: 'trigger order' as const,
+        before: inWords(shared),
+        after: inWords(sharedThere),
+        rewritten: false,
+      },
+    ]
+  })
+}
+
+function changes(before: readonly ReadFact[], after: readonly ReadFact[]): SchemaChange[] {
+  const keyOf = ({ object, kind, key }: ReadFact) => JSON.stringify([object, kind, key])
+  const there = new Map(after.filter(({ key }) => key !== null).map((fact) => [keyOf(fact), fact.text]))
+  return before.flatMap((fact) => {
+    const text = fact.key === null ? undefined : there.get(keyOf(fact))
+    if (text === undefined || text === fact.text) return []
+    const { object, kind } = fact
+    return [{ object, kind, before: fact.text, after: text, rewritten: REWRITTEN.has(fact.key ?? '') }]
+  })
 }
 
 /** What stands in `all` and not in `others`, counted: two equal indexes of which one is left are one missing. */
@@ -127,9 +144,9 @@ function without(all: readonly ReadFact[], others: readonly ReadFact[]): SchemaF
     left.set(keyOf(fact), count - 1)
     return count <= 0
   })
-  return found.map(({ table, kind, text }) => ({ table, kind, text }))
+  return found.map(({ object, kind, text }) => ({ object, kind, text }))
 }
 
-function keyOf({ table, kind, text }: SchemaFact): string {
-  return JSON.stringify([table, kind, text])
+function keyOf({ object, kind, text }: SchemaFact): string {
+  return JSON.stringify([object, kind, text])
 }

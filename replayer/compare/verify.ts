@@ -8,13 +8,13 @@
  */
 import pg from 'pg'
 import type { CatalogColumn, Relation } from '../../segment/catalog.js'
-import type { RowDiff } from '../../segment/diff.js'
 import type { Row } from '../../segment/outcome.js'
+import type { TableState } from '../../segment/state.js'
 import { columnName, domainsOf } from '../../sql/domains.js'
 import { loadParser } from '../../sql/parse.js'
 import { readCatalog } from '../../sql/read-catalog.js'
-import { withClient } from '../shadow/connect.js'
-import { type ChangedColumn, type RowChanges, rowChanges } from './verify-rows.js'
+import { type RowChanges, rowChanges } from './verify-rows.js'
+import { type Client, type Sides, shareOut, withSides } from './verify-sides.js'
 import {
   checksumSql,
   extentSql,
@@ -38,79 +38,54 @@ export type VerifyOptions = {
   readonly ignore?: readonly string[]
   /** When the replays began: moments from then on are theirs. */
   readonly startedAtMs?: { readonly before: number; readonly after: number }
+  /** Tables at the same time; each takes a connection to either side. */
+  readonly jobs?: number
+  /** Share of the time that a connection may keep its server busy, 0 to 1. */
+  readonly load?: number
   readonly onProgress?: (done: number, total: number, table: string) => void
-}
-
-export type TableComparison = {
-  readonly table: string
-  readonly verdict: 'equal' | 'differs' | 'missing'
-  readonly rowsBefore: number
-  readonly rowsAfter: number
-  /** Of the differing rows that were looked at. */
-  readonly missing: number
-  readonly extra: number
-  readonly changed: number
-  /** Differing rows are more than were looked at. */
-  readonly more: boolean
-  readonly columns: readonly ChangedColumn[]
-  /** Columns that one side lacks, and those left out on purpose. */
-  readonly columnsMissing: readonly string[]
-  readonly columnsLeftOut: readonly string[]
-  readonly examples: RowDiff | null
 }
 
 /** A slice this small is fetched and compared row by row. */
 const LEAF_ROWS = 1_000
 /** Enough to say what is wrong with a table. */
 const ROWS_LOOKED_AT = 5_000
+/** A materialized view that nobody refreshed after the copy is as wrong as a table. */
+const HOLDS_ROWS: ReadonlySet<string> = new Set(['table', 'partitioned', 'matview'])
 /** Marker of a shadow. */
 const OWN_SCHEMA = 'pgrehearse'
 
-type Client = Pick<pg.Client, 'query'>
+const JOBS = 2
 
-export async function verifyTables(options: VerifyOptions): Promise<readonly TableComparison[]> {
+export async function verifyTables(options: VerifyOptions): Promise<readonly TableState[]> {
   await loadParser()
-  return withClient(options.beforeUrl, (before) =>
-    withClient(options.afterUrl, async (after) => {
-      await settle(before)
-      await settle(after)
-      const catalog = await readCatalog(before)
-      const domains = domainsOf(catalog)
-      const isRandom = (relation: Relation, { attnum }: CatalogColumn) =>
-        domains.get(columnName(relation.oid, attnum))?.source === 'random'
-      const tables = catalog.relations.filter(
-        ({ kind, schema, parents }) =>
-          (kind === 'table' || kind === 'partitioned') && schema !== OWN_SCHEMA && parents.length === 0,
-      )
-      const nameOf = ({ schema, name }: Relation) => (catalog.searchPath.includes(schema) ? name : `${schema}.${name}`)
-      const found: TableComparison[] = []
-      for (const [at, relation] of tables.sort((a, b) => nameOf(a).localeCompare(nameOf(b))).entries()) {
-        const name = nameOf(relation)
-        options.onProgress?.(at, tables.length, name)
-        found.push(await compareTable({ name, relation, before, after, options, isRandom }))
-      }
+  return withSides({ jobs: JOBS, load: 1, ...options }, async (pairs) => {
+    const catalog = await readCatalog(pairs[0]!.before)
+    const domains = domainsOf(catalog)
+    const isRandom = (relation: Relation, { attnum }: CatalogColumn) =>
+      domains.get(columnName(relation.oid, attnum))?.source === 'random'
+    const nameOf = ({ schema, name }: Relation) => (catalog.searchPath.includes(schema) ? name : `${schema}.${name}`)
+    const tables = catalog.relations
+      .filter(({ kind, schema, parents }) => HOLDS_ROWS.has(kind) && schema !== OWN_SCHEMA && parents.length === 0)
+      .map((relation) => ({ relation, name: nameOf(relation) }))
+      .sort((a, b) => a.name.localeCompare(b.name))
+    let done = 0
+    return shareOut(tables, pairs, async ({ relation, name }, pair) => {
+      options.onProgress?.(done, tables.length, name)
+      const found = await compareTable({ name, relation, ...pair, options, isRandom })
+      done += 1
       return found
-    }),
-  )
+    })
+  })
 }
 
-/** One moment on each side, and values as text that does not depend on settings. */
-async function settle(client: Client): Promise<void> {
-  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-  await client.query(`SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; SET LOCAL IntervalStyle = 'postgres';
-    SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; SET LOCAL statement_timeout = 0`)
-}
-
-type TableTask = {
+type TableTask = Sides & {
   readonly name: string
   readonly relation: Relation
-  readonly before: Client
-  readonly after: Client
   readonly options: VerifyOptions
   readonly isRandom: (relation: Relation, column: CatalogColumn) => boolean
 }
 
-async function compareTable(task: TableTask): Promise<TableComparison> {
+async function compareTable(task: TableTask): Promise<TableState> {
   const { name, relation, before, after, options } = task
   const from = `${quoted(relation.schema)}.${quoted(relation.name)}`
   const query = options.mapping?.[name]
@@ -130,8 +105,9 @@ async function compareTable(task: TableTask): Promise<TableComparison> {
     columnsLeftOut: [],
     examples: null,
   }
-  if (sourceBefore === null || sourceAfter === null)
-    return { ...none, table: name, verdict: 'missing', rowsBefore: 0, rowsAfter: 0 }
+  // A materialized view that was never filled has nothing to compare.
+  if (sourceBefore === null) return { ...none, table: name, verdict: 'equal', rowsBefore: 0, rowsAfter: 0 }
+  if (sourceAfter === null) return { ...none, table: name, verdict: 'missing', rowsBefore: 0, rowsAfter: 0 }
   const shared = sharedColumns(task, sourceBefore, sourceAfter)
   const pair = new TablePair(task, sourceBefore, sourceAfter, shared.compared)
   const { rowsBefore, rowsAfter, changes, more } = await pair.compare()
@@ -148,7 +124,10 @@ async function compareTable(task: TableTask): Promise<TableComparison> {
   }
 }
 
-/** null: the relation does not exist there. */
+const UNDEFINED_TABLE = '42P01'
+const NOT_POPULATED = '55000'
+
+/** null: the relation does not exist there, or holds nothing yet. */
 async function sourceOf(client: Client, from: string, madeFromMs: number | undefined): Promise<TableSource | null> {
   await client.query('SAVEPOINT source')
   try {
@@ -157,7 +136,8 @@ async function sourceOf(client: Client, from: string, madeFromMs: number | undef
     return { from, columns, madeFromMs: madeFromMs ?? null }
   } catch (error) {
     await client.query('ROLLBACK TO SAVEPOINT source')
-    if (error instanceof pg.DatabaseError && error.code === '42P01') return null
+    if (error instanceof pg.DatabaseError && (error.code === UNDEFINED_TABLE || error.code === NOT_POPULATED))
+      return null
     throw error
   }
 }
@@ -204,7 +184,7 @@ class TablePair {
 
   async compare(): Promise<{ rowsBefore: number; rowsAfter: number; changes: RowChanges | null; more: boolean }> {
     const { before, after, name } = this.#task
-    const [a, b] = [await this.#checksum(before, this.#before), await this.#checksum(after, this.#after)]
+    const [a, b] = await Promise.all([this.#checksum(before, this.#before), this.#checksum(after, this.#after)])
     const counts = { rowsBefore: a.rows, rowsAfter: b.rows }
     if ((a.rows === b.rows && a.sum === b.sum) || this.#columns.length === 0)
       return { ...counts, changes: null, more: false }
@@ -248,8 +228,10 @@ class TablePair {
       return
     }
     if (rows <= LEAF_ROWS || isSingle(slice)) return this.#fetch(slice)
-    const before = await this.#parts(this.#task.before, this.#before, slice)
-    const after = await this.#parts(this.#task.after, this.#after, slice)
+    const [before, after] = await Promise.all([
+      this.#parts(this.#task.before, this.#before, slice),
+      this.#parts(this.#task.after, this.#after, slice),
+    ])
     for (const part of [...new Set([...before.keys(), ...after.keys()])].sort()) {
       const [a, b] = [before.get(part), after.get(part)]
       if (a?.rows === b?.rows && a?.sum === b?.sum) continue
@@ -268,8 +250,10 @@ class TablePair {
       const { rows } = await client.query<(string | null)[]>({ text, rowMode: 'array' })
       return rows
     }
-    const before = await fetch(this.#task.before, this.#before)
-    const after = await fetch(this.#task.after, this.#after)
+    const [before, after] = await Promise.all([
+      fetch(this.#task.before, this.#before),
+      fetch(this.#task.after, this.#after),
+    ])
     // Rows that are equal on both sides explain nothing.
     const same = new Map<string, number>()
     for (const row of before) same.set(JSON.stringify(row), (same.get(JSON.stringify(row)) ?? 0) + 1)

@@ -6,7 +6,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { afterAll, expect, test } from 'vitest'
-import { compareSchemas, type SchemaComparison } from '../../replayer/compare/verify-schema.js'
+import { compareSchemas } from '../../replayer/compare/verify-schema.js'
+import { createDiff, openDiff } from '../../segment/diff-file.js'
+import type { SchemaState } from '../../segment/state.js'
+import { DIFF_FACTS } from '../segment/examples.js'
 import { createDatabase } from '../support/database.js'
 
 const V1 = `
@@ -20,10 +23,20 @@ const V1 = `
   CREATE FUNCTION shop.touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
   CREATE TRIGGER touched BEFORE UPDATE ON shop.purchase FOR EACH ROW EXECUTE FUNCTION shop.touch();
   GRANT SELECT ON shop.purchase TO public;
+  CREATE FUNCTION shop.later() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+  CREATE TRIGGER untouched BEFORE UPDATE ON shop.purchase FOR EACH ROW EXECUTE FUNCTION shop.later();
+  CREATE FUNCTION shop.gross(cents int) RETURNS int LANGUAGE sql STABLE AS $$ SELECT cents * 119 / 100 $$;
+  CREATE VIEW shop.large AS SELECT id, cents FROM shop.purchase WHERE cents > 100;
+  CREATE TYPE shop.mood AS ENUM ('good', 'bad');
+  GRANT SELECT (email) ON shop.customer TO public;
+  GRANT USAGE ON SEQUENCE shop.customer_id_seq TO public;
+  GRANT USAGE ON SCHEMA shop TO public;
+  ALTER TABLE shop.customer ENABLE ROW LEVEL SECURITY;
+  CREATE POLICY own ON shop.customer USING (email = current_user);
   INSERT INTO shop.customer (email) VALUES ('a'), ('b'), ('c');
   INSERT INTO shop.purchase (customer, cents) VALUES (1, 5);`
 
-async function after(migration: string): Promise<SchemaComparison> {
+async function after(migration: string): Promise<SchemaState> {
   const [a, b] = [await createDatabase(V1), await createDatabase(V1, migration)]
   const clients = [new pg.Client(a.url), new pg.Client(b.url)] as const
   try {
@@ -44,7 +57,7 @@ test('nothing, where nothing was changed but names', async () => {
     ALTER INDEX shop.by_customer RENAME TO purchase_by_customer;
     ALTER TRIGGER touched ON shop.purchase RENAME TO purchase_touched;
     ALTER TABLE shop.customer RENAME CONSTRAINT customer_email_key TO unique_email`)
-  expect(found).toEqual({ missing: [], added: [], behind: [], notCompared: [] })
+  expect(found).toEqual({ missing: [], changed: [], added: [], behind: [], notCompared: [] })
 })
 
 test.each([
@@ -84,11 +97,77 @@ test.each([
     'BEFORE UPDATE ON shop.purchase FOR EACH ROW EXECUTE FUNCTION shop.touch()',
   ],
   ['a privilege', 'REVOKE SELECT ON shop.purchase FROM public', 'privilege', 'SELECT to public'],
+  [
+    'a privilege on a column',
+    'REVOKE SELECT (email) ON shop.customer FROM public',
+    'privilege',
+    'SELECT (email) to public',
+  ],
+  [
+    'a privilege on a sequence',
+    'REVOKE USAGE ON SEQUENCE shop.customer_id_seq FROM public',
+    'privilege',
+    'USAGE to public',
+  ],
+  ['a privilege on the schema', 'REVOKE USAGE ON SCHEMA shop FROM public', 'privilege', 'USAGE to public'],
+  ['a privilege on a function', 'REVOKE EXECUTE ON FUNCTION shop.gross FROM public', 'privilege', 'EXECUTE to public'],
+  ['a function', 'DROP FUNCTION shop.gross', 'function', 'is not there'],
+  ['a view', 'DROP VIEW shop.large', 'view', 'is not there'],
+  ['a label', `DROP TYPE shop.mood; CREATE TYPE shop.mood AS ENUM ('good')`, 'type', "label 'bad'"],
+  [
+    'a policy',
+    'DROP POLICY own ON shop.customer',
+    'row security',
+    'permissive * to public using (email = CURRENT_USER) check ',
+  ],
   ['a comment', 'COMMENT ON COLUMN shop.purchase.cents IS NULL', 'comment', 'cents: before tax'],
 ])('%s', async (_, migration, kind, text) => {
   const { missing } = await after(migration)
   expect(missing).toHaveLength(1)
   expect(missing[0]).toMatchObject({ kind, text })
+})
+
+test.each([
+  [
+    'the order in which triggers fire',
+    'ALTER TRIGGER untouched ON shop.purchase RENAME TO first_of_all',
+    {
+      kind: 'trigger order',
+      before: 'before update of each row: shop.touch(), then shop.later()',
+      after: 'before update of each row: shop.later(), then shop.touch()',
+      rewritten: false,
+    },
+  ],
+  [
+    'how volatile a function is',
+    'ALTER FUNCTION shop.gross VOLATILE',
+    { kind: 'function', before: 'stable', after: 'volatile', rewritten: false },
+  ],
+  [
+    'a collation',
+    'ALTER TABLE shop.customer ALTER note TYPE text COLLATE "C"',
+    { kind: 'collation', before: 'note: default', after: 'note: C', rewritten: false },
+  ],
+  [
+    'that rows are shown to everybody',
+    'ALTER TABLE shop.customer DISABLE ROW LEVEL SECURITY',
+    { kind: 'row security', before: 'on', after: 'off', rewritten: false },
+  ],
+  [
+    'what a function does, which may be meant',
+    'CREATE OR REPLACE FUNCTION shop.gross(cents int) RETURNS int LANGUAGE sql STABLE AS $$ SELECT cents * 107 / 100 $$',
+    { kind: 'function', rewritten: true },
+  ],
+  [
+    'what a view asks, which may be meant',
+    'CREATE OR REPLACE VIEW shop.large AS SELECT id, cents FROM shop.purchase WHERE cents > 200',
+    { kind: 'view', object: 'shop.large', rewritten: true },
+  ],
+])('changed: %s', async (_, migration, change) => {
+  const { missing, changed } = await after(migration)
+  expect(missing).toEqual([])
+  expect(changed).toHaveLength(1)
+  expect(changed[0]).toMatchObject(change)
 })
 
 test('a sequence that was not moved on with its rows', async () => {
@@ -99,7 +178,7 @@ test('a sequence that was not moved on with its rows', async () => {
 test('what was added is told, and is nothing forgotten; what has no counterpart is named', async () => {
   const found = await after(`
     CREATE INDEX ON shop.purchase (at); ALTER TABLE shop.customer RENAME TO client`)
-  expect(found.added).toContainEqual({ table: 'shop.purchase', kind: 'index', text: 'btree (at)' })
+  expect(found.added).toContainEqual({ object: 'shop.purchase', kind: 'index', text: 'btree (at)' })
   expect(found.missing).toEqual([])
   expect(found.notCompared).toEqual([
     'shop.customer',
@@ -139,6 +218,16 @@ test('the command: 0 where the split tables hold what the one held, 1 with the r
     await b.query("UPDATE shop.remark SET note = 'non' WHERE id = 2")
     const wrong = await verify(...asked)
     expect(wrong.exit).toBe(1)
+    const diff = join(folder, 'some.diff')
+    createDiff(diff).close(DIFF_FACTS)
+    const laid = await verify(...asked, '--diff', diff, '--jobs', '3', '--load', '50')
+    expect(laid.out).toBe(wrong.out)
+    const read = openDiff(diff)
+    expect(read.state()?.findings).toMatchObject([
+      { kind: 'rows', object: 'shop.customer', count: 1, columns: ['shop.customer.note'], fault: true },
+    ])
+    expect(read.state()?.tables.map(({ table }) => table)).toEqual(['shop.customer', 'shop.purchase'])
+    read.close()
     expect(wrong.out).toMatch(/DIFFERS +shop\.customer +3 rows → 3: 0 missing, 0 extra, 1 changed\n +note: .*cut/)
   } finally {
     await a.drop()
