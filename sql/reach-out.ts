@@ -114,7 +114,7 @@ function ofNode(kind: string, body: Readonly<Record<string, unknown>>): string |
       if (body.is_program === true) return 'COPY … PROGRAM'
       return typeof body.filename === 'string' ? 'COPY with a file of the server' : null
     case 'FuncCall':
-      return ofCall(strings(list(body, 'funcname')))
+      return isOfItself(body) ? null : ofCall(strings(list(body, 'funcname')))
     case 'RenameStmt':
       return body.renameType === 'OBJECT_ROLE' || body.renameType === 'OBJECT_DATABASE' ? 'ALTER … RENAME' : null
     case 'CreateExtensionStmt': {
@@ -127,6 +127,16 @@ function ofNode(kind: string, body: Readonly<Record<string, unknown>>): string |
     default:
       return null
   }
+}
+
+/** `pg_terminate_backend(pg_backend_pid())` ends nobody but itself. */
+function isOfItself(call: Readonly<Record<string, unknown>>): boolean {
+  const name = strings(list(call, 'funcname')).at(-1) ?? ''
+  const [only, ...more] = list(call, 'args')
+  const argument = unwrap(only)
+  if (!/^pg_(terminate|cancel)_backend$/.test(name) || more.length > 0 || argument?.kind !== 'FuncCall') return false
+  const inner = strings(list(argument.body, 'funcname'))
+  return inner.at(-1) === 'pg_backend_pid' && (inner.length === 1 || inner[0] === 'pg_catalog')
 }
 
 function ofCall(names: readonly string[]): string | null {
