@@ -22,6 +22,9 @@ export type Placed = {
 
 type Held = { readonly statement: number; readonly kind: number }
 
+/** Answers that are ready in one turn of an event loop are seen in any order. */
+const ONE_TURN_US = 2000
+
 const bit = (kind: number): number => 1 << kind
 const KEY = bit(OP.rekey) | bit(OP.lock)
 const ROW = bit(OP.write) | KEY
@@ -153,8 +156,8 @@ export function possibleLocks(g: Gathered, placed: Placed): void {
       for (const holder of holders) {
         if (holder.transaction === own || !((wide ? holder.any : holder.wide) & against(kind))) continue
         if (placed.canBe(holder.end, statement)) placed.before(holder.end, statement)
-        // Served beside it, while the other went on: if they wanted one row, this one had it first.
-        else if (g.doneUs[holder.last]! > g.sentUs[statement]! && placed.canBe(end, holder.last))
+        // Served while the other went on, and answered in one breath with it: if they wanted one row, this one had it first.
+        else if (g.doneUs[statement]! - g.doneUs[holder.last]! < ONE_TURN_US && placed.canBe(end, holder.last))
           placed.before(end, holder.last)
       }
       let mine = holders.find((holder) => holder.transaction === own && holder.end === end)
