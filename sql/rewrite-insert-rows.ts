@@ -169,7 +169,7 @@ export class InsertRows {
   }
 
   /** `INSERT INTO part (columns) SELECT values`: what a part takes. */
-  into(part: number, provided: ReadonlySet<string>, valueFor: (name: string) => string, rows: string, as = ''): string {
+  into(part: number, provided: ReadonlySet<string>, valueFor: (name: string) => string, as = ''): string {
     const { parts, columns: all, key, added } = this.rule
     const values = new Map<string, string>()
     let drawsAlways = false
@@ -184,7 +184,12 @@ export class InsertRows {
     for (const { part: own, to, value } of added)
       if (own === part && !values.has(to)) values.set(to, `(${fill(value, valueFor)})`)
     // A part of which nothing is given still gets its row.
-    if (values.size === 0) values.set(parts[part]!.relation.columns[0]!.name, `${rows}.*`)
+    if (values.size === 0) {
+      const { relation } = parts[part]!
+      const free = relation.columns.find(({ generated }) => generated === '') ?? relation.columns[0]!
+      values.set(free.name, this.default(relation, free.name))
+      drawsAlways = free.identity === 'a'
+    }
     const given = { OVERRIDING_USER_VALUE: 'USER', OVERRIDING_SYSTEM_VALUE: 'SYSTEM' }[String(this.body.override)]
     const override = drawsAlways ? 'SYSTEM' : given
     const overriding = override === undefined ? '' : ` OVERRIDING ${override} VALUE`

@@ -153,7 +153,7 @@ class Insert extends InsertRows {
       this.target.editReturning(this.body.returningClause, returning, end, this.target.inPlace(0), [])
       const tail = conflict < end ? ` ${text.render(conflict, end)}` : ''
       const as = conflict < end ? ` AS ${quoted(this.target.alias)}` : ''
-      this.write([made], `${this.into(0, provided, valueFor, rows, as)} FROM ${rows}${tail}`)
+      this.write([made], `${this.into(0, provided, valueFor, as)} FROM ${rows}${tail}`)
       return
     }
     if (this.rule.where !== null) throw new NotRewritable(`${this.rule.label} is both split and merged`)
@@ -218,8 +218,8 @@ class Insert extends InsertRows {
     const returned = this.returning(0, helpers)
     const texts = [...helpers].map(([part, helper]) => {
       const back = returned.includes(`${quoted(helper)} `) ? ' RETURNING *' : ''
-      return `${quoted(helper)} AS (${this.into(part, provided, valueFor, rows)} FROM ${rows}${back})`
+      return `${quoted(helper)} AS (${this.into(part, provided, valueFor)} FROM ${rows}${back})`
     })
-    this.write([made, ...texts], `${this.into(0, provided, valueFor, rows)} FROM ${rows}${returned}`)
+    this.write([made, ...texts], `${this.into(0, provided, valueFor)} FROM ${rows}${returned}`)
   }
 }

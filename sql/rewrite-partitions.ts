@@ -44,7 +44,7 @@ export function insertPartitioned(target: Target, body: Body, clauses: InsertCla
   const conflict = clauses.conflict < clauses.returning ? ` ${text.render(clauses.conflict, clauses.returning)}` : ''
   const makes = made.made(rows, provided, drawn)
   const statements = rule.partitions.map((one, at) => {
-    const into = own(one).into(0, given, valueFor, rows, ` AS ${quoted(target.alias)}`)
+    const into = own(one).into(0, given, valueFor, ` AS ${quoted(target.alias)}`)
     return `${into} FROM ${rows} WHERE CASE ${choice} ELSE ${rule.partitions.length - 1} END = ${at}${conflict}`
   })
   finish(work, body, clauses, place, 'INSERT 0', [makes], statements)

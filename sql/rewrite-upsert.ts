@@ -89,7 +89,7 @@ export class Upsert extends InsertRows {
       .map((name) => `${chosen}.${quoted(this.work.nameIn(this.rule, first, name)!)} = ${rows}.${quoted(name)}`)
       .join(' AND ')
     const statement = (part: number): string => {
-      const into = this.into(part, provided, part === first ? valueFor : keyOf, rows)
+      const into = this.into(part, provided, part === first ? valueFor : keyOf)
       const join = part === first ? '' : ` JOIN ${chosen} ON ${matched}`
       return `${into} FROM ${rows}${join}${updates || part === first ? onConflict(part) : ''}`
     }

@@ -235,7 +235,10 @@ function statementOf({ columns }: Shape, dice: Dice): string {
   }
 }
 
-test.each(Array.from({ length: SCHEMAS }, (_, i) => seed + i))('seed %i', async (own) => {
+/** Once they failed. 871923: nothing but DEFAULT for a table that is rewritten. */
+const FOUND = process.env.PGREHEARSE_SEED ? [] : [871923]
+
+test.each([...Array.from({ length: SCHEMAS }, (_, i) => seed + i), ...FOUND])('seed %i', async (own) => {
   const dice = createDice(own)
   const shape = shapeOf(dice, own)
   const parts = partsOf(shape, dice)
