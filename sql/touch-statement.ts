@@ -4,7 +4,7 @@
  * One walk: SELECT scopes bind keys (./touch-values.ts), writes add what hangs on their table (./touch-write.ts), functions add what
  * their bodies reach (./reach.ts). Whatever is not recognised is walked for the tables and functions in it.
  */
-import type { Node, SelectStmt } from 'libpg-query'
+import type { LockingClause, Node, SelectStmt } from 'libpg-query'
 import type { Relation } from '../segment/catalog.js'
 import { controlOf } from './control.js'
 import { parse } from './parse.js'
@@ -203,7 +203,7 @@ export class Walk {
       this.read(item.relation, rows, answers)
       if (!lock) continue
       const observesLocks = lock.waitPolicy === 'LockWaitSkip' || lock.waitPolicy === 'LockWaitError'
-      const mode = lock.strength === 'LCS_FORKEYSHARE' ? 'key-share' : 'lock'
+      const mode = lockMode(lock.strength)
       const pick = lock.waitPolicy === 'LockWaitSkip' ? pickOf(select) : null
       this.add({ relation: this.rootOid(item.relation), mode, rows, observesLocks, pick, answers })
     }
@@ -405,6 +405,11 @@ export class Walk {
 
 export function isFresh(key: readonly (readonly { kind: string }[])[]): boolean {
   return key.some((alternatives) => alternatives.some((value) => value.kind === 'fresh'))
+}
+
+function lockMode(strength: LockingClause['strength']): Access['mode'] {
+  if (strength === 'LCS_FORKEYSHARE') return 'key-share'
+  return strength === 'LCS_FORUPDATE' ? 'lock' : 'hold'
 }
 
 function pickOf(select: SelectStmt): Access['pick'] {

@@ -23,10 +23,11 @@ export type RowKey = {
 }
 
 /**
- * `read`: sees a snapshot. `key-share`: needs a row's key to stay (foreign keys). `lock`: SELECT … FOR UPDATE and its kin.
+ * `read`: sees a snapshot. `key-share`: needs a row's key to stay (foreign keys). `lock`: SELECT … FOR UPDATE; `hold`:
+ * its kin that leave the key to those who need it (FOR NO KEY UPDATE, FOR SHARE).
  * `insert`, `update`, `delete` as they say; `update` becomes `rekey` when it changes columns of a unique key.
  */
-export type Mode = 'read' | 'key-share' | 'lock' | 'insert' | 'update' | 'rekey' | 'delete'
+export type Mode = 'read' | 'key-share' | 'hold' | 'lock' | 'insert' | 'update' | 'rekey' | 'delete'
 
 export type Access = {
   readonly relation: number

@@ -49,8 +49,9 @@ export class Accesses {
       case 'key-share':
         this.#members(OP.share, table.set, this.#rows(access, table, place), place)
         break
+      case 'hold':
       case 'lock':
-        this.#members(OP.lock, table.set, this.#rows(access, table, place), place)
+        this.#members(access.mode === 'lock' ? OP.lock : OP.hold, table.set, this.#rows(access, table, place), place)
         if (access.observesLocks) this.#observe(access, table, place)
         break
       case 'insert':
@@ -99,7 +100,7 @@ export class Accesses {
     this.#members(kind, table.set, changed, place)
     if (changed === null || changed.length > 0) this.#given(access, table, place)
     // Nothing changed, but on its way it may have stood at a row that somebody held.
-    else if (rows === null) this.add(OP.lock, table.set, WHOLE_SET, place)
+    else if (rows === null) this.add(kind === OP.write ? OP.hold : OP.lock, table.set, WHOLE_SET, place)
     if (access.counted) this.#step(table, changed, place)
   }
 
@@ -112,7 +113,8 @@ export class Accesses {
       if (tuples) return tuples
     }
     const byKey = access.rows.find((key) => key.unique !== table.identity)
-    if (!byKey || table.identity < 0) return access.mode === 'lock' ? this.#returned(access, table, facts) : null
+    if (!byKey || table.identity < 0)
+      return access.mode === 'lock' || access.mode === 'hold' ? this.#returned(access, table, facts) : null
     const tuples = this.#keys.tuples(table, byKey, facts.parameters)
     if (!tuples) return null
     const slots = this.#tables.keySet(table, byKey.unique)

@@ -22,15 +22,22 @@ export const OP = {
   observe: 6,
   /** One after the other, whatever the transaction: draws from a sequence. */
   turn: 7,
+  /** Locks without changing, and leaves the key to those who need it. */
+  hold: 8,
 } as const
 
 export type Op = (typeof OP)[keyof typeof OP]
 
 export const WHOLE_SET = -1
 
+/** Nobody can need the key meanwhile. */
+export function locksKey(kind: number): boolean {
+  return kind === OP.rekey || kind === OP.lock
+}
+
 /** Also a key that must stay is locked: who looks for free rows passes it over. */
 export function changesLocks(kind: number): boolean {
-  return kind === OP.write || kind === OP.rekey || kind === OP.lock || kind === OP.share
+  return kind === OP.share || kind === OP.write || locksKey(kind) || kind === OP.hold
 }
 
 /** Grows by doubling; reading past the end is a bug of the caller. */

@@ -10,7 +10,7 @@
 import { Frontier } from './frontier.js'
 import type { Gathered } from './gathered.js'
 import { SET } from './names.js'
-import { changesLocks, IntList, OP, WHOLE_SET } from './operations.js'
+import { changesLocks, IntList, locksKey, OP, WHOLE_SET } from './operations.js'
 import type { Points } from './points.js'
 
 export type Waits = {
@@ -192,7 +192,8 @@ class Scan {
       case OP.write:
       case OP.rekey:
       case OP.lock:
-        if (kind !== OP.write) this.#afterSharers(set, member, session, wait)
+      case OP.hold:
+        if (locksKey(kind)) this.#afterSharers(set, member, session, wait)
         if (member) {
           set.wideCommits.news(session, see)
           set.wideLockers.news(session, wait)
@@ -235,10 +236,11 @@ class Scan {
       case OP.write:
       case OP.rekey:
       case OP.lock:
+      case OP.hold:
         set.lockers.set(session, i)
         if (member) member.locker = i
         else set.wideLockers.set(session, i)
-        if (kind !== OP.write) {
+        if (locksKey(kind)) {
           set.keyLockers.set(session, i)
           if (member) member.keyLocker = i
           else set.wideKeyLockers.set(session, i)
@@ -303,7 +305,7 @@ class Scan {
     const g = this.#g
     const [kind, set, member] = [g.opKind[op]!, this.#set(g.opSet[op]!), this.#member(g.opMember[op]!)]
     const about = g.opSet[op]!
-    if (!committed || kind === OP.lock || kind === OP.share) return
+    if (!committed || kind === OP.lock || kind === OP.hold || kind === OP.share) return
     if (this.#taintedTransactions.has(g.transaction[end]!)) {
       this.#taintedSets[g.opSet[op]!] = 1
       if (member) this.#taintedMembers[g.opMember[op]!] = 1

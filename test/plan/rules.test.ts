@@ -129,6 +129,20 @@ describe('a key that must stay', () => {
   })
 })
 
+test.each([
+  ['FOR UPDATE', ['C < B']],
+  ['FOR NO KEY UPDATE', []],
+  ['FOR SHARE', []],
+])('%s of a parent, while a child needs its key', async (strength, expected) => {
+  const lines = [
+    one(2, 'BEGIN', [0, 1], { transaction: 2 }),
+    one(2, `SELECT id FROM parents WHERE id = 7 ${strength}`, [2, 4], { transaction: 2 }),
+    one(1, 'INSERT INTO children (parent_id) VALUES ($1)', [10, 20], { parameters: ['7'] }),
+    one(2, 'COMMIT', [50, 60], { transaction: 2 }),
+  ]
+  expect(await waits(lines)).toEqual(expected)
+})
+
 describe('what the answer is of', () => {
   const reader: Line = { session: 2, sql: 'SELECT count(*) FROM jobs', at: [20, 30] }
   test('a tag of 0 says that the statement itself wrote nothing', async () => {

@@ -6,7 +6,7 @@
  */
 import { type Gathered, REFUSAL } from '../gathered.js'
 import { SET } from '../names.js'
-import { OP, WHOLE_SET } from '../operations.js'
+import { locksKey, OP, WHOLE_SET } from '../operations.js'
 import { listed } from './evidence.js'
 
 /** Statements and ends of transactions as they are placed so far. */
@@ -27,12 +27,12 @@ const ONE_TURN_US = 2000
 
 const bit = (kind: number): number => 1 << kind
 const KEY = bit(OP.rekey) | bit(OP.lock)
-const ROW = bit(OP.write) | KEY
+const ROW = bit(OP.write) | bit(OP.hold) | KEY
 const ANY = bit(OP.share) | ROW
 
 /** Which locks of others a kind of access has to wait for. */
 function against(kind: number): number {
-  return kind === OP.share ? KEY : kind === OP.write ? ROW : ANY
+  return kind === OP.share ? KEY : locksKey(kind) ? ANY : ROW
 }
 
 export function grantedLocks(g: Gathered, placed: Placed): void {
@@ -88,8 +88,7 @@ function inTurn(g: Gathered, placed: Placed, held: readonly Held[]): void {
   let sharers: Held[] = []
   for (const next of held) {
     const after = (holder: Held | null) => {
-      if (holder && g.transaction[holder.statement] !== g.transaction[next.statement])
-        granted(g, placed, holder, next.statement)
+      if (holder && g.transaction[holder.statement] !== g.transaction[next.statement]) granted(g, placed, holder, next)
     }
     if (next.kind === OP.share) {
       after(key)
@@ -98,7 +97,7 @@ function inTurn(g: Gathered, placed: Placed, held: readonly Held[]): void {
     }
     after(row)
     row = next
-    if (next.kind === OP.write) continue
+    if (!locksKey(next.kind)) continue
     for (const sharer of sharers) after(sharer)
     sharers = []
     key = next
@@ -109,11 +108,14 @@ function inTurn(g: Gathered, placed: Placed, held: readonly Held[]): void {
  * `next` got a row that `holder` had locked. With a snapshot of its own that is all we know; a transaction that keeps one snapshot
  * is refused when the row has changed since, so whether it was refused says on which side of the snapshot the change lies.
  */
-function granted(g: Gathered, placed: Placed, holder: Held, next: number): void {
+function granted(g: Gathered, placed: Placed, holder: Held, { statement: next, kind }: Held): void {
   const end = placed.endOf(holder.statement)
   if (!placed.canBe(end, next)) {
-    // It had ended while the other still held its row: it was the first, or the two locks do not exclude each other.
-    if (placed.canBe(placed.endOf(next), holder.statement)) placed.before(placed.endOf(next), holder.statement)
+    // It had ended while the other still held its row, so it was the first; or the two did not exclude each other: an update that left the
+    // key as it was beside somebody who needs it, two that share a row.
+    const shared = kind === OP.share || holder.kind === OP.share
+    const certain = !shared && !(kind === OP.hold && holder.kind === OP.hold)
+    if (certain || isOneTurn(g, holder.statement, next)) endBefore(placed, next, holder.statement)
     return
   }
   const snapshot = g.transactions.snapshot[g.transaction[next]!]!
@@ -123,6 +125,16 @@ function granted(g: Gathered, placed: Placed, holder: Held, next: number): void 
     else placed.before(end, snapshot)
   }
   placed.before(end, next)
+}
+
+function isOneTurn({ doneUs }: Gathered, first: number, second: number): boolean {
+  return Math.abs(doneUs[second]! - doneUs[first]!) < ONE_TURN_US
+}
+
+/** The transaction of `first` is over before `second`, if the clock leaves that open. */
+function endBefore(placed: Placed, first: number, second: number): void {
+  const end = placed.endOf(first)
+  if (placed.canBe(end, second)) placed.before(end, second)
 }
 
 /** `refused` found the row locked: it looked between somebody's lock and the end of that transaction. */
@@ -157,8 +169,7 @@ export function possibleLocks(g: Gathered, placed: Placed): void {
         if (holder.transaction === own || !((wide ? holder.any : holder.wide) & against(kind))) continue
         if (placed.canBe(holder.end, statement)) placed.before(holder.end, statement)
         // Served while the other went on, and answered in one breath with it: if they wanted one row, this one had it first.
-        else if (g.doneUs[statement]! - g.doneUs[holder.last]! < ONE_TURN_US && placed.canBe(end, holder.last))
-          placed.before(end, holder.last)
+        else if (isOneTurn(g, holder.last, statement)) endBefore(placed, statement, holder.last)
       }
       let mine = holders.find((holder) => holder.transaction === own && holder.end === end)
       if (!mine) {
