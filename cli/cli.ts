@@ -56,6 +56,7 @@ export function createCli(host: NodeJS.Process): Cli {
     for (const listener of listeners) listener(signals)
     if (signals >= 3) host.exit(EXIT.interrupted)
   }
+  const out = output(host)
   host.on('SIGINT', onSignal)
   host.on('SIGTERM', onSignal)
 
@@ -67,13 +68,13 @@ export function createCli(host: NodeJS.Process): Cli {
       return json
     },
     print: (text = '') => {
-      if (!json) host.stdout.write(`${text}\n`)
+      if (!json) out.write(`${text}\n`)
     },
     note: (text) => {
       host.stderr.write(`${text}\n`)
     },
     result: (value) => {
-      if (json) host.stdout.write(`${JSON.stringify(value, null, 2)}\n`)
+      if (json) out.write(`${JSON.stringify(value, null, 2)}\n`)
     },
     progress: (label) => (host.stderr.isTTY ? liveProgress(label, host.stderr) : plainProgress(label, host.stderr)),
     onSignal: (listener) => {
@@ -96,12 +97,45 @@ export function createCli(host: NodeJS.Process): Cli {
         } catch (thrown) {
           const error = forPeople(thrown)
           host.exitCode = interrupted() ? EXIT.interrupted : exitOf(error)
-          if (json) host.stdout.write(`${JSON.stringify({ error: plainError(error) }, null, 2)}\n`)
+          if (json) out.write(`${JSON.stringify({ error: plainError(error) }, null, 2)}\n`)
           host.stderr.write(explain(error, host.env.PGREHEARSE_DEBUG !== undefined))
         }
       },
   }
   return cli
+}
+
+/**
+ * A reader that has seen enough (`| head`) closes the pipe: that is no failure of ours, so the work goes on to its own exit code, in
+ * silence. A disk that is full under `> file` is one: the answer is not there.
+ */
+function output(host: NodeJS.Process): { write(text: string): void } {
+  let open = true
+  host.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (!open) return
+    open = false
+    if (error.code === 'EPIPE') return
+    const unwritable = new HarnessError({
+      code: 'STDOUT_UNWRITABLE',
+      message: 'cannot write the answer to standard output',
+      detail: `the system says ${error.code ?? 'no'}.`,
+      hint: 'Make room where standard output goes, or send it elsewhere.',
+      exit: EXIT.environment,
+      cause: error,
+    })
+    host.stderr.write(explain(unwritable, false))
+    host.exitCode = unwritable.exit
+    host.once('exit', () => {
+      host.exitCode = unwritable.exit
+    })
+  })
+  // Nobody is left to be told.
+  host.stderr.on('error', () => undefined)
+  return {
+    write: (text) => {
+      if (open) host.stdout.write(text)
+    },
+  }
 }
 
 /** What the system says when a path or a disk will not do, in words. */

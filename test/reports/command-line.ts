@@ -19,8 +19,8 @@ export async function pgrehearseWith(cwd: string, env: Record<string, string>, .
     on: () => host,
     exit: () => {},
     exitCode: 0,
-    stdout: { write: (text: string) => (said.out += text) },
-    stderr: { write: (text: string) => (said.err += text), isTTY: false },
+    stdout: { write: (text: string) => (said.out += text), on: () => {} },
+    stderr: { on: () => {}, write: (text: string) => (said.err += text), isTTY: false },
   }
   const cli = createCli(host as unknown as NodeJS.Process)
   const program = new Command('pgrehearse').exitOverride()

@@ -27,8 +27,24 @@ export function pageWidth() {
   return document.documentElement.scrollWidth
 }
 
-export function openedMs() {
-  return performance.getEntriesByType('navigation')[0].duration
+export function elementCount() {
+  return document.querySelectorAll('*').length
+}
+
+/** Before the page's own script runs. */
+export function countUnpacking() {
+  window.unpacked = 0
+  const Original = DecompressionStream
+  window.DecompressionStream = class extends Original {
+    constructor(format) {
+      super(format)
+      window.unpacked += 1
+    }
+  }
+}
+
+export function unpackedCount() {
+  return window.unpacked
 }
 
 /** What a script would try if one got in. */

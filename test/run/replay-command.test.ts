@@ -50,8 +50,8 @@ async function replay(target: string, ...more: string[]): Promise<{ exit: number
     on: () => host,
     exit: () => {},
     exitCode: 0,
-    stdout: { write: (text: string) => (said.out += text) },
-    stderr: { write: (text: string) => (said.err += text), isTTY: false },
+    stdout: { write: (text: string) => (said.out += text), on: () => {} },
+    stderr: { on: () => {}, write: (text: string) => (said.err += text), isTTY: false },
   }
   const program = new Command('pgrehearse').exitOverride()
   register(program, createCli(host as unknown as NodeJS.Process))
