@@ -7,8 +7,12 @@ import { parseDuration } from './units.js'
 
 type FilterFlags = { readonly from?: string; readonly to?: string; readonly only?: readonly string[] }
 
+/** `--from start`: all of the recording, also what the snapshot contains. */
+export const FROM_START = 'start'
+
 export function filterOf(flags: FilterFlags, only: Only | null, startedAtMs: number): ReplayOptions['filter'] {
-  const { from, to } = flags
+  const from = flags.from === FROM_START ? undefined : flags.from
+  const { to } = flags
   if (from === undefined && to === undefined && only === null) return undefined
   const fromUs = from === undefined ? null : momentUs('--from', from, startedAtMs)
   const toUs = to === undefined ? null : momentUs('--to', to, startedAtMs)

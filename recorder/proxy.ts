@@ -14,7 +14,6 @@ import { type Policy, policyHash } from '../privacy/policy/policy.js'
 import type { Manifest } from '../segment/manifest.js'
 import type { RecordingFacts } from '../segment/recording-writer.js'
 import type { Incident } from '../segment/segment-writer.js'
-import { readCatalog, readServerFacts } from '../sql/read-catalog.js'
 import { type Choice, choosesSession, EVERYTHING } from './choice/choice.js'
 import type { DrainLimits } from './drain/drain.js'
 import { type DrainThread, finishInterrupted, startDrain } from './drain/thread.js'
@@ -29,6 +28,7 @@ import { TIME_LIMITS, type TimeLimits } from './tap/connection.js'
 import { type ListenAddress, ListenFailed, Tap } from './tap/listener.js'
 import { createRing, RingProducer } from './tap/ring.js'
 import { CELL, createTally, Tally } from './tap/tally.js'
+import { readUpstream } from './upstream-facts.js'
 import { connectOwn, type Environment, parseUpstream } from './upstream-url.js'
 
 export type ProxyOptions = {
@@ -82,8 +82,7 @@ export async function startProxyRecording(options: ProxyOptions): Promise<ProxyR
   const target = parseUpstream(options.upstream, options.env ?? {})
   const listen = [options.listen].flat()
   await prepareListen(listen, target.upstream)
-  const own = await connectOwn(target)
-  const [catalog, server] = await Promise.all([readCatalog(own), readServerFacts(own)]).finally(() => own.end())
+  const { catalog, server } = await readUpstream(target)
 
   const startedAtMs = Date.now()
   const startedAt = performance.now()
@@ -114,7 +113,7 @@ export async function startProxyRecording(options: ProxyOptions): Promise<ProxyR
     madeBy: options.madeBy,
     source: 'proxy',
     startedAtMs,
-    server,
+    server: server(startedAt),
     catalog,
     privacy: { policyHash: policyHash(options.policy), keyFingerprint: keyFingerprint(options.key) },
   }

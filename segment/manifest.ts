@@ -3,6 +3,7 @@
  */
 import type { Catalog } from './catalog.js'
 import type { Ledger } from './ledger.js'
+import type { ServerClock } from './moment.js'
 
 export const RECORDING_FORMAT_VERSION = 1
 
@@ -29,6 +30,8 @@ export type ServerFacts = {
   readonly roleSettings?: readonly { readonly role: string; readonly name: string; readonly setting: string }[]
   /** WAL position when the recording began. */
   readonly startLsn: string
+  /** Of a recording. Older ones, and snapshots, have none. */
+  readonly clock?: ServerClock
 }
 
 export type PrivacyFacts = {

@@ -42,6 +42,25 @@ export type RunIsolation = {
   readonly limits: Readonly<Record<string, string>>
 }
 
+/** How the snapshot of the target stands to the recording. */
+export type RunStart =
+  | { readonly kind: 'unknown'; readonly why: string }
+  /** At most so many transactions that changed something are neither in the snapshot nor in the recording. */
+  | { readonly kind: 'before'; readonly between: number }
+  | {
+      readonly kind: 'within'
+      /** Since the start of the recording. */
+      readonly atUs: number
+      /** Transactions that were left out, since the snapshot has what they did. */
+      readonly contained: number
+      /** Replayed in full, though they began before it. */
+      readonly straddling: number
+      /** Ending at that very moment, so that nothing says on which side they are. */
+      readonly undecided: number
+      /** Sequence numbers of statements that production ran before that moment, of those two kinds. */
+      readonly unsure: readonly number[]
+    }
+
 export type RunRole = 'production' | 'baseline' | 'noise' | 'candidate' | 'replay'
 
 export type RunFacts = {
@@ -60,6 +79,8 @@ export type RunFacts = {
     readonly systemIdentifier: string
   }
   readonly snapshotId: string | null
+  /** Absent in runs of older builds, and on targets that nobody looked at. */
+  readonly start?: RunStart
   readonly settings: {
     readonly speed: number | 'max'
     readonly order: 'causal' | 'commit' | 'session'

@@ -162,4 +162,9 @@ export const FACTS = `
          CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text AS "startLsn",
          has_function_privilege('pg_catalog.pg_control_system()', 'execute') AS "mayIdentify"`
 
+/** Microseconds since the epoch. */
+export const CLOCK = `
+  SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8::text AS us,
+         txid_snapshot_xmax(txid_current_snapshot())::text AS "nextXid"`
+
 export const SYSTEM_IDENTIFIER = 'SELECT system_identifier::text AS identifier FROM pg_catalog.pg_control_system()'

@@ -98,7 +98,7 @@ async function openInputs(
     const noise = flags.noise === undefined ? undefined : open(resolve(cli.cwd, flags.noise))
     const recording = keep(openRecording(recordingPath(flags, before, cli)))
     const races = [before, after].some(({ facts }) => facts.role === 'production')
-      ? await racesOf(recording)
+      ? await racesOf(recording, [before, after])
       : undefined
     const options: JudgeOptions = {
       before,
@@ -127,10 +127,12 @@ function recordingPath(flags: Flags, { facts }: RunSource, cli: Cli): string {
   })
 }
 
-/** Statements at which production ran a race, so that its outcome was one of several. */
-async function racesOf(recording: RecordingReader): Promise<ReadonlySet<number>> {
+/** Statements at which production ran a race, so that its outcome was one of several; and those that stood at the edge of the snapshot. */
+async function racesOf(recording: RecordingReader, runs: readonly RunSource[]): Promise<ReadonlySet<number>> {
   const { seq, ambiguous } = await planOf(recording)
-  return new Set(seq.filter((_, at) => ambiguous[at] === 1))
+  const races = new Set<number>(seq.filter((_, at) => ambiguous[at] === 1))
+  for (const { facts } of runs) if (facts.start?.kind === 'within') for (const one of facts.start.unsure) races.add(one)
+  return races
 }
 
 function write(options: JudgeOptions, path: string, flags: Flags, madeBy: string, cli: Cli): ExitCode {

@@ -23,10 +23,19 @@ import type { Marker } from '../../replayer/shadow/marker.js'
 import { balances, imbalance, type Reasons, sum } from '../../segment/ledger.js'
 import type { Manifest } from '../../segment/manifest.js'
 import { openRecording, type RecordingReader } from '../../segment/recording.js'
-import type { PassFacts, RunFacts } from '../../segment/run.js'
+import type { PassFacts, RunFacts, RunStart } from '../../segment/run.js'
 import type { Cli } from '../cli.js'
 import { injectionLines } from '../injection-lines.js'
-import { filterOf, parseSpeed, parseThink, positive, wholePositive, wrongOption } from '../replay-options.js'
+import {
+  FROM_START,
+  filterOf,
+  parseSpeed,
+  parseThink,
+  positive,
+  wholePositive,
+  wrongOption,
+} from '../replay-options.js'
+import { startOf } from '../replay-start.js'
 import { parseCount, parseDuration, parseHostPort } from '../units.js'
 
 const ORDERS = ['causal', 'commit', 'session'] as const
@@ -79,7 +88,10 @@ export function register(program: Command, cli: Cli): void {
       'causal',
     )
     .option('--workers <n>', 'threads that send (default: one for each core)')
-    .option('--from <moment>', 'leave out transactions that began before: 10m into the recording, or 2026-01-31T09:30Z')
+    .option(
+      '--from <moment>',
+      'leave out transactions that began before: 10m into the recording, or 2026-01-31T09:30Z; start: leave out nothing, also what the snapshot contains (default: begin where the snapshot was taken)',
+    )
     .option('--to <moment>', 'leave out transactions that began then or later')
     .option(
       '--only <key=value,…>',
@@ -137,7 +149,7 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
   const metrics = metricsAt && (await serveText(metricsAt, () => metricsText(out, status?.() ?? null)))
   try {
     const { recovered, manifest } = recording
-    const filter = filterOf(flags, only, manifest.startedAtMs)
+    const given = filterOf(flags, only, manifest.startedAtMs)
     if (recovered)
       cli.note(`this recording was interrupted; ${recovered.statements} statements of its tail are read too`)
     const recordingSystemIdentifier = manifest.server.systemIdentifier
@@ -148,6 +160,8 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
       return { marker, before: await preflight(client, { leaveOpen: flags.leaveOpen ?? [], limits, sessions }) }
     })
     sayPreflight(before, cli)
+    const { filter, start, note } = startOf(given, flags.from === FROM_START, recording, marker)
+    if (note !== null) cli.note(note)
     const rewrite =
       flags.rewrite === undefined
         ? undefined
@@ -174,6 +188,7 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
       injectionsMustSucceed: flags.injectMustSucceed ?? false,
       readOnly: flags.readOnly ?? false,
       snapshotId: marker.snapshotId,
+      start,
       madeBy,
       isolation: () => withClient(flags.target, (client) => isolationOf(client, before)),
       signal: cli.signal,
@@ -274,6 +289,8 @@ function report(facts: RunFacts, out: string, cli: Cli): ExitCode {
     cli.print(`  ended as in production: ${facts.reenacted} statements (deadlocks, serialization failures)`)
   for (const { kind, name, calls } of facts.isolation?.doors ?? [])
     if (calls !== null && calls > 0) cli.print(`  shut  ${calls} calls of ${kind} ${name} were answered by a stub`)
+  const { start } = facts
+  if (start?.kind === 'within') cli.print(startLine(start))
   if (facts.orderRelaxed > 0) cli.print(`  order relaxed for ${facts.orderRelaxed} statements, to end standstills`)
   if (facts.bottleneck !== undefined) cli.note(`  the harness was the bottleneck: ${facts.bottleneck}`)
   for (const { kind, detail } of facts.incidents.slice(0, INCIDENTS_SHOWN)) cli.note(`  ${kind}: ${detail}`)
@@ -283,6 +300,14 @@ function report(facts: RunFacts, out: string, cli: Cli): ExitCode {
     `the ledger does not balance: ${rest.statements} statements and ${rest.transactions} transactions are unaccounted for; this run is INVALID`,
   )
   return EXIT.invalid
+}
+
+function startLine({ contained, straddling, undecided }: Extract<RunStart, { kind: 'within' }>): string {
+  const rest = [
+    ...(straddling > 0 ? [`${straddling} went on across that moment`] : []),
+    ...(undecided > 0 ? [`${undecided} ended at that very moment, and may be on either side`] : []),
+  ]
+  return `  snapshot  contains ${contained} recorded transactions${rest.map((one) => `; ${one}`).join('')}`
 }
 
 const INCIDENTS_SHOWN = 10

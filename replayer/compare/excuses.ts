@@ -12,7 +12,7 @@ export const EXCUSES = {
   tolerance: 'the difference is within the tolerance asked for',
   rounding: 'a computed floating-point value differs in its last digits',
   server: 'the statement asks about the server, not about data',
-  ambiguous: 'production ran a race here; its outcome was one of several',
+  ambiguous: 'production ran a race here, or the snapshot was taken meanwhile; its outcome was one of several',
   relaxed: 'the order was given up here to end a standstill',
   follows: 'an earlier statement of its transaction already differed, or was sent by one side only',
   masked: 'the statement depends on more of a masked value than its token keeps (LIKE, ranges, order, parts)',

@@ -16,6 +16,7 @@ import {
   type RunFacts,
   type RunIsolation,
   type RunRole,
+  type RunStart,
 } from '../../segment/run.js'
 import { createRun, type RunWriter } from '../../segment/run-file.js'
 import { loadParser } from '../../sql/parse.js'
@@ -63,6 +64,8 @@ export type ReplayOptions = {
   /** What of the recording is sent; without it, everything. */
   readonly filter?: Filter & { readonly words: readonly string[] }
   readonly snapshotId?: string | null
+  /** How that snapshot stands to the recording. */
+  readonly start?: RunStart
   /** How the recorded statements read on the target. */
   readonly rewrite?: RewriteSource
   /** What is run beside it, and when. */
@@ -555,7 +558,7 @@ class Replay {
   }
 
   #facts(outcomesWritten: number, injections: RunFacts['injections']): RunFacts {
-    const { role, recording, plan, snapshotId, readOnly, madeBy, filter, rampMs, think, loop } = this.#options
+    const { role, recording, plan, snapshotId, start, readOnly, madeBy, filter, rampMs, think, loop } = this.#options
     const latency = this.#allMeasured.length === 0 ? null : latencyFacts(mergeMeasured(this.#allMeasured))
     const bottleneck = bottleneckOf(this.#utilisationMax, latency)
     return {
@@ -568,6 +571,7 @@ class Replay {
       recordingPath: recording,
       target: this.#target.facts,
       snapshotId: snapshotId ?? null,
+      ...(start === undefined ? {} : { start: this.#startFacts(start) }),
       settings: {
         speed: this.#pacing.speed,
         order: plan.mode,
@@ -576,7 +580,7 @@ class Replay {
         ...(this.#readerRole ? { readerRole: true } : {}),
         ...(this.#url === this.#givenUrl ? {} : { viaSocket: true }),
         rewriteHash: this.#options.rewrite?.hash ?? null,
-        ...(filter === undefined ? {} : { filter: filter.words }),
+        ...(filter === undefined || filter.words.length === 0 ? {} : { filter: filter.words }),
         ...(rampMs === undefined ? {} : { rampMs }),
         ...(think === undefined || think === null ? {} : { think }),
         ...(loop === undefined ? {} : { loop }),
@@ -595,6 +599,12 @@ class Replay {
       ...(loop === undefined ? {} : { passes: this.#passFacts }),
       ...(injections === undefined || injections.length === 0 ? {} : { injections }),
     }
+  }
+
+  #startFacts(start: RunStart): RunStart {
+    if (start.kind !== 'within' || this.#selection === null) return start
+    const { beside, unsure } = this.#selection
+    return { ...start, ...beside, unsure }
   }
 
   #connectionFacts(): Pick<RunFacts['settings'], 'connections'> {

@@ -9,6 +9,7 @@
  */
 import { EXIT, HarnessError } from '../../base/errors.js'
 import type { StatementFacts } from '../../segment/facts.js'
+import { containedIn, type Within } from '../../segment/moment.js'
 import type { Session } from '../../segment/statement.js'
 import { type Nature, natureOf } from '../../sql/nature.js'
 import { fingerprint } from '../../sql/parse.js'
@@ -19,11 +20,19 @@ export type Filter = {
   readonly fromUs: number | null
   readonly toUs: number | null
   readonly only: Only | null
+  /** The shadow's snapshot was taken while the recording went on: what it contains is not done a second time. */
+  readonly copy?: Within | null
 }
 
 /** Why a statement is not sent; position 0 is for those that are. */
-export const FILTERED = ['', 'before --from', 'after --to', 'not chosen by --only'] as const
-const [SENT, BEFORE, AFTER, NOT_CHOSEN] = [0, 1, 2, 3]
+export const FILTERED = [
+  '',
+  'before --from',
+  'after --to',
+  'not chosen by --only',
+  'contained in the snapshot',
+] as const
+const [SENT, BEFORE, AFTER, NOT_CHOSEN, CONTAINED] = [0, 1, 2, 3, 4]
 
 export type Selection = {
   /** Per statement of the plan, a position in FILTERED; in shared memory. */
@@ -34,6 +43,10 @@ export type Selection = {
   readonly firstUs: number
   readonly lastUs: number
   readonly chosen: number
+  /** Of a snapshot taken meanwhile; in transactions that do anything. */
+  readonly beside: { readonly contained: number; readonly straddling: number; readonly undecided: number }
+  /** Sequence numbers of statements that ran before the snapshot in a transaction it does not contain, or that it may contain. */
+  readonly unsure: readonly number[]
 }
 
 /** Only if the session sends anything else: the fate otherwise stands above. */
@@ -41,6 +54,8 @@ const ALONG = 16
 
 type Message = {
   readonly indexes: number[]
+  readonly seqs: number[]
+  readonly sentUs: number
   chosen: boolean
   role: Nature['role']
   leavesState: boolean
@@ -83,6 +98,9 @@ class Selecting {
   #firstUs = Number.POSITIVE_INFINITY
   #lastUs = 0
   #chosen = 0
+  readonly #beside = { contained: 0, straddling: 0, undecided: 0 }
+  readonly #unsure: number[] = []
+  readonly #pids: readonly number[]
 
   constructor(source: SelectionSource, filter: Filter) {
     this.#source = source
@@ -90,6 +108,7 @@ class Selecting {
     const sessions = source.sessions()
     this.#fates = new Uint8Array(new SharedArrayBuffer(Math.max(1, source.statementCount)))
     this.#sends = new Uint8Array(new SharedArrayBuffer(Math.max(1, sessions.length)))
+    this.#pids = sessions.map(({ backendPid }) => backendPid)
     this.#dense = new Map(sessions.map(({ session }, dense) => [session, dense]))
     this.#readings = sessions.map((session) => ({
       allowed: filter.only === null || allowsSession(filter.only, session),
@@ -117,7 +136,8 @@ class Selecting {
       if (fate >= ALONG) this.#fates[i] = this.#sends[owner[i]!] === 1 ? SENT : fate - ALONG
     }
     const [fates, sends] = [this.#fates, this.#sends]
-    return { fates, sends, firstUs: this.#firstUs, lastUs: this.#lastUs, chosen: this.#chosen }
+    const [beside, unsure] = [this.#beside, this.#unsure]
+    return { fates, sends, firstUs: this.#firstUs, lastUs: this.#lastUs, chosen: this.#chosen, beside, unsure }
   }
 
   #read(dense: number, facts: StatementFacts, index: number): void {
@@ -125,6 +145,7 @@ class Selecting {
     const { nature, chosen } = this.#textOf(reading, facts.sql)
     const message = this.#messageOf(dense, reading, facts)
     message.indexes.push(index)
+    message.seqs.push(facts.seq)
     message.chosen ||= chosen
     message.doneUs = Math.max(message.doneUs, facts.doneUs)
     message.leavesState ||= nature.leavesState || isAbout(reading.temporary, nature)
@@ -144,14 +165,22 @@ class Selecting {
       this.#resolve(dense, reading)
       reading.group = { number: transaction, sentUs, messages: [] }
     }
-    const message: Message = { indexes: [], chosen: false, role: 'transaction', leavesState: false, doneUs: 0 }
+    const message: Message = {
+      indexes: [],
+      seqs: [],
+      sentUs,
+      chosen: false,
+      role: 'transaction',
+      leavesState: false,
+      doneUs: 0,
+    }
     reading.group!.messages.push(message)
     return message
   }
 
   #resolve(dense: number, { group }: Reading): void {
     if (group === null) return
-    const outside = this.#outside(group.sentUs)
+    const outside = this.#outside(group.sentUs) || this.#contained(dense, group)
     const chosen = outside === SENT && group.messages.some((message) => message.chosen)
     if (chosen) this.#sends[dense] = 1
     const goesAlong = outside !== AFTER && (chosen || group.messages.some((message) => message.leavesState))
@@ -163,6 +192,28 @@ class Selecting {
       const fate = sent ? SENT : along && outside !== AFTER ? ALONG + instead : instead
       for (const index of message.indexes) this.#fates[index] = fate
     }
+  }
+
+  /** Whether the snapshot contains it already; what stands on both sides of that moment is kept in mind. */
+  #contained(dense: number, { sentUs: beginSentUs, messages }: Group): number {
+    const { copy } = this.#filter
+    const last = messages.at(-1)
+    if (copy === undefined || copy === null || last === undefined) return SENT
+    if (!messages.some(({ role }) => role === 'data')) return last.doneUs < copy.fromUs ? CONTAINED : SENT
+    const [endSentUs, endDoneUs] = [last.sentUs, last.doneUs]
+    const found = containedIn(copy, { pid: this.#pids[dense]!, beginSentUs, endSentUs, endDoneUs })
+    if (found === 'in') {
+      this.#beside.contained += 1
+      return CONTAINED
+    }
+    if (beginSentUs > copy.toUs) return SENT
+    this.#beside[found === 'out' ? 'straddling' : 'undecided'] += 1
+    for (const { seqs, sentUs } of messages)
+      if (found === 'undecided' || sentUs <= copy.toUs) this.#unsure.push(...seqs)
+    // Half of the time it takes to commit lies on either side.
+    const middleUs = (endSentUs + endDoneUs) / 2
+    if (found === 'out' || middleUs > (copy.fromUs + copy.toUs) / 2) return SENT
+    return CONTAINED
   }
 
   #note({ indexes, doneUs }: Message, sentUs: number): void {

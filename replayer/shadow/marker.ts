@@ -3,6 +3,7 @@
  * that may be dirtied, where it came from, and under which policy it was masked. A clone inherits the table; the comment on
  * the database is for people who look at a list of databases.
  */
+import type { CopyMoment } from '../../segment/moment.js'
 import { quoteIdentifier, quoteLiteral } from './connect.js'
 
 /** The part of a client this room needs; rows are plain objects. */
@@ -19,6 +20,8 @@ export type Marker = {
   readonly createdAtMs: number
   readonly policyHash: string
   readonly keyFingerprint: string
+  /** When the snapshot was taken. Older goldens do not say. */
+  readonly takenAt?: CopyMoment
 }
 
 export async function writeMarker(client: SqlClient, database: string, marker: Marker): Promise<void> {

@@ -2,6 +2,7 @@
 import { Command } from 'commander'
 import { createCli } from '../../cli/cli.js'
 import { register as gate } from '../../cli/commands/gate.js'
+import { register as replay } from '../../cli/commands/replay.js'
 import { register as report } from '../../cli/commands/report.js'
 import { register as reproduce } from '../../cli/commands/reproduce.js'
 
@@ -24,7 +25,7 @@ export async function pgrehearseWith(cwd: string, env: Record<string, string>, .
   }
   const cli = createCli(host as unknown as NodeJS.Process)
   const program = new Command('pgrehearse').exitOverride()
-  for (const register of [report, gate, reproduce]) register(program, cli)
+  for (const register of [replay, report, gate, reproduce]) register(program, cli)
   for (const command of program.commands) {
     if (!command.options.some(({ long }) => long === '--json')) command.option('--json')
   }

@@ -45,7 +45,17 @@ export type TransactionFacts = {
   /** `xmin:xmax:xip,…`, as txid_current_snapshot() prints it. */
   readonly snapshot: string
   /** Those with a transaction id at that moment, by the backend they run in. */
-  readonly inProgress: readonly { readonly pid: number; readonly xid: string; readonly startedAtMs: number }[]
+  readonly inProgress: readonly UnderWay[]
+  /** By the server's clock, in microseconds since the epoch: the snapshot was taken between the two. Older snapshots have none, nor has one of a standby that never replayed a commit. */
+  readonly moment?: { readonly fromUs: number; readonly toUs: number }
+}
+
+export type UnderWay = {
+  readonly pid: number
+  readonly xid: string
+  readonly startedAtMs: number
+  /** The same, in microseconds since the epoch. */
+  readonly startedUs?: number
 }
 
 export type DatabaseFacts = {

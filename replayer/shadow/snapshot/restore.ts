@@ -20,7 +20,7 @@ import {
   withClient,
 } from '../connect.js'
 import { refuseProduction } from '../isolation.js'
-import { writeMarker } from '../marker.js'
+import { type Marker, writeMarker } from '../marker.js'
 import { isDoor, runScript, splitScript, type Tolerate } from '../script.js'
 import { type FileFacts, readSnapshot, type SnapshotFacts } from './format.js'
 import { copyIn, MASK_FAULT_HINT, refreshViews, setSequences, targetOf, WRITER_SETTINGS } from './load.js'
@@ -104,6 +104,7 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreR
         role: 'golden',
         createdAtMs: Date.now(),
         ...facts.privacy,
+        ...takenAt(facts),
       })
     })
     return {
@@ -120,6 +121,22 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreR
     await withAdmin(options.target, (admin) => dropDatabase(admin, database)).catch(() => {})
     if (options.signal?.aborted) throw interrupted()
     throw error instanceof HarnessError ? error : failed(options.target, error)
+  }
+}
+
+function takenAt({ server, transactions }: SnapshotFacts): Pick<Marker, 'takenAt'> {
+  const { moment, snapshot, inProgress } = transactions
+  if (moment === undefined) return {}
+  const [, nextXid = '', open = ''] = snapshot.split(':')
+  return {
+    takenAt: {
+      ...moment,
+      systemIdentifier: server.systemIdentifier,
+      database: server.database,
+      nextXid,
+      open: open === '' ? 0 : open.split(',').length,
+      underWay: inProgress.flatMap(({ pid, startedUs }) => (startedUs === undefined ? [] : [{ pid, startedUs }])),
+    },
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { USER_SCHEMA } from '../../../sql/catalog-queries.js'
 import { type Connected, qualified } from '../connect.js'
-import type { DatabaseFacts, SequenceFacts, SnapshotFacts, TransactionFacts } from './format.js'
+import type { DatabaseFacts, SequenceFacts, SnapshotFacts, TransactionFacts, UnderWay } from './format.js'
 
 /** As pg_dump does: text forms that any server reads back as the same value, and no time limit meant for applications. */
 export const READER_SETTINGS = `
@@ -74,16 +74,54 @@ export async function readSequences(client: Connected): Promise<SequenceFacts[]>
   return sequences
 }
 
-export async function readTransactions(client: Connected): Promise<TransactionFacts> {
-  const { rows: now } = await client.query('SELECT txid_current_snapshot()::text AS snapshot')
+/** Who has changed something and is not over. Of a standby: nobody, its server does not know. */
+export async function readUnderWay(client: Connected): Promise<UnderWay[]> {
   const { rows } = await client.query(`
-    SELECT pid, backend_xid::text AS xid, (extract(epoch FROM xact_start) * 1000)::float8 AS started
+    SELECT pid, backend_xid::text AS xid, ${us('xact_start')} AS started
       FROM pg_catalog.pg_stat_activity
      WHERE datname = current_database() AND backend_xid IS NOT NULL AND pid <> pg_backend_pid() ORDER BY pid`)
+  return rows.map(({ pid, xid, started }) => {
+    const startedUs = Number(started ?? 0)
+    return { pid, xid, startedAtMs: Math.floor(startedUs / 1000), startedUs }
+  })
+}
+
+/**
+ * The first statement of the transaction whose snapshot is exported, so that it is taken between the two times of day. `before`: who was
+ * under way just before; whoever of them the snapshot does not see may be over when we look again.
+ */
+export async function readTransactions(client: Connected, before: Before): Promise<TransactionFacts> {
+  const { rows } = await client.query(`
+    SELECT txid_current_snapshot()::text AS snapshot, ${us('statement_timestamp()')} AS from, ${us('clock_timestamp()')} AS to,
+           ${us('pg_last_xact_replay_timestamp()')} AS replayed`)
+  const { snapshot, from, to, replayed } = rows[0]
+  const after = await readUnderWay(client)
+  const known = new Set(after.map(({ xid }) => xid))
+  const missed = before.underWay.filter(({ xid }) => !known.has(xid) && isOpen(snapshot, xid))
+  const moment = replayed === null ? [from, to] : before.replayed === null ? null : [before.replayed, replayed]
   return {
-    snapshot: now[0].snapshot,
-    inProgress: rows.map(({ pid, xid, started }) => ({ pid, xid, startedAtMs: Math.floor(started ?? 0) })),
+    snapshot,
+    inProgress: [...after, ...missed].sort((a, b) => a.pid - b.pid),
+    ...(moment === null ? {} : { moment: { fromUs: Number(moment[0]), toUs: Number(moment[1]) } }),
   }
+}
+
+export type Before = { readonly underWay: readonly UnderWay[]; readonly replayed: string | null }
+
+export async function readBefore(client: Connected): Promise<Before> {
+  const underWay = await readUnderWay(client)
+  const { rows } = await client.query(`SELECT ${us('pg_last_xact_replay_timestamp()')} AS replayed`)
+  return { underWay, replayed: rows[0].replayed }
+}
+
+/** Snapshots have ids of 64 bits, backends show the lower half. */
+function isOpen(snapshot: string, xid: string): boolean {
+  const [, , open = ''] = snapshot.split(':')
+  return open.split(',').some((one) => one !== '' && BigInt.asUintN(32, BigInt(one)) === BigInt(xid))
+}
+
+function us(time: string): string {
+  return `(extract(epoch FROM ${time}) * 1000000)::int8::text`
 }
 
 /** The names of the locale's columns changed with the versions, so the row is read as JSON. */

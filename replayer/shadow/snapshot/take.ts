@@ -23,6 +23,7 @@ import { findSchemaSource, readSchema, type SchemaSource } from './schema.js'
 import {
   LOCK_WAIT_LIMIT,
   READER_SETTINGS,
+  readBefore,
   readDatabase,
   readRest,
   readSequences,
@@ -81,8 +82,9 @@ async function take(
   draft: string,
 ): Promise<SnapshotFacts> {
   await leader.query(READER_SETTINGS)
+  const before = await readBefore(leader)
   await leader.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-  const transactions = await readTransactions(leader)
+  const transactions = await readTransactions(leader, before)
   const takenAtMs = Date.now()
   const sequences = await readSequences(leader)
   const server = await readServerFacts(leader)
