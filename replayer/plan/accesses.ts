@@ -19,7 +19,11 @@ export type Place = {
   readonly touch: Touch
   readonly sentUs: Float64Array
   readonly doneUs: Float64Array
+  readonly stood: Uint8Array
 }
+
+/** Who found nothing to change and took longer than this was kept by a lock, not by work or by the road. */
+const STOOD_US = 5000
 
 /** Errors of parsing, binding and privileges: no row was made, so no value was drawn. Constraint errors come after the draw. */
 const REFUSED_BEFORE_DRAWING = /^(08|0A|26|34|42|22P0)/
@@ -99,8 +103,11 @@ export class Accesses {
     const changed = rows ?? this.#written(access, table, place.facts)
     this.#members(kind, table.set, changed, place)
     if (changed === null || changed.length > 0) this.#given(access, table, place)
-    // Nothing changed, but on its way it may have stood at a row that somebody held.
-    else if (rows === null) this.add(kind === OP.write ? OP.hold : OP.lock, table.set, WHOLE_SET, place)
+    else if (rows === null) {
+      // On its way it may have stood at a row that somebody changed, and then it has locked that, though it let it be.
+      this.add(kind === OP.write ? OP.hold : OP.lock, table.set, WHOLE_SET, place)
+      if (place.doneUs[place.at]! - place.sentUs[place.at]! > STOOD_US) place.stood[place.at] = 1
+    }
     if (access.counted) this.#step(table, changed, place)
   }
 

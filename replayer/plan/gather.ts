@@ -161,7 +161,7 @@ class Gatherer {
     if (touch.accesses.some(({ mode }) => mode !== 'read')) of.mayWait[at] = 1
     if (touch.accesses.some(({ observesLocks, rows }) => observesLocks && rows.length === 0)) of.picks[at] = 1
     const from = this.#log.length
-    const place: Place = { at, later, facts, touch, sentUs: of.sentUs, doneUs: of.doneUs }
+    const place: Place = { at, later, facts, touch, sentUs: of.sentUs, doneUs: of.doneUs, stood: of.stood }
     for (const access of touch.accesses) this.#accesses.access(access, place)
     for (const { name, writes } of own)
       this.#accesses.add(writes ? OP.rekey : OP.read, this.#names.set('name', name), WHOLE_SET, place)
@@ -234,6 +234,7 @@ function arrays(n: number) {
     refusal: new Uint8Array(n),
     mayWait: new Uint8Array(n),
     picks: new Uint8Array(n),
+    stood: new Uint8Array(n),
     releasedAt: new Int32Array(n).fill(-1),
   }
 }

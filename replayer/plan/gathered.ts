@@ -31,6 +31,8 @@ export type Gathered = Operations & {
   readonly releasedAt: Int32Array
   /** It takes rows that nobody holds (SKIP LOCKED). */
   readonly picks: Uint8Array
+  /** It named no rows and changed none, and took long: it looked when it began, and then stood at a lock. */
+  readonly stood: Uint8Array
   /** Why the server refused it, where that says something about who came first (`REFUSAL`). */
   readonly refusal: Uint8Array
   readonly transactions: Transactions

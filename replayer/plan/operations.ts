@@ -30,6 +30,11 @@ export type Op = (typeof OP)[keyof typeof OP]
 
 export const WHOLE_SET = -1
 
+/** Without changing anything. */
+export function locksOnly(kind: number): boolean {
+  return kind === OP.lock || kind === OP.hold
+}
+
 /** Nobody can need the key meanwhile. */
 export function locksKey(kind: number): boolean {
   return kind === OP.rekey || kind === OP.lock

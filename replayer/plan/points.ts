@@ -15,7 +15,7 @@
 import { grantedLocks, type Placed, passedOver, possibleLocks } from './evidence/locks.js'
 import type { Gathered } from './gathered.js'
 import { SET } from './names.js'
-import { IntList, OP } from './operations.js'
+import { IntList, locksOnly, OP } from './operations.js'
 
 /** Points in microseconds; ends by transaction. For a transaction without a COMMIT of its own, both are one event. */
 export type Points = {
@@ -29,6 +29,8 @@ export type Points = {
 const STEP_US = 0.001
 const ROUNDS_MAX = 40
 const PICK_ROUNDS_MAX = 4
+/** So long after it was sent, a statement has looked. */
+const AT_ONCE_US = 2000
 
 export function placePoints(g: Gathered): Points {
   const solver = new Solver(g)
@@ -206,18 +208,21 @@ class Solver implements Placed {
 }
 
 function firstGuess(g: Gathered, i: number): number {
-  let [waits, observes, releases] = [g.mayWait[i] === 1, false, false]
+  const stood = g.stood[i] === 1
+  let [waits, observes, releases] = [g.mayWait[i] === 1 && !stood, false, false]
   for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) {
     const kind = g.opKind[op]!
     if (kind === OP.observe) observes = true
     else if (kind === OP.turn) releases ||= kindOf(g, op) === SET.start || kindOf(g, op) === SET.advisory
-    if (kind !== OP.read && kind !== OP.share && kind !== OP.observe) waits = true
+    const atOnce = kind === OP.read || kind === OP.share || kind === OP.observe || (stood && locksOnly(kind))
+    if (!atOnce) waits = true
   }
   const [sent, done] = [g.sentUs[i]!, g.doneUs[i]!]
   const advisory = observes && !touchesTables(g, i)
   if (observes && !advisory) return (sent + done) / 2
   if (releases && onlyTurns(g, i)) return sent
-  return waits || g.barrier[i] ? done : sent
+  if (waits || g.barrier[i]) return done
+  return stood ? Math.min(done, sent + AT_ONCE_US) : sent
 }
 
 function kindOf(g: Gathered, op: number): number {

@@ -143,6 +143,29 @@ test.each([
   expect(await waits(lines)).toEqual(expected)
 })
 
+describe('who found nothing to change', () => {
+  const clear = 'DELETE FROM jobs WHERE state = $1'
+  const found = (tag: string) => ({ parameters: ['done'], tag })
+  test('stood until the one who changed the row was over, and looked before others made new ones', async () => {
+    const lines = [
+      one(1, 'BEGIN', [0, 1000], { transaction: 1 }),
+      one(1, clear, [2000, 4000], { transaction: 1, ...found('DELETE 1') }),
+      one(2, clear, [10000, 61000], found('DELETE 0')),
+      one(
+        3,
+        "INSERT INTO jobs (id, state) VALUES (7, 'done') ON CONFLICT (id) DO UPDATE SET state = 'done'",
+        [20000, 61200],
+      ),
+      one(4, clear, [30000, 61300], found('DELETE 0')),
+      one(1, 'COMMIT', [59000, 60500], { transaction: 1 }),
+    ]
+    const order = await waits(lines)
+    expect(order).toContain('C < F')
+    expect(order).toContain('E < F')
+    expect(order.filter((wait) => wait === 'C < D' || wait === 'E < D')).toEqual([])
+  })
+})
+
 describe('what the answer is of', () => {
   const reader: Line = { session: 2, sql: 'SELECT count(*) FROM jobs', at: [20, 30] }
   test('a tag of 0 says that the statement itself wrote nothing', async () => {

@@ -29,6 +29,7 @@ const bit = (kind: number): number => 1 << kind
 const KEY = bit(OP.rekey) | bit(OP.lock)
 const ROW = bit(OP.write) | bit(OP.hold) | KEY
 const ANY = bit(OP.share) | ROW
+const CHANGE = bit(OP.write) | bit(OP.rekey)
 
 /** Which locks of others a kind of access has to wait for. */
 function against(kind: number): number {
@@ -167,13 +168,15 @@ export function possibleLocks(g: Gathered, placed: Placed): void {
       holders = holders.filter(({ end }) => placed.high(end) >= g.sentUs[statement]!)
       for (const holder of holders) {
         if (holder.transaction === own || !((wide ? holder.any : holder.wide) & against(kind))) continue
+        if (g.stood[statement] && !stoodAt(g, holder, statement)) continue
         if (placed.canBe(holder.end, statement)) placed.before(holder.end, statement)
         // Served while the other went on, and answered in one breath with it: if they wanted one row, this one had it first.
-        else if (isOneTurn(g, holder.last, statement)) endBefore(placed, statement, holder.last)
+        else if (!g.stood[holder.last] && isOneTurn(g, holder.last, statement))
+          endBefore(placed, statement, holder.last)
       }
       let mine = holders.find((holder) => holder.transaction === own && holder.end === end)
       if (!mine) {
-        mine = { transaction: own, end, any: 0, wide: 0, last: statement }
+        mine = { transaction: own, end, any: 0, wide: 0, first: statement, last: statement }
         holders.push(mine)
       }
       mine.last = statement
@@ -189,8 +192,19 @@ type Holder = {
   readonly end: number
   any: number
   wide: number
-  /** The last statement that locked. */
+  /** The first and the last statement that locked. */
+  readonly first: number
   last: number
+}
+
+/**
+ * Had changed something well before the other was through. Who is answered in one turn with it was woken by the same end, and had nothing
+ * that the other could stand at.
+ */
+function stoodAt(g: Gathered, holder: Holder, statement: number): boolean {
+  const heldUs = g.doneUs[holder.first]!
+  const wasThere = heldUs < g.sentUs[statement]! || heldUs + ONE_TURN_US < g.doneUs[statement]!
+  return wasThere && (holder.any & CHANGE) !== 0
 }
 
 /**
