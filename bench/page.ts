@@ -52,6 +52,7 @@ function repeated(of: DiffReader, wanted: number): DiffSource {
     facts: { ...of.facts, discrepancies: all * rounds, compared: Math.max(of.facts.compared, all * rounds) },
     findings: () => findings.map((finding) => ({ ...finding, count: finding.count * rounds })),
     latency: () => of.latency(),
+    state: () => of.state(),
     errorsByFinding: () => of.errorsByFinding(),
     *discrepancies(filter = {}) {
       for (let round = 0; round < rounds; round += 1) yield* of.discrepancies(filter)

@@ -11,6 +11,7 @@ import { type Example, REPORT_FORMAT_VERSION, type ReportFinding, type ReportMod
 import { type RowBounds, viewRows } from './rows.js'
 import { explainVerdict } from './sentences.js'
 import type { DiffSource } from './source.js'
+import { reportState } from './state.js'
 import { clip } from './text.js'
 import { SEVERITY } from './words.js'
 
@@ -34,6 +35,7 @@ export function judgeDiff(
     facts: source.facts,
     findings: [...source.findings()],
     errors: source.errorsByFinding(),
+    state: source.state(),
     overall: measured.find((row) => row.fingerprint === '') ?? null,
     queries: measured.filter((row) => row.fingerprint !== ''),
   }
@@ -69,6 +71,7 @@ export function buildModel(source: DiffSource, gateFacts: GateFacts, gate: GateR
       overall: gateFacts.overall,
       queries: [...gateFacts.queries].sort((a, b) => impactMs(b) - impactMs(a)),
     },
+    state: gateFacts.state && reportState(gateFacts.state, gate),
     timeline: { before: facts.timelineBefore, after: facts.timelineAfter },
     excused: facts.excused,
     uncompared: facts.uncompared,

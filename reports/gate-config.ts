@@ -5,6 +5,7 @@
  * in the file, as in the database; units last.
  */
 import { z } from 'zod'
+import type { StateFinding } from '../segment/state.js'
 import { readYaml } from './yaml.js'
 
 const limitCount = z.int().min(0)
@@ -43,19 +44,38 @@ const SUB_KINDS = [
   'latency',
 ] as const
 
+const STATE_KINDS = [
+  'table_missing',
+  'column_missing',
+  'rows',
+  'schema_missing',
+  'schema_changed',
+  'sequence_behind',
+] as const satisfies readonly StateFinding['kind'][]
+
 const kind = z.enum([...MISMATCH_TYPES, ...SUB_KINDS])
 const ratios = z.strictObject({ p50: limitRatio.optional(), p95: limitRatio.optional(), p99: limitRatio.optional() })
+
+const until = z
+  .string()
+  .regex(/^\d{4}-\d{2}-\d{2}$/, 'a day is written 2027-01-31')
+  .refine(isDay, 'no such day')
+const reason = z.string().trim().min(1, 'an exception needs a reason')
+
+const stateOverride = z.strictObject({
+  object: z.string().min(1),
+  allow: z.array(z.enum(STATE_KINDS)).nonempty().optional(),
+  until,
+  reason,
+})
 
 const override = z
   .strictObject({
     query: z.string().regex(/^[0-9a-f]{16}$/, 'a fingerprint is 16 hexadecimal digits, as the report shows it'),
     allow: z.array(kind).nonempty().optional(),
     latency: ratios.optional(),
-    until: z
-      .string()
-      .regex(/^\d{4}-\d{2}-\d{2}$/, 'a day is written 2027-01-31')
-      .refine(isDay, 'no such day'),
-    reason: z.string().trim().min(1, 'an exception needs a reason'),
+    until,
+    reason,
   })
   .refine(
     (value) => value.allow !== undefined || value.latency !== undefined,
@@ -82,6 +102,15 @@ const file = z.strictObject({
       order_relaxed: limitShare.optional(),
       lateness_p95_ms: z.number().positive().optional(),
       event_loop_utilisation: limitShare.optional(),
+    })
+    .optional(),
+  state: z
+    .strictObject({
+      tables: limitCount.optional(),
+      schema: limitCount.optional(),
+      sequences: limitCount.optional(),
+      required: z.boolean().optional(),
+      overrides: z.array(stateOverride).optional(),
     })
     .optional(),
   streak: z.strictObject({ runs: z.int().min(2).max(365) }).optional(),
@@ -113,6 +142,15 @@ export type Override = {
   readonly reason: string
 }
 
+export type StateOverride = {
+  /** A table, a view, a function, a sequence: as the report names it. */
+  readonly object: string
+  /** Empty: everything about it. */
+  readonly allow: readonly StateFinding['kind'][]
+  readonly until: string
+  readonly reason: string
+}
+
 export type GateConfig = {
   /** Findings allowed, by kind. A sub-kind that has its own limit is not counted with its type. */
   readonly findings: Readonly<Partial<Record<FindingKind, number>>>
@@ -136,6 +174,15 @@ export type GateConfig = {
     /** undefined: left to the comparison, which knows whether the replay had to keep a schedule. */
     readonly eventLoopUtilisation?: number
   }
+  /** What the databases hold after the replays, as far as `verify --diff` laid it into the diff. */
+  readonly state: {
+    readonly tables: number
+    readonly schema: number
+    readonly sequences: number
+    /** A diff that nobody verified is INVALID. */
+    readonly required: boolean
+    readonly overrides: readonly StateOverride[]
+  }
   /** How many rehearsals have to pass one after the other; undefined: this one suffices. */
   readonly streakRuns?: number
   readonly overrides: readonly Override[]
@@ -153,6 +200,7 @@ export const DEFAULT_GATE: GateConfig = {
     differenceMsMin: 0.25,
   },
   trust: { comparedMin: 0.95, lost: 0.001, orderRelaxed: 0.001, latenessP95Ms: 250 },
+  state: { tables: 0, schema: 0, sequences: 0, required: false, overrides: [] },
   overrides: [],
 }
 
@@ -184,6 +232,13 @@ export function parseGateConfig(text: string, path: string): GateConfig {
         ? {}
         : { eventLoopUtilisation: given.trust.event_loop_utilisation }),
     },
+    state: {
+      tables: given.state?.tables ?? base.state.tables,
+      schema: given.state?.schema ?? base.state.schema,
+      sequences: given.state?.sequences ?? base.state.sequences,
+      required: given.state?.required ?? base.state.required,
+      overrides: (given.state?.overrides ?? []).map((one) => ({ ...one, allow: one.allow ?? [] })),
+    },
     ...(given.streak === undefined ? {} : { streakRuns: given.streak.runs }),
     overrides: (given.overrides ?? []).map((one) => ({
       query: one.query,
@@ -193,6 +248,13 @@ export function parseGateConfig(text: string, path: string): GateConfig {
       reason: one.reason,
     })),
   }
+}
+
+const DAY_MS = 86_400_000
+
+/** The last day counts in full, in UTC. */
+export function hasExpired(lastDay: string, nowMs: number): boolean {
+  return nowMs >= Date.parse(`${lastDay}T00:00:00Z`) + DAY_MS
 }
 
 /** An override with a day in the past is no mistake of the file; the gate says that it no longer counts. */

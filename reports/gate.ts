@@ -5,9 +5,11 @@
  * INVALID wins over FAIL: a harness that cannot vouch for its measurement has nothing to say about the candidate.
  */
 import type { DiffFacts, Finding } from '../segment/diff.js'
-import type { GateConfig, Override } from './gate-config.js'
+import type { StateReport } from '../segment/state.js'
+import { type GateConfig, hasExpired, type Override } from './gate-config.js'
 import { judgeFindings, judgeRates } from './gate-findings.js'
 import { judgeLatency } from './gate-latency.js'
+import { judgeState } from './gate-state.js'
 import { type PastRun, streakLine } from './gate-streak.js'
 import { judgeTrust } from './gate-trust.js'
 import type { QueryLatency } from './latency.js'
@@ -21,13 +23,15 @@ export type GateFacts = {
   readonly errors?: ReadonlyMap<string, number>
   readonly overall: QueryLatency | null
   readonly queries: readonly QueryLatency[]
+  /** null: nobody compared the tables after the replays. */
+  readonly state: StateReport | null
 }
 
 export type GateLine = {
   /** Permanent, for scripts: `findings.SQL_ERROR`, `latency.overall.p95`, `trust.lost`. */
   readonly id: string
   /** A failing line of `trust` makes the verdict INVALID, of any other FAIL. */
-  readonly group: 'differences' | 'latency' | 'trust' | 'history'
+  readonly group: 'differences' | 'state' | 'latency' | 'trust' | 'history'
   readonly title: string
   readonly unit: 'count' | 'share' | 'ratio' | 'ms'
   /** Whether the threshold is the most or the least that is allowed. */
@@ -57,7 +61,13 @@ export type GateResult = {
   readonly ownVerdict: Verdict
   readonly lines: readonly GateLine[]
   readonly overrides: readonly OverrideUse[]
-  /** Findings that an override allows, with the reason. */
+  readonly stateOverrides: readonly {
+    readonly object: string
+    readonly reason: string
+    readonly until: string
+    readonly state: OverrideUse['state']
+  }[]
+  /** Findings, of answers and of state, that an override allows, with the reason. */
   readonly known: readonly { readonly findingId: string; readonly reason: string; readonly until: string }[]
 }
 
@@ -67,8 +77,6 @@ export type ActiveOverrides = {
   readonly use: (override: Override) => void
 }
 
-const DAY_MS = 86_400_000
-
 /** `nowMs` decides which overrides have expired; `history` is asked only by a gate that wants a row of passes. */
 export function judge(
   facts: GateFacts,
@@ -76,7 +84,9 @@ export function judge(
   nowMs: number,
   history: readonly PastRun[] = [],
 ): GateResult {
-  const inForce = new Map(config.overrides.filter((one) => !expired(one, nowMs)).map((one) => [one.query, one]))
+  const inForce = new Map(
+    config.overrides.filter((one) => !hasExpired(one.until, nowMs)).map((one) => [one.query, one]),
+  )
   const used = new Set<string>()
   const overrides: ActiveOverrides = {
     find: (query) => inForce.get(query),
@@ -84,10 +94,12 @@ export function judge(
   }
   const { lines: findingLines, counted, known } = judgeFindings(facts.findings, config, overrides)
   const latencyLines = judgeLatency(facts, config, overrides)
+  const state = judgeState(facts.state, config.state, nowMs)
   const slower = latencyLines.some((line) => line.outcome === 'fail')
   const own = [
     ...findingLines,
     ...judgeRates(counted, facts, config),
+    ...state.lines,
     ...latencyLines,
     ...judgeTrust(facts.facts, config, slower),
   ]
@@ -104,7 +116,8 @@ export function judge(
       until: one.until,
       state: !inForce.has(one.query) ? 'expired' : used.has(one.query) ? 'applied' : 'unused',
     })),
-    known,
+    stateOverrides: state.overrides,
+    known: [...known, ...state.known],
   }
 }
 
@@ -112,9 +125,4 @@ function verdictOf(lines: readonly GateLine[]): Verdict {
   const failing = lines.filter((line) => line.outcome === 'fail')
   if (failing.some((line) => line.group === 'trust')) return 'INVALID'
   return failing.length > 0 ? 'FAIL' : 'PASS'
-}
-
-/** The last day counts in full, in UTC. */
-function expired(override: Override, nowMs: number): boolean {
-  return nowMs >= Date.parse(`${override.until}T00:00:00Z`) + DAY_MS
 }

@@ -3,6 +3,7 @@
  * Captured text can neither end its line nor begin a command.
  */
 import type { Finding } from '../segment/diff.js'
+import type { StateFinding } from '../segment/state.js'
 import { counted } from './format.js'
 import type { GateLine, GateResult } from './gate.js'
 import { quantity } from './quantity.js'
@@ -15,10 +16,15 @@ const FINDINGS_MAX = 9
 const CAUSE_CHARACTERS_MAX = 300
 const LINES_NAMED_MAX = 6
 
-export function githubAnnotations(gate: GateResult, findings: readonly Finding[]): string[] {
+export function githubAnnotations(
+  gate: GateResult,
+  findings: readonly Finding[],
+  state: readonly StateFinding[] = [],
+): string[] {
   const failing = gate.lines.filter((line) => line.outcome === 'fail')
   const ids = new Set(failing.flatMap((line) => line.findingIds))
   const causes = gate.verdict === 'FAIL' ? findings.filter(({ findingId }) => ids.has(findingId)) : []
+  const stored = gate.verdict === 'FAIL' ? state.filter(({ findingId }) => ids.has(findingId)) : []
   const expired = gate.overrides.filter(({ state }) => state === 'expired')
   return [
     verdict(gate, failing),
@@ -31,6 +37,9 @@ export function githubAnnotations(gate: GateResult, findings: readonly Finding[]
           `${clip(finding.cause, CAUSE_CHARACTERS_MAX)} (${sizeWords(finding)})`,
         ),
       ),
+    ...stored
+      .slice(0, Math.max(0, FINDINGS_MAX - causes.length))
+      .map(({ sentence }) => command('error', 'Table state', clip(sentence, CAUSE_CHARACTERS_MAX))),
     ...expired
       .slice(0, FINDINGS_MAX)
       .map(({ query, until, reason }) =>

@@ -1,10 +1,10 @@
 /**
- * JUnit: a case per query shape that was measured or differs, and one per check of the gate. What fails here is what
+ * JUnit: a case per query shape that was measured or differs, one per compared table, and one per check of the gate. What fails here is what
  * failed the gate; a tolerated or known difference is said in the case's output.
  */
 import { milliseconds, percent, ratio } from './format.js'
 import type { GateLine } from './gate.js'
-import type { ReportFinding, ReportModel } from './model.js'
+import type { ReportFinding, ReportModel, ReportState, ReportStateFinding } from './model.js'
 import { sizeWords } from './size.js'
 import { clip, plain } from './text.js'
 import { KIND_TITLES } from './words.js'
@@ -26,6 +26,7 @@ export function toJunit(model: ReportModel): string {
   const suites = [
     suite('pgrehearse gate', model.gate.lines.map(checkCase), model),
     suite('pgrehearse query shapes', queryCases(model), model),
+    ...(model.state ? [suite('pgrehearse table state', stateCases(model.state), model)] : []),
   ]
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
@@ -80,6 +81,24 @@ function queryCases(model: ReportModel): Case[] {
             ? `known until ${finding.standing.until} (${finding.standing.reason}): ${said(finding)}`
             : `within the limit: ${said(finding)}`,
         ),
+    }
+  })
+}
+
+/** A case per table, and one for each other thing that has something to say: a sequence, a view, a function. */
+function stateCases(state: ReportState): Case[] {
+  const names = new Set([...state.tables.map(({ table }) => table), ...state.findings.map(({ object }) => object)])
+  return [...names].map((name): Case => {
+    const of = state.findings.filter(({ object }) => object === name)
+    const fails = ({ standing }: ReportStateFinding) => standing.state === 'fails'
+    return {
+      name,
+      className: 'state',
+      seconds: 0,
+      failures: of.filter(fails).map(({ sentence }) => sentence),
+      errors: [],
+      skipped: null,
+      output: of.filter((finding) => !fails(finding)).map(({ sentence, standing }) => `${standing.state}: ${sentence}`),
     }
   })
 }

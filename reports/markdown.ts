@@ -6,11 +6,13 @@ import type { GateLine } from './gate.js'
 import type { ReportModel } from './model.js'
 import { quantity } from './quantity.js'
 import { sizeFigures } from './size.js'
+import { stateWords } from './state.js'
 import { clip, plain } from './text.js'
 import { KIND_TITLES } from './words.js'
 
 const FINDINGS_MAX = 8
 const CHECKS_MAX = 10
+const STATE_MAX = 6
 const CAUSE_CHARACTERS_MAX = 160
 
 export function toMarkdown(model: ReportModel): string {
@@ -23,6 +25,7 @@ export function toMarkdown(model: ReportModel): string {
     `${count(model.compared)} statements of ${inert(model.before.target)} replayed on ${inert(model.after.target)} in ${duration(model.after.elapsedMs)}.`,
     '',
     ...findings(model),
+    ...state(model),
     ...checks(failing, model.gate.lines.length),
     ...latency(model),
     ...notCompared(model),
@@ -46,6 +49,19 @@ function findings(model: ReportModel): string[] {
     }),
     ...(more > 0 ? ['', `and ${counted(more, 'further finding')}`] : []),
     '',
+  ]
+}
+
+function state(model: ReportModel): string[] {
+  if (!model.state) return []
+  const failing = model.state.findings.filter(({ standing }) => standing.state === 'fails')
+  const more = failing.length - STATE_MAX
+  return [
+    stateWords(model.state),
+    '',
+    ...failing.slice(0, STATE_MAX).map(({ sentence }) => `- ${inert(clip(sentence, CAUSE_CHARACTERS_MAX))}`),
+    ...(more > 0 ? [`- and ${count(more)} more`] : []),
+    ...(failing.length > 0 ? [''] : []),
   ]
 }
 

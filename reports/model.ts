@@ -6,6 +6,7 @@
  * compressed (./page/details.ts), CSV streams it.
  */
 import type { MismatchType, RunSummary, SubKind, TimelinePoint } from '../segment/diff.js'
+import type { SchemaKind, StateFinding } from '../segment/state.js'
 import type { GateResult, Verdict } from './gate.js'
 import type { QueryLatency } from './latency.js'
 import type { RowsView } from './rows.js'
@@ -65,6 +66,46 @@ export type ReportFinding = {
   readonly examples: readonly Example[]
 }
 
+/** One line about a table or a piece of schema. */
+export type ReportStateFinding = {
+  readonly findingId: string
+  readonly kind: StateFinding['kind']
+  readonly schemaKind?: SchemaKind
+  readonly object: string
+  readonly sentence: string
+  readonly count: number
+  /** `count` is only what was looked at. */
+  readonly more: boolean
+  readonly standing: Standing | { readonly state: 'told' }
+  readonly rows: RowsView | null
+}
+
+export type ReportTable = {
+  readonly table: string
+  readonly verdict: 'equal' | 'differs' | 'missing'
+  readonly rowsBefore: number
+  readonly rowsAfter: number
+  readonly missing: number
+  readonly extra: number
+  readonly changed: number
+  readonly more: boolean
+  readonly columnsLeftOut: readonly string[]
+}
+
+export type ReportState = {
+  readonly checkedAtMs: number
+  readonly momentsLeftOut: boolean
+  /** Those that differ first. */
+  readonly tables: readonly ReportTable[]
+  /** Worst first. */
+  readonly findings: readonly ReportStateFinding[]
+  /** Beyond those that the model carries. */
+  readonly findingsMore: number
+  /** What V2's schema has beyond V1's. */
+  readonly added: number
+  readonly notCompared: readonly string[]
+}
+
 export type ReportModel = {
   readonly format: 'pgrehearse report'
   readonly formatVersion: number
@@ -92,6 +133,8 @@ export type ReportModel = {
   readonly findings: readonly ReportFinding[]
   /** Query shapes with the greatest change in cost first. `overall` null: nothing was measured. */
   readonly latency: { readonly overall: QueryLatency | null; readonly queries: readonly QueryLatency[] }
+  /** null: nobody compared the tables after the replays. Absent in reports of older builds. */
+  readonly state?: ReportState | null
   readonly timeline: { readonly before: readonly TimelinePoint[]; readonly after: readonly TimelinePoint[] }
   readonly excused: Readonly<Record<string, number>>
   readonly uncompared: Readonly<Record<string, number>>

@@ -30,6 +30,16 @@ export function toPrometheus(model: ReportModel): string {
       })),
     ),
     ...gauge(
+      'pgrehearse_state_tables',
+      'Tables compared after the replays, by outcome.',
+      model.state
+        ? (['equal', 'differs', 'missing'] as const).map((outcome) => ({
+            labels: { outcome },
+            value: model.state?.tables.filter(({ verdict }) => verdict === outcome).length ?? 0,
+          }))
+        : [],
+    ),
+    ...gauge(
       'pgrehearse_statements_excused',
       'Statements that differ for a reason that is not the candidate’s.',
       byReason(model.excused),

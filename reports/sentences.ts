@@ -7,6 +7,7 @@ import type { GateLine } from './gate.js'
 import type { ReportFinding, ReportModel } from './model.js'
 import { quantity } from './quantity.js'
 import { sizeWords } from './size.js'
+import { stateWords } from './state.js'
 
 const CAUSES_NAMED = 5
 
@@ -48,21 +49,39 @@ function objection(line: GateLine): string {
 
 function explainFail(body: Body): Pick<ReportModel, 'headline' | 'why'> {
   const findings = body.findings.filter((finding) => finding.standing.state === 'fails')
+  const stored = body.state?.findings.filter((finding) => finding.standing.state === 'fails') ?? []
   const slower = failingLines(body).filter((line) => line.group === 'latency')
   if (body.gate.ownVerdict === 'PASS') return explainWaiting(body)
   const parts = [
     ...(findings.length > 0 ? [`${counted(findings.length, 'finding')} beyond what the gate allows`] : []),
+    ...(stored.length > 0 ? [storedWords(failingLines(body))] : []),
     ...(slower.length > 0 ? ['it is slower than allowed'] : []),
   ]
   const rest = findings.length - CAUSES_NAMED
+  const restStored = stored.length - CAUSES_NAMED
   return {
-    headline: `V2 is not ready: ${parts.length > 0 ? parts.join(', and ') : 'more differences than the gate allows'}.`,
+    headline: `V2 is not ready: ${parts.length > 0 ? joined(parts) : 'more differences than the gate allows'}.`,
     why: [
       ...findings.slice(0, CAUSES_NAMED).map(causeSentence),
       ...(rest > 0 ? [`${counted(rest, 'further finding')} below.`] : []),
+      ...stored.slice(0, CAUSES_NAMED).map((finding) => sentence(upperFirst(finding.sentence))),
+      ...(restStored > 0 ? [`${count(restStored)} more under Table state.`] : []),
       ...slowerSentence(slower),
     ],
   }
+}
+
+/** `2 tables hold something else`, or what the migration forgot. */
+function storedWords(failing: readonly GateLine[]): string {
+  const actual = (id: string) => failing.find((line) => line.id === id)?.actual ?? 0
+  const tables = actual('state.tables')
+  const forgot = actual('state.schema') + actual('state.sequences')
+  if (tables === 0) return `the migration forgot ${counted(forgot, 'thing')}`
+  return `${counted(tables, 'table')} ${tables === 1 ? 'holds' : 'hold'} something else after the replay`
+}
+
+function joined(parts: readonly string[]): string {
+  return parts.length < 3 ? parts.join(', and ') : `${parts.slice(0, -1).join(', ')}, and ${parts.at(-1)}`
 }
 
 /** Nothing is wrong with this rehearsal; there were not enough of its kind yet. */
@@ -86,6 +105,7 @@ function explainPass(body: Body): Pick<ReportModel, 'headline' | 'why'> {
     why: [
       ...(tolerated > 0 ? [`${counted(tolerated, 'finding')} within the gate’s limits.`] : []),
       ...(known > 0 ? [`${counted(known, 'known difference')}, allowed by name until a set day.`] : []),
+      stateWords(body.state),
       latencySentence(body),
       excused > 0
         ? `${counted(excused, 'statement')} differed without being a finding (${percent(excused / Math.max(1, body.compared))} of those compared); Trust lists each reason.`
@@ -117,6 +137,10 @@ function slowerSentence(lines: readonly GateLine[]): string[] {
 
 function limited(line: GateLine): string {
   return `${ratio(line.actual ?? 0)} of V1’s, at most ${ratio(line.threshold)} allowed`
+}
+
+function upperFirst(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1)
 }
 
 function lowerFirst(text: string): string {

@@ -5,7 +5,7 @@
 import { EXIT, HarnessError } from '../base/errors.js'
 import { count, counted, percent, ratio } from './format.js'
 import type { GateLine, Verdict } from './gate.js'
-import { REPORT_FORMAT_VERSION, type ReportFinding, type ReportModel } from './model.js'
+import { REPORT_FORMAT_VERSION, type ReportFinding, type ReportModel, type ReportState } from './model.js'
 import { quantity } from './quantity.js'
 import { clip, plain } from './text.js'
 
@@ -32,6 +32,8 @@ export type Changes = {
   }[]
   /** Time on V2 over time on V1, as each rehearsal measured it. */
   readonly latency: readonly { readonly name: 'p50' | 'p95' | 'p99'; readonly before: number; readonly after: number }[]
+  /** What the databases hold after the replays: sentences, of what is new and what is repaired. */
+  readonly state: { readonly come: readonly string[]; readonly gone: readonly string[] }
   readonly slower: { readonly come: readonly string[]; readonly gone: readonly string[] }
 }
 
@@ -52,6 +54,7 @@ export function changesSince(before: ReportModel, after: ReportModel): Changes {
     stayed: stayed.sort((a, b) => Math.abs(shareChange(b)) - Math.abs(shareChange(a))),
     checks: checksChanged(before.gate.lines, after.gate.lines),
     latency: latencyChanged(before, after),
+    state: stateChanged(before, after),
     slower: slowerChanged(before, after),
   }
 }
@@ -100,6 +103,20 @@ function slowerChanged(before: ReportModel, after: ReportModel): Changes['slower
   return { come: only(now, old), gone: only(old, now) }
 }
 
+/** A finding is the same when it is about the same thing; its sentence counts rows, which are of a replay. */
+function stateChanged(before: ReportModel, after: ReportModel): Changes['state'] {
+  // One of them was not verified: then nothing is known to have come or gone.
+  if (!before.state || !after.state) return { come: [], gone: [] }
+  const keyed = ({ findings }: ReportState) =>
+    new Map(findings.map((one) => [JSON.stringify([one.kind, one.object, one.schemaKind]), one.sentence]))
+  const old = keyed(before.state)
+  const now = keyed(after.state)
+  return {
+    come: [...now].filter(([key]) => !old.has(key)).map(([, sentence]) => sentence),
+    gone: [...old].filter(([key]) => !now.has(key)).map(([, sentence]) => sentence),
+  }
+}
+
 const NAMED_MAX = 12
 const CHARACTERS_MAX = 160
 
@@ -117,6 +134,8 @@ export function changesText(changes: Changes): string {
       moved ? `${cause} (${sizeText(before)} → ${sizeText(after)})` : `${cause} (${sizeText(after)})`,
     ),
     ...section('check', checks, (check) => `${check.title}: ${check.before} → ${check.after}`),
+    ...section('new state', changes.state.come, (text) => text),
+    ...section('repaired state', changes.state.gone, (text) => text),
     ...section('now slower', slower.come, (sql) => sql),
     ...section('no longer slower', slower.gone, (sql) => sql),
     ...(latency.length > 0

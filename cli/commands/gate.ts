@@ -8,6 +8,7 @@ import type { GateLine, Verdict } from '../../reports/gate.js'
 import { remembered } from '../../reports/gate-streak.js'
 import { githubAnnotations } from '../../reports/github.js'
 import { needsExplaining, quantity } from '../../reports/quantity.js'
+import { plain } from '../../reports/text.js'
 import { openDiff } from '../../segment/diff-file.js'
 import type { Cli } from '../cli.js'
 import { readGate, readHistory, writeHistory } from '../gate-config-file.js'
@@ -40,8 +41,12 @@ export function register(program: Command, cli: Cli): void {
           for (const { query, reason, until, state } of gate.overrides) {
             cli.print(`  override   ${query} ${state}, until ${until}: ${reason}`)
           }
+          for (const { object, reason, until, state } of gate.stateOverrides) {
+            cli.print(`  override   ${plain(object)} ${state}, until ${until}: ${reason}`)
+          }
           if (cli.env.GITHUB_ACTIONS !== undefined) {
-            for (const annotation of githubAnnotations(gate, facts.findings)) cli.print(annotation)
+            for (const annotation of githubAnnotations(gate, facts.findings, facts.state?.findings))
+              cli.print(annotation)
           }
           return EXIT_OF[gate.verdict]
         } finally {

@@ -15,6 +15,7 @@ import { type Carried, carry } from './chunks.js'
 import { findingsSection } from './findings.js'
 import { type Element, h, toHtml, toInertJson } from './html.js'
 import { latencySection } from './latency.js'
+import { stateSection } from './state.js'
 import { timelineSection } from './timeline.js'
 import { trustSection } from './trust.js'
 import { verdictSection } from './verdict.js'
@@ -49,6 +50,7 @@ export function renderPage(
         findingsSection(model, (findingId) => carried.findings.get(findingId)?.count ?? 0),
         latencySection(model),
         timelineSection(model),
+        stateSection(model),
         trustSection(model),
       ),
     ),
@@ -109,6 +111,7 @@ function top(model: ReportModel): Element {
           link('findings', 'Findings', String(model.findings.length)),
           link('latency', 'Latency'),
           link('timeline', 'Timeline'),
+          link('state', 'Tables'),
           link('trust', 'Trust'),
         ),
       ),

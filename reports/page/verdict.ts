@@ -140,6 +140,7 @@ function gate(model: ReportModel): Child {
 
 const GROUPS = [
   ['differences', 'Differences'],
+  ['state', 'Table state'],
   ['latency', 'Latency'],
   ['history', 'Over several rehearsals'],
   ['trust', 'Trust in the measurement'],
@@ -162,7 +163,8 @@ function gateRow(line: GateLine): Element {
   const spoken = line.outcome === 'fail' ? 'Fail' : line.outcome === 'pass' ? 'Pass' : 'Not judged'
   // Counts explain themselves; a ratio or a failing measurement does not.
   const explained =
-    needsExplaining(line) && (line.group === 'history' || (line.unit !== 'count' && line.group !== 'differences'))
+    needsExplaining(line) &&
+    (line.group === 'history' || line.group === 'state' || (line.unit !== 'count' && line.group !== 'differences'))
   const vouching = line.outcome === 'fail' && line.group === 'trust'
   return h(
     'tr',
@@ -196,7 +198,8 @@ function blame(line: GateLine): Child {
 }
 
 function overrides(model: ReportModel): Child {
-  if (model.gate.overrides.length === 0) return null
+  const ofState = model.gate.stateOverrides ?? []
+  if (model.gate.overrides.length + ofState.length === 0) return null
   const state = { applied: 'in force until', unused: 'not needed; until', expired: 'expired on' } as const
   return [
     h('h3', null, 'Known differences'),
@@ -208,6 +211,16 @@ function overrides(model: ReportModel): Child {
           'li',
           { class: one.state },
           h('a', { href: `#${anchor('query', one.query)}` }, one.query.slice(0, 8)),
+          ' ',
+          captured(one.reason),
+          h('span', { class: 'quiet' }, ` ${state[one.state]} ${one.until}`),
+        ),
+      ),
+      ofState.map((one) =>
+        h(
+          'li',
+          { class: one.state },
+          h('code', null, captured(one.object)),
           ' ',
           captured(one.reason),
           h('span', { class: 'quiet' }, ` ${state[one.state]} ${one.until}`),

@@ -5,9 +5,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { judgeDiff } from '../../reports/build-model.js'
 import type { GateResult } from '../../reports/gate.js'
 import { DEFAULT_GATE } from '../../reports/gate-config.js'
-import { createDiff } from '../../segment/diff-file.js'
+import { addState, createDiff } from '../../segment/diff-file.js'
 import { pgrehearseWith, pgrehearse as runIn } from './command-line.js'
-import { type SampleKind, sample } from './sample.js'
+import { type SampleKind, sample, stateOf } from './sample.js'
 
 let folder: string
 const path = (name: string) => join(folder, name)
@@ -18,9 +18,9 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-function writeDiff(kind: SampleKind): void {
+function writeDiff(kind: SampleKind, name: string = kind): void {
   const source = sample({ kind, discrepancies: 120, queryShapes: 10 })
-  const diff = createDiff(path(`${kind}.diff`))
+  const diff = createDiff(path(`${name}.diff`))
   for (const finding of source.findings()) diff.finding(finding)
   for (const discrepancy of source.discrepancies()) diff.discrepancy(discrepancy)
   for (const row of source.latency()) diff.latency(row)
@@ -47,12 +47,34 @@ describe('gate', () => {
     expect(differences(onDisk)).toEqual(differences(gate))
   })
 
+  test('what verify laid into the diff decides: the same answers, and tables that differ, fail', async () => {
+    writeDiff('PASS', 'stored')
+    expect((await pgrehearse('gate', path('stored.diff'))).exit).toBe(0)
+    addState(path('stored.diff'), stateOf('FAIL'))
+    const result = await pgrehearse('gate', path('stored.diff'))
+    expect(result.exit).toBe(1)
+    expect(result.out).toMatch(/FAIL +Tables that hold something else +≤ 0 +1 {2}5 tables compared; 1: users\./)
+    const written = await pgrehearse(
+      'report',
+      path('stored.diff'),
+      '--junit',
+      path('s.xml'),
+      '--markdown',
+      path('s.md'),
+    )
+    expect(written.out).toContain('FAIL  V2 is not ready: 1 table holds something else after the replay.')
+    expect(readFileSync(path('s.xml'), 'utf8')).toContain('<testcase classname="state" name="users"')
+    expect(readFileSync(path('s.md'), 'utf8')).toContain('- after the replay, in users: email is cut')
+    addState(path('stored.diff'), stateOf('PASS'))
+    expect((await pgrehearse('gate', path('stored.diff'))).exit).toBe(0)
+  })
+
   test('a configuration may allow what the defaults refuse', async () => {
     writeFileSync(
       path('lenient.yaml'),
       'findings: {SEMANTIC_MISMATCH: 9, SQL_ERROR: 9, SCHEMA_CONSTRAINT_VIOLATION: 9, LATENCY_SPIKE: 9}\n' +
         'mismatch_rate: 100%\nerror_rate: 100%\n' +
-        'latency:\n  overall: {p50: 100, p95: 100, p99: 100}\n  per_query: {p50: 100, p95: 100}\n  weighted: 100\n',
+        'state: {tables: 9, schema: 9}\nlatency:\n  overall: {p50: 100, p95: 100, p99: 100}\n  per_query: {p50: 100, p95: 100}\n  weighted: 100\n',
     )
     expect((await pgrehearse('gate', path('FAIL.diff'), '--config', path('lenient.yaml'))).exit).toBe(0)
   })

@@ -4,8 +4,9 @@ import { judge } from '../../reports/gate.js'
 import { DEFAULT_GATE, type GateConfig, parseGateConfig } from '../../reports/gate-config.js'
 import type { QueryLatency } from '../../reports/latency.js'
 import type { DiffFacts, Finding } from '../../segment/diff.js'
+import type { StateFinding, StateReport } from '../../segment/state.js'
 import { NOW_MS } from './build.js'
-import { sample } from './sample.js'
+import { sample, stateOf } from './sample.js'
 
 // Findings are given to each case; the facts allow for as many differing statements as they need.
 const clean = { ...sample({ kind: 'PASS' }).facts, discrepancies: 1_000 }
@@ -54,11 +55,15 @@ type Given = {
   findings?: Finding[]
   overall?: QueryLatency | null
   queries?: QueryLatency[]
+  state?: StateReport | null
   config?: Partial<GateConfig>
 }
 
-function verdict({ facts, findings = [], overall = latency(1), queries = [], config }: Given, nowMs = NOW_MS) {
-  const all = { facts: { ...clean, ...facts }, findings, overall, queries }
+function verdict(
+  { facts, findings = [], overall = latency(1), queries = [], state = null, config }: Given,
+  nowMs = NOW_MS,
+) {
+  const all = { facts: { ...clean, ...facts }, findings, overall, queries, state }
   const result = judge(all, { ...DEFAULT_GATE, ...config }, nowMs)
   return { ...result, failing: result.lines.filter((line) => line.outcome === 'fail').map((line) => line.id) }
 }
@@ -366,5 +371,126 @@ describe('gate.yaml', () => {
     const error = mistakes(text)
     expect(error).toMatchObject({ code: 'GATE_CONFIG_INVALID', exit: 2 })
     expect(error.detail).toContain(says)
+  })
+})
+
+describe('table state', () => {
+  const stored = (change: Partial<StateFinding>, n = 1): StateReport => ({
+    ...stateOf('PASS'),
+    findings: Array.from({ length: n }, (_, i) => ({
+      findingId: `s-${i}`,
+      kind: 'rows',
+      object: `t${i}`,
+      fault: true,
+      sentence: 'after the replay, …',
+      columns: [],
+      count: 3,
+      more: false,
+      rows: null,
+      ...change,
+    })),
+  })
+  const state = (change: Partial<GateConfig['state']>) => ({ state: { ...DEFAULT_GATE.state, ...change } })
+  const exception = { object: 'users', allow: ['rows'] as const, until: '2027-01-31', reason: 'agreed' }
+
+  test.each<{ name: string; given: Given; verdict: string; failing: string[] }>([
+    { name: 'all tables equal: PASS', given: { state: stored({}, 0) }, verdict: 'PASS', failing: [] },
+    { name: 'a table that differs: FAIL', given: { state: stored({}) }, verdict: 'FAIL', failing: ['state.tables'] },
+    {
+      name: 'a table that is gone',
+      given: { state: stored({ kind: 'table_missing' }) },
+      verdict: 'FAIL',
+      failing: ['state.tables'],
+    },
+    {
+      name: 'a lost index',
+      given: { state: stored({ kind: 'schema_missing' }) },
+      verdict: 'FAIL',
+      failing: ['state.schema'],
+    },
+    {
+      name: 'a sequence that will give values away again',
+      given: { state: stored({ kind: 'sequence_behind' }) },
+      verdict: 'FAIL',
+      failing: ['state.sequences'],
+    },
+    {
+      name: 'what a migration may well mean is no fault',
+      given: { state: stored({ kind: 'schema_changed', fault: false }) },
+      verdict: 'PASS',
+      failing: [],
+    },
+    {
+      name: 'within the limit',
+      given: { state: stored({}, 2), config: state({ tables: 2 }) },
+      verdict: 'PASS',
+      failing: [],
+    },
+    {
+      name: 'beyond the limit',
+      given: { state: stored({}, 3), config: state({ tables: 2 }) },
+      verdict: 'FAIL',
+      failing: ['state.tables'],
+    },
+    { name: 'nobody looked: nothing is judged', given: { state: null }, verdict: 'PASS', failing: [] },
+    {
+      name: 'nobody looked, and the gate asks for it: INVALID',
+      given: { state: null, config: state({ required: true }) },
+      verdict: 'INVALID',
+      failing: ['state.required'],
+    },
+    {
+      name: 'a known difference of that table, by either of its names',
+      given: { state: stored({ object: 'public.users' }), config: state({ overrides: [exception] }) },
+      verdict: 'PASS',
+      failing: [],
+    },
+    {
+      name: 'known is only what was allowed',
+      given: { state: stored({ object: 'users', kind: 'column_missing' }), config: state({ overrides: [exception] }) },
+      verdict: 'FAIL',
+      failing: ['state.tables'],
+    },
+    {
+      name: 'an exception ends',
+      given: {
+        state: stored({ object: 'users' }),
+        config: state({ overrides: [{ ...exception, until: '2026-11-19' }] }),
+      },
+      verdict: 'FAIL',
+      failing: ['state.tables'],
+    },
+  ])('$name', ({ given, verdict: expected, failing }) => {
+    const result = verdict(given)
+    expect([result.verdict, result.failing]).toEqual([expected, failing])
+  })
+
+  test('a table counts once, however many of its columns are gone', () => {
+    const line = verdict({ state: stored({ object: 'users', kind: 'column_missing' }, 5) }).lines.find(
+      ({ id }) => id === 'state.tables',
+    )
+    expect(line).toMatchObject({
+      threshold: 0,
+      actual: 1,
+      outcome: 'fail',
+      explanation: '5 tables compared; 1: users.',
+    })
+  })
+
+  test('what was not looked at says how to look', () => {
+    const line = verdict({}).lines.find(({ id }) => id === 'state.tables')
+    expect(line).toMatchObject({ outcome: 'not judged', actual: null })
+    expect(line?.explanation).toContain('verify --diff')
+  })
+
+  test('gate.yaml sets limits and exceptions', () => {
+    const text =
+      'state:\n  tables: 1\n  required: true\n  overrides:\n    - {object: users, until: 2027-01-31, reason: agreed}\n'
+    expect(parseGateConfig(text, 'gate.yaml').state).toEqual({
+      ...DEFAULT_GATE.state,
+      tables: 1,
+      required: true,
+      overrides: [{ object: 'users', allow: [], until: '2027-01-31', reason: 'agreed' }],
+    })
   })
 })

@@ -37,7 +37,7 @@ describe('the model', () => {
   test('the verdict is a sentence, with one more for each reason', () => {
     expect(model.verdict).toBe('FAIL')
     expect(model.headline).toBe(
-      'V2 is not ready: 8 findings beyond what the gate allows, and it is slower than allowed.',
+      'V2 is not ready: 8 findings beyond what the gate allows, 1 table holds something else after the replay, and it is slower than allowed.',
     )
     expect(model.why).toContain('email is cut to 32 characters (1,565 statements, 3 query shapes).')
   })

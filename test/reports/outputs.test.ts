@@ -23,6 +23,12 @@ function hostile(text: string): ReportModel {
     headline: text,
     before: { ...model.before, target: text },
     after: { ...model.after, target: text },
+    state: {
+      ...model.state!,
+      tables: model.state!.tables.map((table) => ({ ...table, table: text, columnsLeftOut: [text] })),
+      findings: model.state!.findings.map((finding) => ({ ...finding, object: text, sentence: text })),
+      notCompared: [text],
+    },
     uncompared: { [text]: 3 },
     excused: { [text]: 3 },
     findings: model.findings.map((finding) => ({
@@ -54,6 +60,13 @@ describe('JUnit', () => {
     expect(Number(tests)).toBe(cases(toJunit(model)).length)
     const failing = new Set(model.findings.flatMap((finding) => finding.fingerprints))
     expect(Number(failures)).toBe(failing.size)
+  })
+
+  test('a case per table; one that holds something else fails', () => {
+    const xml = toJunit(model)
+    expect(xml).toMatch(/<testsuite name="pgrehearse table state" tests="6" failures="2"/)
+    expect(xml).toMatch(/<testcase classname="state" name="users"[^>]*>\s*<failure message="after the replay, in users/)
+    expect(xml).toMatch(/<testcase classname="gate.state" name="Tables that hold something else"[^>]*>\s*<failure /)
   })
 
   test('what cannot be vouched for is an error, not a failure', () => {

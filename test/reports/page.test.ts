@@ -6,6 +6,7 @@ import type { Browser, BrowserContextOptions } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ReportModel } from '../../reports/model.js'
 import { renderPage } from '../../reports/page/page.js'
+import type { StateReport } from '../../segment/state.js'
 import { launchBrowser, type Watched, watch } from './browser.js'
 import { modelOf, pageOf } from './build.js'
 import {
@@ -21,7 +22,7 @@ import {
   tryToEscape,
   unpackedCount,
 } from './in-page.js'
-import { sample } from './sample.js'
+import { sample, stateOf } from './sample.js'
 
 let browser: Browser
 let folder: string
@@ -101,6 +102,22 @@ describe('a page that fails', () => {
       const item = finding.locator('.items > li').nth(150)
       await item.locator('summary').click()
       await expect.poll(() => item.locator('.rows del').count()).toBeGreaterThan(0)
+    }))
+
+  test('table state: what differs, row by row, and what the migration forgot', () =>
+    on('FAIL', async ({ page }) => {
+      const section = page.locator('#state')
+      expect(await section.innerText()).toContain('After the replays, 1 of 5 tables holds something else.')
+      const rows = section.locator('.finding', { hasText: 'in users: email is cut to 32 characters' })
+      expect(await rows.locator('.finding-size').innerText()).toBe('412 rows')
+      await rows.locator('summary').first().click()
+      expect(await rows.locator('del').first().innerText()).not.toBe('')
+      expect(await section.locator('.flat.fails').innerText()).toContain('orders has lost the index')
+      expect(await section.locator('.flat.told').innerText()).toContain('no fault')
+      expect(await page.locator('.gate-table tr', { hasText: 'Tables that hold something else' }).innerText()).toMatch(
+        /Fail[\s\S]+users[\s\S]+≤ 0\s+1/,
+      )
+      expect(await page.locator('h1').innerText()).toContain('1 table holds something else after the replay')
     }))
 
   test('the latency table sorts, and says so to a screen reader', () =>
@@ -231,9 +248,9 @@ describe('a page that fails', () => {
       await page.pdf({ path, format: 'A4' })
       expect(statSync(path).size).toBeGreaterThan(50_000)
       await page.evaluate(fire, 'beforeprint')
-      expect(await page.locator('.finding:not([open])').count()).toBe(0)
+      expect(await page.locator('details.finding:not([open])').count()).toBe(0)
       await page.evaluate(fire, 'afterprint')
-      expect(await page.locator('.finding:not([open])').count()).toBe(7)
+      expect(await page.locator('#findings .finding:not([open])').count()).toBe(7)
     }))
 
   test('text meets the contrast of WCAG AA in both themes', async () => {
@@ -254,12 +271,14 @@ test('a page that passes says what it covers', () =>
   on('PASS', async ({ page }) => {
     expect(await page.locator('h1').innerText()).toMatch(/^PASS\s+V2 answered all 183,950/)
     expect(await page.locator('#findings').innerText()).toContain('None.')
+    expect(await page.locator('.why').innerText()).toContain('5 tables compared row by row: all equal')
     expect(await page.locator('#trust').innerText()).toContain('190 were not')
   }))
 
 test('a page that is invalid gives its reasons in the verdict and under Trust', () =>
   on('INVALID', async ({ page }) => {
     expect(await page.locator('h1').innerText()).toMatch(/^INVALID\s+No verdict on V2/)
+    expect(await page.locator('#state').innerText()).toContain('Tables were not compared after the replays.')
     expect(await page.locator('.invalid-note').innerText()).toContain('The connection to the candidate was lost')
   }))
 
@@ -328,7 +347,21 @@ test('captured text of any kind stays text, wherever it stands', async () => {
     },
     after: { ...source.facts.after, target: text, role: text },
   }
-  const planted = { ...source, facts, findings: () => findings, latency: () => latency }
+  const honest = stateOf('FAIL')
+  const state: StateReport = {
+    ...honest,
+    tables: honest.tables.map((one) => ({ ...one, table: text, columnsLeftOut: [text] })),
+    findings: honest.findings.map((one) => ({
+      ...one,
+      findingId: `${text}${one.findingId}`,
+      object: text,
+      sentence: text,
+      columns: [text],
+      rows: { columns: [text], before: [[text]], after: [[`${text}?`]] },
+    })),
+    schema: { ...honest.schema, notCompared: [text] },
+  }
+  const planted = { ...source, state: () => state, facts, findings: () => findings, latency: () => latency }
   const model: ReportModel = { ...modelOf(planted), diffPath: text }
   save('hostile', renderPage(model, (findingId) => planted.discrepancies({ findingId })).join(''))
   expect(statSync(join(folder, 'hostile.html')).size).toBeLessThan(8_000_000)

@@ -15,6 +15,7 @@ import type {
   TimelinePoint,
 } from '../../segment/diff.js'
 import { type Count, type Ledger, sum } from '../../segment/ledger.js'
+import type { StateReport } from '../../segment/state.js'
 
 export type SampleKind = 'PASS' | 'FAIL' | 'INVALID'
 
@@ -24,6 +25,7 @@ export type SampleOptions = {
   /** Discrepancies over all findings of a FAIL; shared out as traffic would. */
   readonly discrepancies?: number
   readonly queryShapes?: number
+  readonly state?: StateReport
   /** Changes every discrepancy, to plant what a test looks for. */
   readonly plant?: (discrepancy: Discrepancy) => Discrepancy
 }
@@ -32,7 +34,14 @@ const RECORDED_AT_MS = Date.UTC(2026, 10, 17, 9, 30)
 const ELAPSED_MS = 612_000
 const STATEMENTS = 183_950
 
-export function sample({ kind, seed = 7, discrepancies = 2_600, queryShapes = 24, plant }: SampleOptions): DiffSource {
+export function sample({
+  kind,
+  seed = 7,
+  discrepancies = 2_600,
+  queryShapes = 24,
+  state,
+  plant,
+}: SampleOptions): DiffSource {
   const random = mulberry(seed)
   const templates = kind === 'FAIL' ? FAULTS : kind === 'INVALID' ? FAULTS.slice(0, 2) : []
   const weight = templates.reduce((all, one) => all + one.weight, 0)
@@ -98,6 +107,7 @@ export function sample({ kind, seed = 7, discrepancies = 2_600, queryShapes = 24
           .filter(({ mismatch }) => mismatch === 'SQL_ERROR' || mismatch === 'SCHEMA_CONSTRAINT_VIOLATION')
           .map(({ findingId, count }) => [findingId, count]),
       ),
+    state: () => state ?? (kind === 'INVALID' ? null : stateOf(kind)),
     latency: () => latencyRows(kind, queryShapes, random),
     *discrepancies({ findingId, limit = Number.POSITIVE_INFINITY } = {}) {
       let left = limit
@@ -420,6 +430,84 @@ function factsOf(kind: SampleKind, discrepancies: number, random: () => number):
     timelineAfter: timeline(slow, random, kind === 'FAIL' ? 1.4 : 1),
     invalid:
       kind === 'INVALID' ? ['The connection to the candidate was lost at 7:12 and 16 sessions could not go on.'] : [],
+  }
+}
+
+/** A FAIL stored some e-mail addresses cut, lost an index and rewrote a view, which is no fault. */
+export function stateOf(kind: SampleKind): StateReport {
+  const equal = (table: string, rows: number): StateReport['tables'][number] => ({
+    table,
+    verdict: 'equal',
+    rowsBefore: rows,
+    rowsAfter: rows,
+    missing: 0,
+    extra: 0,
+    changed: 0,
+    more: false,
+    columns: [],
+    columnsMissing: [],
+    columnsLeftOut: table === 'sessions' ? ['token'] : [],
+    examples: null,
+  })
+  const tables = [equal('orders', 91_204), equal('payments', 84_022), equal('products', 1_200), equal('sessions', 340)]
+  const schema: StateReport['schema'] = { missing: [], changed: [], added: [], behind: [], notCompared: [] }
+  const base = { checkedAtMs: Date.UTC(2026, 10, 20, 19, 40), momentsLeftOut: true, schema }
+  if (kind !== 'FAIL') return { ...base, tables: [...tables, equal('users', 20_031)], findings: [] }
+  const row = (n: number, cut: boolean) => [String(n), cut ? email(n).slice(0, 32) : email(n)]
+  const examples = {
+    columns: ['user_id', 'email'],
+    before: [row(1, false), row(2, false)],
+    after: [row(1, true), row(2, true)],
+  }
+  return {
+    ...base,
+    tables: [
+      ...tables,
+      {
+        ...equal('users', 20_031),
+        verdict: 'differs',
+        changed: 412,
+        columns: [{ column: 'email', rows: 412, cause: 'email is cut to 32 characters' }],
+        examples,
+      },
+    ],
+    findings: [
+      {
+        findingId: 's-000000000001',
+        kind: 'rows',
+        object: 'users',
+        fault: true,
+        sentence: 'after the replay, in users: email is cut to 32 characters',
+        columns: ['users.email'],
+        count: 412,
+        more: false,
+        rows: examples,
+      },
+      {
+        findingId: 's-000000000002',
+        kind: 'schema_missing',
+        object: 'orders',
+        schemaKind: 'index',
+        fault: true,
+        sentence: 'orders has lost the index (customer_id, created_at DESC)',
+        columns: [],
+        count: 1,
+        more: false,
+        rows: null,
+      },
+      {
+        findingId: 's-000000000003',
+        kind: 'schema_changed',
+        object: 'order_totals',
+        schemaKind: 'view',
+        fault: false,
+        sentence: 'view order_totals is written anew',
+        columns: [],
+        count: 1,
+        more: false,
+        rows: null,
+      },
+    ],
   }
 }
 
