@@ -39,21 +39,28 @@ try {
   const correct = await versionTwo('v2', null)
   const rewrite = await openRewrite(mappingPath, recording.manifest.catalog, correct)
   await cost(rewrite)
-  say(`no fault: ${await findingsOn('v2', correct, rewrite)}`)
+  const without = await findingsOn('v2', correct, rewrite)
+  say(`no fault: ${without.length === 0 ? 'no findings' : without.join(' · ')}`)
   const names = flags.faults === 'all' ? undefined : flags.faults === 'none' ? [] : flags.faults.split(',')
-  let found = 0
+  let [found, extra] = [0, 0]
   const faults = faultsWithoutViews(names)
   for (const { name, sql, expected } of faults) {
     const database = `v2_${name.replaceAll('-', '_')}`
     const target = await versionTwo(database, sql)
     const source = await openRewrite(mappingPath, recording.manifest.catalog, target)
     const said = await findingsOn(database, target, source)
-    const isFound = expected.causeWords.every((word) => said.toLowerCase().includes(word.toLowerCase()))
-    found += Number(isFound)
-    say(`${isFound ? 'found' : 'MISSED'}  ${name}: ${said.slice(0, 300)}`)
+    // The cause has to stand in one finding; every other finding is one too many.
+    const telling = said.find((one) =>
+      expected.causeWords.every((word) => one.toLowerCase().includes(word.toLowerCase())),
+    )
+    found += Number(telling !== undefined)
+    extra += Math.max(0, said.length - 1)
+    say(`${telling === undefined ? 'MISSED' : 'found '}  ${name}: ${telling ?? said[0] ?? 'no findings'}`)
+    for (const other of said.filter((one) => one !== telling)) say(`          and ${other.slice(0, 160)}`)
     await stage.drop(database)
   }
-  if (faults.length > 0) say(`${found} of ${faults.length} faults found through the mapping, without views`)
+  if (faults.length > 0)
+    say(`${found} of ${faults.length} faults found through the mapping, without views; ${extra} findings too many`)
   recording.close()
 
   async function replayed(name: string, target: string, source?: RewriteSource): Promise<string> {
@@ -70,14 +77,14 @@ try {
     return target
   }
 
-  async function findingsOn(name: string, target: string, source: RewriteSource): Promise<string> {
+  async function findingsOn(name: string, target: string, source: RewriteSource): Promise<string[]> {
     const after = openRun(await replayed(name, target, source))
     const path = join(stage.folder, `${name}.diff`)
     compareRuns({ before, after, noise, recording, out: createDiff(path), madeBy: 'bench' })
     const diff = openDiff(path)
     const all = diff.findings().map(({ cause, count }) => `${cause} (${count})`)
     for (const one of [diff, after]) one.close()
-    return all.length === 0 ? 'no findings' : all.join(' · ')
+    return all
   }
 
   /** A first look parses, rewrites and makes a form; a later one puts literals into it. */
