@@ -5,6 +5,7 @@
 import type { CopyStmt } from 'libpg-query'
 import { type Group, rewriteSql, type Work } from './rewrite.js'
 import { columnRule, quoted, type TableRule } from './rewrite-rules.js'
+import { decoded, encoded } from './rewrite-text.js'
 import { strings } from './tree-walk.js'
 
 const SINGLE: Group = { count: 1, result: 0 }
@@ -54,14 +55,15 @@ export function copyStatements(work: Work, copy: CopyStmt, rule: TableRule, star
     table.schemaname === undefined
       ? quoted(table.relname ?? '')
       : `${quoted(table.schemaname)}.${quoted(table.relname ?? '')}`
-  const insert = rewriteSql(`INSERT INTO ${into} (${list}) SELECT ${list} FROM ${TEMPORARY}`, work.book)!
+  // A text of its own, so our names leave the form of bytes for it and come back into it.
+  const insert = rewriteSql(decoded(`INSERT INTO ${into} (${list}) SELECT ${list} FROM ${TEMPORARY}`), work.book)!
   const stop = text.endFrom(start)
   text.replace(at, end, `${TEMPORARY} (${list})`)
   const own = text.render(start, stop)
   const statements = [
     `CREATE TEMPORARY TABLE ${TEMPORARY} (${columns.join(', ')})`,
     own,
-    Buffer.from(insert.template.join(''), 'utf8').toString('latin1'),
+    encoded(insert.template.join('')),
     `DROP TABLE ${TEMPORARY}`,
   ]
   text.replace(start, stop, statements.join('; '))

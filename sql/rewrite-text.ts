@@ -179,6 +179,6 @@ export function encoded(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1')
 }
 
-function decoded(bytes: string): string {
+export function decoded(bytes: string): string {
   return Buffer.from(bytes, 'latin1').toString('utf8')
 }
