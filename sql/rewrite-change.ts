@@ -67,7 +67,9 @@ function visitParts(work: Work, body: Body, env: Env, rule: TableRule | undefine
     cursor ||= kind === 'CurrentOfExpr'
     return true
   })
-  if (cursor) throw new NotRewritable('WHERE CURRENT OF needs the cursor of one table')
+  const isOneTable = rule.parts.length === 1 && rule.partitions.length === 0 && rule.where === null
+  if (cursor && !isOneTable)
+    throw new NotRewritable(`WHERE CURRENT OF needs a cursor over one table, and ${rule.label} has become another`)
 }
 
 /** Deleting a row of the first part takes the other parts along. */

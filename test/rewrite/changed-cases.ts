@@ -87,4 +87,27 @@ export const CASES: readonly (readonly Asked[])[] = [
   ['DELETE FROM receipts WHERE id < 103'],
   ['DELETE FROM invoices'],
   ['SELECT id FROM invoices WHERE id = 2 FOR UPDATE'],
+  [
+    'DECLARE c CURSOR FOR SELECT * FROM teams ORDER BY team_id FOR UPDATE',
+    'FETCH 2 FROM c',
+    "UPDATE teams SET title = 'at the cursor' WHERE CURRENT OF c",
+    'CLOSE c',
+  ],
+  [
+    'DECLARE c CURSOR FOR SELECT id, full_name FROM users WHERE "Größe" > 155 FOR UPDATE',
+    'FETCH 1 FROM c',
+    'UPDATE users SET full_name = \'at the cursor\', "Größe" = 1 WHERE CURRENT OF c RETURNING id, full_name',
+    'FETCH 1 FROM c',
+    'DELETE FROM users WHERE CURRENT OF c RETURNING full_name',
+  ],
+  [
+    'DECLARE c BINARY SCROLL CURSOR FOR SELECT id, full_name FROM users ORDER BY id',
+    'FETCH LAST FROM c',
+    'MOVE FIRST IN c',
+  ],
+  [
+    'DECLARE c NO SCROLL CURSOR FOR SELECT price_cents, sku FROM products ORDER BY sku FOR UPDATE',
+    'FETCH 3 FROM c',
+    'UPDATE products SET price_cents = price_cents + 1 WHERE CURRENT OF c',
+  ],
 ]

@@ -28,3 +28,11 @@ test('what is not of a changed table stays as it was', () => {
     'SELECT  status ,  1 FROM  order_core AS orders  WHERE order_id=1',
   )
 })
+
+test.each([
+  ['UPDATE orders SET cents = 1 WHERE CURRENT OF c', /a cursor over one table/],
+  ['MERGE INTO orders o USING items i ON i.order_id = o.order_id WHEN MATCHED THEN DELETE', /MERGE into orders/],
+  ['SELECT * FROM orders TABLESAMPLE system (10)', /a sample of orders/],
+])('says why it cannot be said: %s', (sql, why) => {
+  expect(() => world.rewrite(sql)).toThrow(why)
+})
