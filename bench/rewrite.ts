@@ -2,7 +2,7 @@
  * What does rewriting cost, and does it hide a fault? The shop is recorded once; its statements are rewritten in memory, the first time
  * of each kind and later ones; then it is replayed through the mapping on a version 2 without views: as it should be, and with each fault.
  *
- *     node dist/bench/rewrite.js [--statements 6000] [--faults all|none|NAME,…]
+ *     node dist/bench/rewrite.js [--statements 6000] [--scale 4] [--faults all|none|NAME,…]
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -23,12 +23,16 @@ import { setStage } from './stage.js'
 import { WORKLOADS } from './workloads.js'
 
 const { values: flags } = parseArgs({
-  options: { statements: { type: 'string', default: '6000' }, faults: { type: 'string', default: 'all' } },
+  options: {
+    statements: { type: 'string', default: '6000' },
+    scale: { type: 'string', default: '4' },
+    faults: { type: 'string', default: 'all' },
+  },
 })
 const ROUNDS = 10
 const say = (line: string) => console.log(line)
 
-const shop = WORKLOADS.shop!({ statements: Number(flags.statements), sessions: 8, scale: 0.3, seed: 1 })
+const shop = WORKLOADS.shop!({ statements: Number(flags.statements), sessions: 8, scale: Number(flags.scale), seed: 1 })
 const stage = await setStage(shop, say)
 try {
   const recording = openRecording(stage.recording)
