@@ -206,10 +206,7 @@ export const WRITES: readonly (readonly Asked[])[] = [
     'SELECT * FROM kept',
   ],
   [`INSERT INTO items (order_id, line, quantity) SELECT order_id, 9, cents FROM orders WHERE order_id > 15`],
-  [
-    'DECLARE c BINARY CURSOR FOR SELECT code, currency FROM orders ORDER BY order_id',
-    'FETCH FORWARD 3 FROM c',
-  ],
+  ['DECLARE c BINARY CURSOR FOR SELECT code, currency FROM orders ORDER BY order_id', 'FETCH FORWARD 3 FROM c'],
   [
     'DECLARE c SCROLL CURSOR WITH HOLD FOR SELECT * FROM orders ORDER BY order_id',
     'FETCH LAST FROM c',
