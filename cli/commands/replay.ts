@@ -2,7 +2,7 @@
  * `pgrehearse replay`: a recording against a shadow, in an order that has one outcome.
  */
 import { resolve } from 'node:path'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { EXIT, type ExitCode, HarnessError } from '../../base/errors.js'
 import { serveText } from '../../base/metrics-server.js'
 import { planOf } from '../../replayer/plan/cache.js'
@@ -23,7 +23,7 @@ import type { Marker } from '../../replayer/shadow/marker.js'
 import { balances, imbalance, type Reasons, sum } from '../../segment/ledger.js'
 import type { Manifest } from '../../segment/manifest.js'
 import { openRecording, type RecordingReader } from '../../segment/recording.js'
-import type { PassFacts, RunFacts, RunStart } from '../../segment/run.js'
+import type { PassFacts, RunFacts, RunRole, RunStart } from '../../segment/run.js'
 import type { Cli } from '../cli.js'
 import { injectionLines } from '../injection-lines.js'
 import {
@@ -39,6 +39,7 @@ import { startOf } from '../replay-start.js'
 import { parseCount, parseDuration, parseHostPort } from '../units.js'
 
 const ORDERS = ['causal', 'commit', 'session'] as const
+const ROLES = ['baseline', 'noise', 'candidate'] as const satisfies readonly RunRole[]
 type Order = (typeof ORDERS)[number]
 
 type Flags = {
@@ -60,6 +61,7 @@ type Flags = {
   readonly injectMustSucceed?: boolean
   readonly rewrite?: string
   readonly metrics?: string
+  readonly role?: (typeof ROLES)[number]
   readonly socket: boolean
   readonly force?: boolean
   readonly leaveOpen?: readonly string[]
@@ -109,6 +111,7 @@ export function register(program: Command, cli: Cli): void {
     .option('--read-only', 'replay as a role that may read everything and write nothing')
     .option('--no-socket', 'connect as the URL says, also where a Unix socket leads to the same server')
     .option('--metrics <host:port>', 'serve figures for Prometheus while it runs')
+    .addOption(new Option('--role <role>', 'what reports call this run').choices(ROLES))
     .option('--force', 'replace an existing run')
     .option(
       '--leave-open <door>',
@@ -175,6 +178,7 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
       out,
       force: flags.force ?? false,
       speed,
+      ...(flags.role === undefined ? {} : { role: flags.role }),
       ...(ratePerSecondMax === undefined ? {} : { ratePerSecondMax }),
       ...(workers === undefined ? {} : { workers }),
       ...(rampMs === undefined ? {} : { rampMs }),

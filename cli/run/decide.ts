@@ -1,0 +1,83 @@
+/**
+ * Which steps of a rehearsal have to be done, and why. Pure: keys, what is remembered and what is there, in; decisions, out.
+ *
+ * A replay's result is kept only while its run and its shadow are both there: comparing tables needs the shadow. A golden is made
+ * only for a replay that needs it.
+ */
+import type { Kept } from './kept.js'
+import { changedParts, type Keys, type StepName } from './keys.js'
+
+export type Decision = {
+  readonly step: StepName
+  readonly action: 'do' | 'reuse' | 'leave out'
+  readonly why: string
+}
+
+export type Wanted = { readonly noise: boolean; readonly verify: boolean; readonly fresh: boolean }
+
+/** Is what this step made still there? */
+export type Present = (step: StepName) => { readonly database: boolean; readonly file: boolean }
+
+export function decide(keys: Keys, kept: Kept, present: Present, { noise, verify, fresh }: Wanted): Decision[] {
+  const done = new Map<StepName, Decision>()
+  const isDone = (step: StepName) => done.get(step)?.action === 'do'
+  const set = (step: StepName, action: Decision['action'], why: string) => done.set(step, { step, action, why })
+  const own = (step: StepName, needs: { database: boolean; file: boolean }) => {
+    const [action, why] = ownReason(step, keys, kept, present(step), needs, fresh)
+    set(step, action, why)
+  }
+  own('baseline', { database: true, file: true })
+  if (noise) own('noise', { database: false, file: true })
+  else set('noise', 'leave out', 'not wanted')
+  own('candidate', { database: true, file: true })
+  own('compare', { database: false, file: true })
+  after('compare', ['baseline', 'noise', 'candidate'])
+  if (verify) own('verify', { database: false, file: true })
+  else set('verify', 'leave out', 'not wanted')
+  if (verify) after('verify', ['compare'])
+  golden('golden V1', ['baseline', 'noise'])
+  golden('golden V2', ['candidate'])
+  return ORDER.map((step) => done.get(step)!)
+
+  function after(step: StepName, causes: readonly StepName[]): void {
+    const cause = causes.find(isDone)
+    if (!isDone(step) && cause !== undefined) set(step, 'do', `${WORDS[cause]} is made anew`)
+  }
+
+  function golden(step: StepName, users: readonly StepName[]): void {
+    if (!users.some(isDone)) return void set(step, 'leave out', 'nothing needs it')
+    // Its name holds its key, so one that is there is the right one, whoever made it.
+    if (!fresh && present(step).database) return void set(step, 'reuse', 'it is there')
+    own(step, { database: true, file: false })
+  }
+}
+
+const ORDER: readonly StepName[] = ['golden V1', 'golden V2', 'baseline', 'noise', 'candidate', 'compare', 'verify']
+
+const WORDS: Readonly<Record<StepName, string>> = {
+  'golden V1': 'the golden of V1',
+  'golden V2': 'the golden of V2',
+  baseline: 'the baseline',
+  noise: 'the noise run',
+  candidate: 'the candidate',
+  compare: 'the comparison',
+  verify: 'the table state',
+}
+
+function ownReason(
+  step: StepName,
+  keys: Keys,
+  kept: Kept,
+  present: { readonly database: boolean; readonly file: boolean },
+  needs: { readonly database: boolean; readonly file: boolean },
+  fresh: boolean,
+): [Decision['action'], string] {
+  const before = kept.steps[step]
+  if (fresh) return ['do', 'everything is made anew']
+  if (before === undefined) return ['do', 'not done yet']
+  const { key, parts } = keys[step]
+  if (before.key !== key) return ['do', `${changedParts(before.parts, parts).join(', ')} changed`]
+  if (needs.file && !present.file) return ['do', 'its file is gone']
+  if (needs.database && !present.database) return ['do', 'its database is gone']
+  return ['reuse', `as of ${new Date(before.finishedAtMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`]
+}

@@ -1,0 +1,295 @@
+/**
+ * A rehearsal, step by step: each is one of our commands, run in this process with what the file says. A step is remembered when it is
+ * whole; what was interrupted is cleared away and done again by the next run.
+ */
+import { existsSync, rmSync } from 'node:fs'
+import { join, relative, resolve } from 'node:path'
+import { EXIT, type ExitCode, HarnessError } from '../../base/errors.js'
+import { cloneShadow } from '../../replayer/shadow/clone.js'
+import { duration } from '../../reports/format.js'
+import type { Cli } from '../cli.js'
+import { register as compare } from '../commands/compare.js'
+import { register as gate } from '../commands/gate.js'
+import { register as replay } from '../commands/replay.js'
+import { register as report } from '../commands/report.js'
+import { register as snapshot } from '../commands/snapshot.js'
+import { register as verify } from '../commands/verify.js'
+import { type RunConfig, type Section, toArguments } from './config.js'
+import { type Decision, decide } from './decide.js'
+import { type Done, runInProcess } from './in-process.js'
+import { type Kept, type KeptStep, readKept, writeKept } from './kept.js'
+import { type Keys, keysOf, type StepName } from './keys.js'
+import { clearAway, lookAt, type Servers } from './servers.js'
+
+export type Rehearsal = {
+  readonly config: RunConfig
+  /** Of the file, which its paths start from. */
+  readonly folder: string
+  readonly out: string
+  readonly servers: Servers
+  readonly version: string
+  readonly fresh: boolean
+}
+
+export type StepReport = Decision & { readonly elapsedMs: number | null }
+
+type Side = 'V1' | 'V2'
+
+/** What has to be done, as far as can be told without starting or changing anything. */
+export async function planSteps(
+  { config, folder, out, servers, version, fresh }: Rehearsal,
+  { starts }: { readonly starts: boolean },
+): Promise<{ readonly keys: Keys; readonly decisions: readonly Decision[] }> {
+  const keys = keysOf(config, folder, version)
+  const kept = readKept(out)
+  const present = new Map<StepName, { database: boolean; file: boolean }>()
+  for (const step of Object.keys(keys) as StepName[]) {
+    const file = fileOf(step, keys, out)
+    const database = databaseOf(step, keys)
+    const { server } = sideOf(step) === 'V2' ? config.v2 : config.v1
+    present.set(step, {
+      file: file !== null && existsSync(file),
+      database: database !== null && (await isThere(step, server, database)),
+    })
+  }
+  const wanted = { noise: config.noise, verify: config.verify !== null, fresh }
+  return { keys, decisions: decide(keys, kept, (step) => present.get(step)!, wanted) }
+
+  async function isThere(step: StepName, server: string, database: string): Promise<boolean> {
+    if (!servers.mayHold(server)) return false
+    // A server of our own that is not up cannot be asked; what was remembered is then believed.
+    if (!starts && !servers.isUp(server)) return kept.steps[step]?.database === database
+    const found = await lookAt(await servers.url(server, database))
+    return typeof found === 'object' && found.role === (step.startsWith('golden') ? 'golden' : 'shadow')
+  }
+}
+
+export async function performSteps(
+  rehearsal: Rehearsal,
+  keys: Keys,
+  decisions: readonly Decision[],
+  cli: Cli,
+): Promise<{ readonly exit: ExitCode; readonly steps: readonly StepReport[]; readonly results: readonly unknown[] }> {
+  const { out } = rehearsal
+  const steps: StepReport[] = []
+  for (const decision of decisions) {
+    const { step, action, why } = decision
+    if (action !== 'do') {
+      steps.push({ ...decision, elapsedMs: null })
+      cli.print(stepLine(step, action, why))
+      continue
+    }
+    const startedAtMs = performance.now()
+    const { code } = await perform(step, rehearsal, keys, cli)
+    if (cli.signal.aborted) throw interrupted(step)
+    const elapsedMs = Math.round(performance.now() - startedAtMs)
+    // A measurement that cannot vouch for itself is shown, and not kept for the next time.
+    if (code !== EXIT.invalid) await keep(step, rehearsal, keys, elapsedMs)
+    steps.push({ ...decision, elapsedMs })
+    cli.print(stepLine(step, duration(elapsedMs), why))
+  }
+  const diff = nameFor(fileOf('compare', keys, out)!, cli)
+  const reported = await runInProcess(report, ['report', diff, ...reportArguments(rehearsal)], rehearsal.version, cli, {
+    shows: true,
+  })
+  const judged = await runInProcess(gate, ['gate', diff, ...gateArguments(rehearsal)], rehearsal.version, cli)
+  return { exit: judged.code, steps, results: [reported.result, judged.result] }
+}
+
+export function stepLine(step: string, what: string, why: string): string {
+  return `  ${step.padEnd(10)} ${what.padEnd(12)} ${why}`
+}
+
+/** `null`: the step makes no file. */
+function fileOf(step: StepName, keys: Keys, out: string): string | null {
+  const { key } = keys[step]
+  if (step === 'compare' || step === 'verify') return join(out, `rehearsal-${keys.compare.key}.diff`)
+  return step.startsWith('golden') ? null : join(out, `${step}-${key}.run`)
+}
+
+/** A golden's name holds its key, so that whoever needs the same one finds it. */
+function databaseOf(step: StepName, keys: Keys): string | null {
+  const { key } = keys[step]
+  if (step === 'compare' || step === 'verify') return null
+  return step.startsWith('golden') ? `pgr_${sideOf(step).toLowerCase()}_${key}` : `pgr_${step}_${key}`
+}
+
+function sideOf(step: StepName): Side {
+  return step === 'golden V2' || step === 'candidate' ? 'V2' : 'V1'
+}
+
+function perform(step: StepName, rehearsal: Rehearsal, keys: Keys, cli: Cli): Promise<Done> {
+  if (step === 'golden V1' || step === 'golden V2') return restoreGolden(step, rehearsal, keys, cli)
+  if (step === 'compare') return compareRuns(rehearsal, keys, cli)
+  return step === 'verify' ? verifyTables(rehearsal, keys, cli) : replayOn(step, rehearsal, keys, cli)
+}
+
+async function restoreGolden(
+  step: 'golden V1' | 'golden V2',
+  rehearsal: Rehearsal,
+  keys: Keys,
+  cli: Cli,
+): Promise<Done> {
+  const { config, folder, version } = rehearsal
+  const { migrate } = sideOf(step) === 'V2' ? config.v2 : config.v1
+  const url = await makeWay(step, rehearsal, keys)
+  // A path starts from the file's folder; what is no path is a command.
+  const migrations = migrate.map((one) => (existsSync(resolve(folder, one)) ? resolve(folder, one) : one))
+  return runInProcess(
+    snapshot,
+    [
+      'snapshot',
+      'restore',
+      resolve(folder, config.snapshot),
+      `--to=${url}`,
+      ...migrations.map((one) => `--migrate=${one}`),
+      ...toArguments(config.restore),
+    ],
+    version,
+    cli,
+  )
+}
+
+async function replayOn(
+  step: 'baseline' | 'noise' | 'candidate',
+  rehearsal: Rehearsal,
+  keys: Keys,
+  cli: Cli,
+): Promise<Done> {
+  const { config, folder, out, servers, version } = rehearsal
+  const target = await makeWay(step, rehearsal, keys)
+  const golden = sideOf(step) === 'V2' ? 'golden V2' : 'golden V1'
+  await cloneShadow(target, databaseOf(golden, keys)!, databaseOf(step, keys)!)
+  const mapping = step === 'candidate' ? config.v2.mapping : undefined
+  const done = await runInProcess(
+    replay,
+    [
+      'replay',
+      resolve(folder, config.recording),
+      `--target=${target}`,
+      `--out=${fileOf(step, keys, out)}`,
+      `--role=${step}`,
+      '--force',
+      ...(mapping === undefined ? [] : [`--rewrite=${resolve(folder, mapping)}`]),
+      ...toArguments(step === 'candidate' ? config.candidate : config.baseline),
+    ],
+    version,
+    cli,
+  )
+  // Nobody compares its tables.
+  if (step === 'noise')
+    await clearAway(await servers.url(config.v1.server, databaseOf(step, keys)!), databaseOf(step, keys)!, true)
+  return done
+}
+
+function compareRuns({ config, out, version }: Rehearsal, keys: Keys, cli: Cli): Promise<Done> {
+  return runInProcess(
+    compare,
+    [
+      'compare',
+      fileOf('baseline', keys, out)!,
+      fileOf('candidate', keys, out)!,
+      ...(config.noise ? [`--noise=${fileOf('noise', keys, out)}`] : []),
+      `--out=${fileOf('compare', keys, out)}`,
+      '--force',
+      ...toArguments(config.compare),
+    ],
+    version,
+    cli,
+  )
+}
+
+async function verifyTables({ config, folder, out, servers, version }: Rehearsal, keys: Keys, cli: Cli): Promise<Done> {
+  const shadow = async (step: 'baseline' | 'candidate', server: string) => servers.url(server, databaseOf(step, keys)!)
+  return runInProcess(
+    verify,
+    [
+      'verify',
+      `--from=${await shadow('baseline', config.v1.server)}`,
+      `--to=${await shadow('candidate', config.v2.server)}`,
+      `--baseline=${fileOf('baseline', keys, out)}`,
+      `--candidate=${fileOf('candidate', keys, out)}`,
+      `--diff=${fileOf('compare', keys, out)}`,
+      ...(config.v2.mapping === undefined ? [] : [`--mapping=${resolve(folder, config.v2.mapping)}`]),
+      ...toArguments(config.verify ?? {}),
+    ],
+    version,
+    cli,
+  )
+}
+
+const REPORT_FILES = { html: 'report.html', json: 'report.json', junit: 'junit.xml', markdown: 'comment.md' } as const
+
+/** What the file does not name goes into the folder of results, under names that stay the same. */
+function reportArguments({ config, folder, out }: Rehearsal): string[] {
+  const given: Section = Object.fromEntries(
+    Object.entries(config.report).map(([name, value]) => [name, resolve(folder, String(value))]),
+  )
+  const defaults = Object.fromEntries(Object.entries(REPORT_FILES).map(([name, file]) => [name, join(out, file)]))
+  return [
+    ...toArguments({ ...defaults, ...given }),
+    '--force',
+    ...(config.gate === undefined ? [] : [`--gate=${resolve(folder, config.gate)}`]),
+  ]
+}
+
+function gateArguments({ config, folder }: Rehearsal): string[] {
+  return config.gate === undefined ? [] : [`--config=${resolve(folder, config.gate)}`]
+}
+
+/** Nothing of an earlier attempt stands where the step makes its database; that it is about to is written down first. */
+async function makeWay(step: StepName, { config, out, servers }: Rehearsal, keys: Keys): Promise<string> {
+  const database = databaseOf(step, keys)!
+  const url = await servers.url((sideOf(step) === 'V2' ? config.v2 : config.v1).server, database)
+  const kept = readKept(out)
+  await clearAway(url, database, kept.begun.includes(database))
+  writeKept(out, { ...kept, begun: [...new Set([...kept.begun, database])] })
+  return url
+}
+
+/** Remembers a step that is whole, and clears away what it takes the place of. */
+async function keep(step: StepName, rehearsal: Rehearsal, keys: Keys, elapsedMs: number): Promise<void> {
+  const { out } = rehearsal
+  const kept = readKept(out)
+  const database = databaseOf(step, keys)
+  const file = fileOf(step, keys, out)
+  const now: KeptStep = {
+    ...keys[step],
+    finishedAtMs: Date.now(),
+    elapsedMs,
+    ...(database === null ? {} : { database }),
+    ...(file === null ? {} : { file: relative(out, file) }),
+  }
+  const before = kept.steps[step]
+  const next: Kept = {
+    steps: { ...kept.steps, [step]: now },
+    begun: kept.begun.filter((name) => name !== database),
+  }
+  if (before !== undefined) await clearOld(before, next, rehearsal, sideOf(step))
+  writeKept(out, next)
+}
+
+async function clearOld(before: KeptStep, next: Kept, { config, out, servers }: Rehearsal, side: Side): Promise<void> {
+  const used = Object.values(next.steps)
+  if (before.database !== undefined && !used.some(({ database }) => database === before.database)) {
+    const { server } = side === 'V2' ? config.v2 : config.v1
+    await clearAway(await servers.url(server, before.database), before.database, false)
+  }
+  if (before.file !== undefined && !used.some(({ file }) => file === before.file))
+    rmSync(join(out, before.file), { force: true })
+}
+
+/** As one would write it where the command was called. */
+function nameFor(path: string, cli: Cli): string {
+  const name = relative(cli.cwd, path)
+  return name.startsWith('..') ? path : name
+}
+
+function interrupted(step: string): HarnessError {
+  return new HarnessError({
+    code: 'INTERRUPTED',
+    message: `the rehearsal was interrupted in step ${step}`,
+    hint: 'The same command goes on from there.',
+    exit: EXIT.interrupted,
+  })
+}

@@ -1,0 +1,82 @@
+/**
+ * A small production of one's own, copied and recorded: what `pgrehearse run` starts from. The shadows live on the tests' own server.
+ */
+import { randomBytes } from 'node:crypto'
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import pg from 'pg'
+import { inject } from 'vitest'
+import { readKey } from '../../privacy/key.js'
+import { parsePolicy } from '../../privacy/policy/policy.js'
+import { startProxyRecording } from '../../recorder/proxy.js'
+import { withAdmin } from '../../replayer/shadow/connect.js'
+import { startServer } from '../../replayer/shadow/server.js'
+import { takeSnapshot } from '../../replayer/shadow/snapshot/take.js'
+
+const SCHEMA = `
+CREATE TABLE accounts (id int PRIMARY KEY, owner text NOT NULL, balance int NOT NULL);
+CREATE TABLE moves (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account int NOT NULL REFERENCES accounts, amount int NOT NULL);
+`
+const POLICY = 'version: 1\ncolumns:\n  public.accounts.owner: keep\n'
+
+/** `folder` gets `snapshot/` and `recording/`. */
+export async function rehearsed(folder: string): Promise<void> {
+  mkdirSync(folder, { recursive: true })
+  chmodSync(folder, 0o755)
+  writeFileSync(join(folder, 'schema.sql'), SCHEMA)
+  const masks = { policy: parsePolicy(POLICY, 'policy.yaml'), key: readKey(randomBytes(32).toString('hex')) }
+  const production = await startServer()
+  try {
+    await withAdmin(production.url(), (admin) => admin.query('CREATE DATABASE bank'))
+    const url = production.url('bank')
+    await onClient(url, async (client) => {
+      await client.query(SCHEMA)
+      await client.query(`INSERT INTO accounts SELECT n, 'owner ' || n, 1000 FROM generate_series(1, 40) n`)
+    })
+    const madeBy = 'pgrehearse test'
+    await takeSnapshot({ url, out: join(folder, 'snapshot'), masks, schemaFile: join(folder, 'schema.sql'), madeBy })
+    const listen = { host: '127.0.0.1', port: 0 }
+    const proxy = await startProxyRecording({ listen, upstream: url, out: join(folder, 'recording'), ...masks, madeBy })
+    try {
+      await onClient(Object.assign(new URL(url), { host: `127.0.0.1:${proxy.port}` }).href, traffic)
+    } finally {
+      await proxy.stop()
+    }
+  } finally {
+    await production.stop()
+  }
+}
+
+async function traffic(client: pg.Client): Promise<void> {
+  for (let n = 1; n <= 30; n += 1) {
+    await client.query('SELECT owner, balance FROM accounts WHERE id = $1', [n])
+    await client.query('BEGIN')
+    await client.query('UPDATE accounts SET balance = balance - $1 WHERE id = $2', [n, n])
+    await client.query('INSERT INTO moves (account, amount) VALUES ($1, $2)', [n, -n])
+    await client.query('COMMIT')
+  }
+}
+
+async function onClient(url: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
+  const client = new pg.Client(url)
+  await client.connect()
+  try {
+    await work(client)
+  } finally {
+    await client.end()
+  }
+}
+
+/** Goldens and shadows of all rehearsals on the tests' server, by name. */
+export async function madeDatabases(): Promise<string[]> {
+  return withAdmin(inject('serverUrl'), async (admin) => {
+    const { rows } = await admin.query(`SELECT datname FROM pg_database WHERE datname LIKE 'pgr\\_%' ORDER BY 1`)
+    return rows.map(({ datname }) => String(datname))
+  })
+}
+
+export async function dropMade(names: readonly string[]): Promise<void> {
+  await withAdmin(inject('serverUrl'), async (admin) => {
+    for (const name of names) await admin.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)
+  })
+}

@@ -1,0 +1,225 @@
+/**
+ * `pgrehearse run` on a real PostgreSQL: what it does, what it does not do again, and what it says about both.
+ */
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { run, scratch, start } from './command.js'
+import { dropMade, madeDatabases, rehearsed } from './rehearsed.js'
+
+type Step = { readonly step: string; readonly action: string; readonly why: string; readonly elapsedMs?: number }
+
+let room: string
+beforeAll(async () => {
+  room = scratch()
+  await rehearsed(room)
+}, 120_000)
+afterAll(async () => {
+  await dropMade(await madeDatabases())
+  rmSync(room, { recursive: true, force: true })
+})
+
+/** A folder with a file of its own: rehearsals of different tests do not meet. */
+function rehearsal(name: string, file: object = {}): { folder: string; out: string; run: typeof go } {
+  const folder = join(room, name)
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'v2.sql'), `-- ${name}\nALTER TABLE moves ADD COLUMN note text;\n`)
+  writeFileSync(join(folder, 'v1.sql'), `SELECT 'a golden of its own: ${name}';\n`)
+  writeFileSync(
+    join(folder, 'pgrehearse.yaml'),
+    JSON.stringify({
+      recording: '../recording',
+      snapshot: '../snapshot',
+      server: `\${SHADOWS}`,
+      v2: { migrate: 'v2.sql' },
+      replay: { speed: 'max', workers: 1 },
+      gate: 'gate.yaml',
+      ...file,
+    }),
+  )
+  // Time on a shared machine is not what these tests are about.
+  writeFileSync(
+    join(folder, 'gate.yaml'),
+    'findings: {LATENCY_SPIKE: 99}\nlatency: {executions_min: 100000}\ntrust: {lateness_p95_ms: 100000}\n',
+  )
+  const go = (...more: string[]) =>
+    start(['run', '-c', join(folder, 'pgrehearse.yaml'), ...more], { SHADOWS: inject('serverUrl') })
+  return { folder, out: join(folder, 'rehearsal'), run: go }
+}
+
+async function finished(
+  started: ReturnType<typeof start>,
+): Promise<{ code: number | null; steps: Step[]; err: string }> {
+  const { code, stdout, stderr } = await started.ended
+  const said = JSON.parse(stdout) as { steps?: Step[] }
+  return { code, steps: said.steps ?? [], err: stderr }
+}
+
+const doing = (steps: readonly Step[]) => steps.filter(({ action }) => action === 'do').map(({ step }) => step)
+const ALL = ['golden V1', 'golden V2', 'baseline', 'noise', 'candidate', 'compare', 'verify']
+
+describe('a rehearsal, again and again', () => {
+  let of: ReturnType<typeof rehearsal>
+  beforeAll(() => {
+    of = rehearsal('again')
+  })
+
+  test('the first time everything is done, and the gate decides', async () => {
+    const first = await finished(of.run('--json'))
+    expect(first.code, first.err).toBe(0)
+    expect(doing(first.steps)).toEqual(ALL)
+    for (const { elapsedMs } of first.steps) expect(elapsedMs).toBeGreaterThan(0)
+    for (const name of ['report.html', 'report.json', 'junit.xml', 'comment.md'])
+      expect(existsSync(join(of.out, name)), name).toBe(true)
+    const model = JSON.parse(readFileSync(join(of.out, 'report.json'), 'utf8'))
+    expect([model.before.role, model.noise.role, model.after.role]).toEqual(['baseline', 'noise', 'candidate'])
+    expect(model.state.tables.map(({ table, verdict }: Record<string, string>) => [table, verdict])).toEqual([
+      ['accounts', 'equal'],
+      ['moves', 'equal'],
+    ])
+  })
+
+  test('the second time nothing is', async () => {
+    const before = await madeDatabases()
+    const second = await finished(of.run('--json'))
+    expect(second.code, second.err).toBe(0)
+    expect(doing(second.steps)).toEqual([])
+    expect(await madeDatabases()).toEqual(before)
+  })
+
+  test('--dry-run says what a changed migration would cost, and does nothing', async () => {
+    writeFileSync(join(of.folder, 'v2.sql'), `UPDATE accounts SET owner = left(owner, 5);\n`)
+    const [databases, kept] = [await madeDatabases(), readFileSync(join(of.out, 'state.json'), 'utf8')]
+    const dry = await of.run('--dry-run').ended
+    expect(dry.code).toBe(0)
+    expect(dry.stdout).toMatch(/golden V2 +do +the migration of V2 changed/)
+    expect(dry.stdout).toMatch(/baseline +reuse/)
+    expect(dry.stdout).toMatch(/candidate +do +the golden of V2 changed/)
+    expect(await madeDatabases()).toEqual(databases)
+    expect(readFileSync(join(of.out, 'state.json'), 'utf8')).toBe(kept)
+  })
+
+  test('a changed migration makes anew what depends on it, and what it replaces is gone', async () => {
+    const before = await madeDatabases()
+    const changed = await finished(of.run('--json'))
+    expect(changed.code, changed.err).toBe(1)
+    expect(doing(changed.steps)).toEqual(['golden V2', 'candidate', 'compare', 'verify'])
+    const after = await madeDatabases()
+    expect(after).toHaveLength(before.length)
+    expect(after.filter((name) => !before.includes(name)).map((name) => name.replace(/_[0-9a-f]+$/, ''))).toEqual([
+      'pgr_candidate',
+      'pgr_v2',
+    ])
+    const junit = readFileSync(join(of.out, 'junit.xml'), 'utf8')
+    expect(junit).toMatch(/<testcase classname="state" name="accounts"[^>]*>\s*<failure/)
+  })
+
+  test('a baseline counts only with its shadow', async () => {
+    const shadow = (await madeDatabases()).find((name) => name.startsWith('pgr_baseline'))!
+    await dropMade([shadow])
+    const { steps } = await finished(of.run('--json'))
+    expect(steps.find(({ step }) => step === 'baseline')?.why).toBe('its database is gone')
+    expect(doing(steps)).toEqual(['baseline', 'compare', 'verify'])
+    expect(steps.find(({ step }) => step === 'golden V1')?.action).toBe('reuse')
+    expect(await madeDatabases()).toContain(shadow)
+  })
+
+  test('people read a list with times, the verdict and where the report is', async () => {
+    const { stdout, code } = await of.run().ended
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/^ {2}golden V1 +leave out +nothing needs it$/m)
+    expect(stdout).toMatch(/^ {2}baseline +reuse +as of 20\d\d-/m)
+    expect(stdout).toMatch(/^FAIL {2}V2 is not ready/m)
+    expect(stdout).toContain(join(of.out, 'report.html'))
+  })
+})
+
+describe('interrupted', () => {
+  /** A migration that waits until it is let through, and says that it waits. */
+  const WAITING = 'touch waiting; while [ ! -f through ]; do sleep 0.1; done'
+  test.each(['SIGINT', 'SIGKILL'] as const)(
+    'by %s in the middle of a step, the next run goes on there',
+    async (signal) => {
+      const name = `stopped-${signal.toLowerCase()}`
+      const of = rehearsal(name)
+      const script = `cd ${of.folder}; ${WAITING}`
+      const file = JSON.parse(readFileSync(join(of.folder, 'pgrehearse.yaml'), 'utf8'))
+      writeFileSync(
+        join(of.folder, 'pgrehearse.yaml'),
+        JSON.stringify({ ...file, v1: { migrate: 'v1.sql' }, v2: { migrate: script } }),
+      )
+      const stopped = of.run('--json')
+      await expect.poll(() => existsSync(join(of.folder, 'waiting')), { timeout: 60_000 }).toBe(true)
+      stopped.child.kill(signal)
+      const ended = await stopped.ended
+      expect(ended.code).toBe(signal === 'SIGINT' ? 130 : null)
+      writeFileSync(join(of.folder, 'through'), '')
+      const again = await finished(of.run('--json'))
+      expect(again.code, again.err).toBe(0)
+      expect(doing(again.steps)).toEqual(ALL.slice(1))
+    },
+  )
+})
+
+describe('what it refuses', () => {
+  const refused = async (file: object, ...more: string[]) => of(file).run(...more).ended
+  let n = 0
+  const of = (file: object) => rehearsal(`refused-${n++}`, file)
+
+  test('an option that the command does not have, with its line', async () => {
+    const { folder, run: go } = of({})
+    writeFileSync(
+      join(folder, 'pgrehearse.yaml'),
+      'recording: ../recording\nsnapshot: ../snapshot\nreplay:\n  max-rate: 100\n  speeed: 1\n',
+    )
+    const ended = await go().ended
+    expect(ended.code).toBe(2)
+    expect(ended.stderr).toContain('line 4: max-rate is not a setting; did you mean max_rate?')
+    expect(ended.stderr).toContain('line 5: speeed is not a setting; did you mean speed?')
+  })
+
+  test.each([
+    { name: 'what run itself decides', file: { replay: { target: 'postgres://x' } }, says: 'target is not a setting' },
+    { name: 'a value of another kind', file: { replay: { read_only: 'perhaps' } }, says: 'takes true or false' },
+    { name: 'no recording', file: { recording: undefined }, says: 'recording: is needed' },
+    { name: 'a variable that is not set', file: { server: `\${NOT_SET_HERE}` }, says: 'has no NOT_SET_HERE' },
+    { name: 'a snapshot that is not there', file: { snapshot: 'nowhere' }, says: 'nowhere' },
+    { name: 'a migration that is not there', file: { v2: { migrate: 'absent.sql' } }, says: 'absent.sql' },
+  ])('$name: exit 2', async ({ file, says }) => {
+    const ended = await refused(file)
+    expect([ended.code, ended.stdout]).toEqual([2, expect.not.stringContaining('PASS')])
+    expect(ended.stderr).toContain(says)
+  })
+
+  test('a server that cannot be reached: exit 4', async () => {
+    expect((await refused({ server: 'postgres://nobody@127.0.0.1:1/postgres' })).code).toBe(4)
+  })
+
+  test('a folder that another run works in', async () => {
+    const { out, run: go } = of({})
+    mkdirSync(out)
+    writeFileSync(join(out, 'run.lock'), `${process.pid}\n`)
+    const ended = await go().ended
+    expect(ended.code).toBe(4)
+    expect(ended.stderr).toContain(`process ${process.pid} holds`)
+  })
+
+  test('no file: says how to get one', async () => {
+    const ended = await run('run', '-c', join(room, 'absent.yaml'))
+    expect(ended.code).toBe(2)
+    expect(ended.stderr).toContain('pgrehearse init')
+  })
+})
+
+test('a golden of the same key is shared, whoever made it', async () => {
+  const { steps } = await finished(rehearsal('shared', { verify: false, noise: false }).run('--json'))
+  expect(doing(steps)).toEqual(['golden V2', 'baseline', 'candidate', 'compare'])
+})
+
+test('a measurement that the gate does not believe is exit 3', async () => {
+  const of = rehearsal('unverified', { v1: { migrate: 'v1.sql' }, verify: false, noise: false })
+  writeFileSync(join(of.folder, 'gate.yaml'), 'state: {required: true}\n')
+  const ended = await finished(of.run('--json'))
+  expect(ended.code).toBe(3)
+  expect(doing(ended.steps)).toEqual(['golden V1', 'golden V2', 'baseline', 'candidate', 'compare'])
+})
