@@ -155,3 +155,49 @@ test('a pattern in a file of its own is read beside the mapping; without the fil
   expect(one.hash).not.toBe(other.hash)
   rmSync(folder, { recursive: true })
 })
+
+test('what the hook says is checked against what was recorded, before anything is replayed', async () => {
+  const [before, after] = [await create(SPLIT.before), await create(SPLIT.before, SPLIT.after)]
+  const catalog = await readCatalog(before)
+  const folder = mkdtempSync(join(tmpdir(), 'pgr-mapping-'))
+  const file = join(folder, 'mapping.yaml')
+  const hookThatSays = (name: string, sql: string) => {
+    writeFileSync(
+      join(folder, name),
+      `export const rewrite = ({ sql }) => (sql.includes('FROM customers') ? ${JSON.stringify(sql)} : null)`,
+    )
+    writeFileSync(file, `version: 1\nhook: ./${name}\n`)
+  }
+  const sql = 'SELECT name FROM customers WHERE customer_id = $1'
+  const recorded = [{ sql, parameterTypes: [23], fingerprint: fingerprint(sql) }]
+  const open = () => openRewrite(file, catalog, after.url, recorded)
+  hookThatSays('other-type.mjs', 'SELECT name FROM customers WHERE name = $1')
+  await expect(open()).rejects.toMatchObject({
+    message: `${file}:2: what the hook says to ${fingerprint(sql)} changes the types of its parameters`,
+    detail: 'its parameter $1 was read as integer and would be read as text',
+  })
+  hookThatSays('not-there.mjs', 'SELECT name FROM orders WHERE order_id = $1')
+  await expect(open()).rejects.toMatchObject({
+    message: `${file}:2: what the hook says to ${fingerprint(sql)} is not valid on the target`,
+    detail: 'relation "orders" does not exist',
+    exit: 2,
+  })
+  hookThatSays('right.mjs', 'SELECT upper(name) FROM customers WHERE customer_id = $1')
+  await expect(open()).resolves.toBeDefined()
+  rmSync(folder, { recursive: true })
+})
+
+test('a kind of statement is worked out once, however often it is executed and whatever its literals', async () => {
+  const [before, after] = [await create(SPLIT.before), await create(SPLIT.before, SPLIT.after)]
+  const mapping = parseMapping(SPLIT.mapping, 'mapping.yaml')
+  const heard: string[] = []
+  const book = bindRules(mapping, await readCatalog(before), await readCatalog(after))
+  const rewriter = new Rewriter(mapping, book, null, ({ recorded }) => heard.push(recorded))
+  for (let id = 1; id <= 1000; id += 1) {
+    rewriter.of(`UPDATE orders SET cents = ${id} WHERE order_id = ${id} AND status = 'paid'`)
+    rewriter.of('SELECT cents FROM orders WHERE order_id = $1')
+    rewriter.of(`SELECT name FROM customers WHERE customer_id = ${id}`)
+  }
+  expect(rewriter.kinds).toBe(3)
+  expect(heard).toHaveLength(2)
+})
