@@ -62,6 +62,7 @@ export function buildModel(source: DiffSource, gateFacts: GateFacts, gate: GateR
     before,
     after,
     noise: facts.noise ? side(facts.noise, 'V1 again') : null,
+    ...(facts.privacy === undefined ? {} : { privacy: facts.privacy }),
     compared: facts.compared,
     discrepancies: facts.discrepancies,
     spanMs: clock.spanMs,

@@ -123,6 +123,8 @@ export type ReportModel = {
   readonly before: Side
   readonly after: Side
   readonly noise: Side | null
+  /** How the recording was masked. Absent in reports of older builds. */
+  readonly privacy?: { readonly policyHash: string; readonly keyFingerprint: string }
   readonly compared: number
   /** Statements that differ; one may be in several findings. */
   readonly discrepancies: number

@@ -4,6 +4,7 @@
  */
 import type { Ledger } from './ledger.js'
 import type { Row } from './outcome.js'
+import type { Injection, LatencyFacts, RunFacts, RunIsolation } from './run.js'
 
 export const DIFF_FORMAT_VERSION = 1
 
@@ -101,6 +102,20 @@ export type LatencyRow = {
   readonly verdict: 'faster' | 'same' | 'slower' | 'too few'
 }
 
+/** How a replay was made, for whoever judges the measurement. */
+export type RunConditions = {
+  readonly settings: Pick<RunFacts['settings'], 'speed' | 'order' | 'workers' | 'readOnly' | 'filter'>
+  readonly latenessUs?: LatencyFacts['latenessUs']
+  readonly bottleneck?: string
+  readonly reenacted?: number
+  readonly cancelRequests?: number
+  readonly isolation?: RunIsolation
+  readonly injections?: readonly Injection[]
+  /** Recorded transactions that were left out, since the snapshot has what they did. */
+  readonly contained?: number
+  readonly incidents: RunFacts['incidents']
+}
+
 export type RunSummary = {
   readonly id: string
   readonly role: string
@@ -111,6 +126,8 @@ export type RunSummary = {
   readonly ledger: Ledger
   readonly orderRelaxed: number
   readonly eventLoopUtilisationMax: number
+  /** Absent for production, and in diffs of older builds. */
+  readonly conditions?: RunConditions
 }
 
 /** One point of the timeline: a second of the replay. */
@@ -132,6 +149,8 @@ export type DiffFacts = {
   readonly recordingId: string
   readonly recordingPath: string
   readonly recordedAtMs: number
+  /** How the recording was masked. Absent in diffs of older builds. */
+  readonly privacy?: { readonly policyHash: string; readonly keyFingerprint: string }
   readonly before: RunSummary
   readonly after: RunSummary
   readonly noise: RunSummary | null

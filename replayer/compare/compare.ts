@@ -9,6 +9,7 @@ import { DIFF_FORMAT_VERSION, type DiffFacts, type RunSummary } from '../../segm
 import type { RunRow } from '../../segment/run.js'
 import type { RunSource } from '../../segment/run-source.js'
 import type { RecordedStatement } from '../../segment/segment-reader.js'
+import { conditionsOf } from './conditions.js'
 import { type Compared, type DiffTarget, DiscrepancyLog, serviceUs } from './discrepancy-log.js'
 import { type Excuse, mostTelling } from './excuses.js'
 import type { Judged, PairJudge } from './judge-pair.js'
@@ -173,6 +174,7 @@ class Comparison {
       recordingId: recording.manifest.id,
       recordingPath: recording.path,
       recordedAtMs: recording.manifest.startedAtMs,
+      privacy: recording.manifest.privacy,
       before: summary(before, this.#before),
       after: summary(after, this.#after),
       noise: noise === undefined ? null : summary(noise, this.#again),
@@ -199,6 +201,7 @@ class RunTally {
 }
 
 function summary({ facts, count }: RunSource, { errors }: RunTally): RunSummary {
+  const conditions = conditionsOf(facts)
   return {
     id: facts.id,
     role: facts.role,
@@ -209,5 +212,6 @@ function summary({ facts, count }: RunSource, { errors }: RunTally): RunSummary 
     ledger: facts.ledger,
     orderRelaxed: facts.orderRelaxed,
     eventLoopUtilisationMax: facts.eventLoopUtilisationMax,
+    ...(conditions === undefined ? {} : { conditions }),
   }
 }

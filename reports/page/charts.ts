@@ -7,6 +7,7 @@ import { area, curveStep, line } from 'd3-shape'
 import { clock, milliseconds } from '../format.js'
 import type { Distribution, QuantileMeasure } from '../latency.js'
 import { type Child, type Element, h } from './html.js'
+import type { Mark } from './injections.js'
 
 /** Text in an SVG scales with it, so each size is drawn for itself and the page shows the one that fits. */
 const NARROW = 340
@@ -180,6 +181,7 @@ export function timelineChart(
   untilMs: number,
   width: number,
   size: Size,
+  marks: readonly Mark[] = [],
 ): Element {
   const height = 120
   const edge = { top: 8, right: 8, bottom: 22, left: 54 }
@@ -216,6 +218,19 @@ export function timelineChart(
         clock(tick),
       ),
     ),
+    marks.map(({ side, atMs, untilMs: endMs, label }) => {
+      const from = fixed(x(atMs))
+      return [
+        h('rect', {
+          x: from,
+          y: edge.top,
+          width: fixed(Math.max(1.5, x(endMs) - x(atMs))),
+          height: fixed(y(0) - edge.top),
+          class: `moment ${side}`,
+        }),
+        h('text', { x: from + 4, y: edge.top + 8, class: `label ${side}` }, label),
+      ]
+    }),
     series.map((one) => h('path', { d: path(one.points) ?? '', class: `stroke ${one.side}` })),
   )
 }

@@ -6,6 +6,7 @@ import { clock, count, milliseconds } from '../format.js'
 import type { ReportModel } from '../model.js'
 import { bothSizes, type Series, timelineChart } from './charts.js'
 import { type Child, type Element, h } from './html.js'
+import { injections, type Mark, marksOf } from './injections.js'
 import { legend } from './latency.js'
 
 const POINTS_MAX = 240
@@ -29,6 +30,7 @@ const MEASURES: readonly Measure[] = [
 export function timelineSection(model: ReportModel): Element {
   const before = rebased(model.timeline.before)
   const after = rebased(model.timeline.after)
+  const marks = shifted(model)
   const untilMs = Math.max(before.at(-1)?.atMs ?? 0, after.at(-1)?.atMs ?? 0)
   return h(
     'section',
@@ -41,10 +43,11 @@ export function timelineSection(model: ReportModel): Element {
           h(
             'div',
             { class: 'charts' },
-            MEASURES.map((measure) => figure(measure, before, after, untilMs)),
+            MEASURES.map((measure) => figure(measure, before, after, untilMs, marks)),
           ),
           table(before, after, untilMs),
         ],
+    injections(model),
   )
 }
 
@@ -53,6 +56,7 @@ function figure(
   before: readonly TimelinePoint[],
   after: readonly TimelinePoint[],
   untilMs: number,
+  marks: readonly Mark[],
 ): Element {
   const quiet = [...before, ...after].every((point) => measure.of(point) === 0)
   const series: Series[] = [
@@ -66,7 +70,7 @@ function figure(
     quiet
       ? h('p', { class: 'quiet' }, 'Zero throughout, on both sides.')
       : bothSizes(1072, (width, size) =>
-          timelineChart(series, words(measure, before, after), measure.tick, untilMs, width, size),
+          timelineChart(series, words(measure, before, after), measure.tick, untilMs, width, size, marks),
         ),
   )
 }
@@ -79,6 +83,16 @@ function words(measure: Measure, before: readonly TimelinePoint[], after: readon
     return `${label} ${measure.format(mean)} on average, ${measure.format(most)} at most.`
   }
   return `${measure.title}. ${side('V1', before)} ${side('V2', after)}`
+}
+
+/** On the clock of their own run's points. */
+function shifted(model: ReportModel): Mark[] {
+  const first = { before: model.timeline.before[0]?.atMs ?? 0, after: model.timeline.after[0]?.atMs ?? 0 }
+  return marksOf(model).map((mark) => ({
+    ...mark,
+    atMs: Math.max(0, mark.atMs - first[mark.side]),
+    untilMs: Math.max(0, mark.untilMs - first[mark.side]),
+  }))
 }
 
 /** On a clock that begins with the replay. */

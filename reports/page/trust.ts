@@ -7,6 +7,7 @@ import { count, counted, percent } from '../format.js'
 import type { ReportModel, Side } from '../model.js'
 import { excuseTitle } from '../words.js'
 import { captured } from './captured.js'
+import { runConditions } from './conditions.js'
 import { type Child, type Element, h } from './html.js'
 
 export function trustSection(model: ReportModel): Element {
@@ -61,6 +62,7 @@ export function trustSection(model: ReportModel): Element {
     h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Ledger of every run' }, ledgerTable(runs)),
     h('h3', null, 'Conditions'),
     conditions(runs, model),
+    runConditions(runs, model),
   )
 }
 

@@ -120,6 +120,27 @@ describe('a page that fails', () => {
       expect(await page.locator('h1').innerText()).toContain('1 table holds something else after the replay')
     }))
 
+  test('what was injected is marked on the charts, and told', () =>
+    on('FAIL', async ({ page }) => {
+      const section = page.locator('#timeline')
+      expect(await section.locator('svg.wide .moment').count()).toBe(5)
+      const told = await section.locator('.injections > li').innerText()
+      expect(told).toContain('migrations/V7__backfill.sql at 380s: done after 38.00 s, begun at 6:20')
+      expect(told).toContain('It held AccessExclusiveLock on public.orders for 1.15 s')
+      expect(told).toContain('It held up 2 sessions, 3.00 s in all, the longest 1.14 s (session 12)')
+    }))
+
+  test('trust: what made statements late, ways out of the shadow, how values are masked', () =>
+    on('FAIL', async ({ page }) => {
+      const trust = page.locator('#trust')
+      expect(await trust.getByRole('row', { name: 'waiting for the plan’s order' }).innerText()).toMatch(/18\.20 s/)
+      expect(await trust.getByRole('row', { name: 'Ended as production had' }).innerText()).toMatch(/\t3\t3/)
+      const text = await trust.innerText()
+      expect(text).toContain('V2: 3 ways out of the shadow shut.')
+      expect(text).toContain('function public.notify_billing(integer): stub, 412 calls answered by it')
+      expect(text).toContain('masked under policy a1b2c3d4e5f6')
+    }))
+
   test('the latency table sorts, and says so to a screen reader', () =>
     on('FAIL', async ({ page }) => {
       const runs = () =>
@@ -279,6 +300,8 @@ test('a page that is invalid gives its reasons in the verdict and under Trust', 
   on('INVALID', async ({ page }) => {
     expect(await page.locator('h1').innerText()).toMatch(/^INVALID\s+No verdict on V2/)
     expect(await page.locator('#state').innerText()).toContain('Tables were not compared after the replays.')
+    expect(await page.locator('#trust').innerText()).toContain('V2: the harness was the bottleneck. worker 2')
+    expect(await page.locator('#trust').innerText()).toContain('connection lost: 16 sessions could not go on')
     expect(await page.locator('.invalid-note').innerText()).toContain('The connection to the candidate was lost')
   }))
 
@@ -345,7 +368,29 @@ test('captured text of any kind stays text, wherever it stands', async () => {
       role: text,
       ledger: { ...source.facts.before.ledger, skipped: { [text]: { statements: 41, transactions: 12 } } },
     },
-    after: { ...source.facts.after, target: text, role: text },
+    privacy: { policyHash: text, keyFingerprint: text },
+    after: {
+      ...source.facts.after,
+      target: text,
+      role: text,
+      conditions: {
+        settings: { speed: 1, order: 'causal' as const, workers: 1, readOnly: true, filter: [text] },
+        bottleneck: text,
+        isolation: {
+          doors: [{ kind: text, name: text, state: 'left open' as const, calls: null }],
+          limits: { [text]: text },
+        },
+        injections: (source.facts.after.conditions?.injections ?? []).map((one) => ({
+          ...one,
+          at: text,
+          what: text,
+          outcome: 'failed' as const,
+          error: { sqlstate: text, message: text, line: 1 },
+          locks: [{ relation: text, mode: text, seenUs: 1 }],
+        })),
+        incidents: [{ atUs: 1, kind: text, detail: text }],
+      },
+    },
   }
   const honest = stateOf('FAIL')
   const state: StateReport = {

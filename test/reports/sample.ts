@@ -11,10 +11,12 @@ import type {
   Finding,
   LatencyRow,
   Percentiles,
+  RunConditions,
   RunSummary,
   TimelinePoint,
 } from '../../segment/diff.js'
 import { type Count, type Ledger, sum } from '../../segment/ledger.js'
+import type { Injection, LatencyStretch } from '../../segment/run.js'
 import type { StateReport } from '../../segment/state.js'
 
 export type SampleKind = 'PASS' | 'FAIL' | 'INVALID'
@@ -405,6 +407,7 @@ function factsOf(kind: SampleKind, discrepancies: number, random: () => number):
     ledger: balanced,
     orderRelaxed: kind === 'INVALID' && role === 'candidate' ? 512 : 0,
     eventLoopUtilisationMax: kind === 'INVALID' ? 0.995 : 0.61,
+    conditions: conditionsOf(kind, role),
   })
   const slow = kind === 'FAIL' ? 2.6 : 1.02
   return {
@@ -416,6 +419,7 @@ function factsOf(kind: SampleKind, discrepancies: number, random: () => number):
     recordingId: 'rec-9b1d7e',
     recordingPath: 'recordings/2026-11-17-morning',
     recordedAtMs: RECORDED_AT_MS,
+    privacy: { policyHash: 'a1b2c3d4e5f60718', keyFingerprint: '9f8e7d6c5b4a3928' },
     before: run('baseline', 'PostgreSQL 16.14, shop_v1', 1_204),
     after: run('candidate', 'PostgreSQL 18.4, shop_v2', kind === 'FAIL' ? 1_490 : 1_204),
     noise: run('noise', 'PostgreSQL 16.14, shop_v1', 1_204),
@@ -509,6 +513,59 @@ export function stateOf(kind: SampleKind): StateReport {
       },
     ],
   }
+}
+
+function conditionsOf(kind: SampleKind, role: string): RunConditions {
+  const injected = kind === 'FAIL' && role === 'candidate'
+  return {
+    settings: { speed: 1, order: 'causal', workers: 4, readOnly: false },
+    latenessUs: { order: 18_200_000, connection: 41_000, server: 7_350_000, worker: 204_000 },
+    reenacted: 3,
+    contained: 118,
+    isolation: {
+      doors: [
+        { kind: 'function', name: 'public.notify_billing(integer)', state: 'stub', calls: 412 },
+        { kind: 'foreign table', name: 'public.crm_contacts', state: 'local table', calls: null },
+        { kind: 'subscription', name: 'to_warehouse', state: 'removed', calls: null },
+      ],
+      limits: { statement_timeout: '60s', temp_file_limit: '10GB' },
+    },
+    incidents:
+      kind === 'INVALID' && role === 'candidate'
+        ? [{ atUs: 432_000_000, kind: 'connection lost', detail: '16 sessions could not go on' }]
+        : [],
+    ...(kind === 'INVALID' ? { bottleneck: 'worker 2 was busy for 99 % of the time' } : {}),
+    ...(injected ? { injections: [INJECTION] } : {}),
+  }
+}
+
+const INJECTION: Injection = {
+  at: '380s',
+  what: 'migrations/V7__backfill.sql',
+  outcome: 'done',
+  error: null,
+  startedUs: 380_000_000,
+  endedUs: 418_000_000,
+  statements: [
+    { line: 1, kind: 'ALTER TABLE', us: 1_200_000 },
+    { line: 4, kind: 'UPDATE', us: 36_000_000 },
+  ],
+  locks: [{ relation: 'public.orders', mode: 'AccessExclusiveLock', seenUs: 1_150_000 }],
+  heldUp: [
+    { session: 12, waits: 2, totalUs: 2_100_000, longestUs: 1_140_000 },
+    { session: 15, waits: 1, totalUs: 900_000, longestUs: 900_000 },
+  ],
+  waitedFor: [{ session: 7, waits: 1, totalUs: 40_000, longestUs: 40_000 }],
+  latency: {
+    before: stretch(370, 380, 3_100),
+    during: stretch(380, 418, 15_400),
+    after: stretch(418, 428, 3_300),
+  },
+}
+
+function stretch(from: number, to: number, p95Us: number): LatencyStretch {
+  const [fromUs, toUs] = [from * 1e6, to * 1e6]
+  return { fromUs, toUs, statements: 3_000, errors: 0, p50Us: p95Us / 4, p95Us, p99Us: p95Us * 2, maxUs: p95Us * 5 }
 }
 
 function timeline(slow: number, random: () => number, errors: number): TimelinePoint[] {
