@@ -102,10 +102,11 @@ function assigned(target: Target, body: Body, clauses: ChangeClauses): string {
     list(body, 'targetList').map((item) => unwrap(item)?.body.val),
     said,
   )
-  return assignments(target, body, clauses)
+  const items = assignments(target, body, clauses)
+    .filter(({ column }) => column === null || column.to !== null)
     .map(({ column, value }) => {
       if (column === null || column.to === null)
-        throw new NotRewritable(`SET of ${rule.label} names several columns at once, or one that is gone`)
+        throw new NotRewritable(`SET of ${rule.label} names several columns at once`)
       const current = (name: string) => {
         const own = columnRule(rule, name)
         return name === column.name ? `(${value})` : own ? said(own, null) : quoted(name)
@@ -113,7 +114,10 @@ function assigned(target: Target, body: Body, clauses: ChangeClauses): string {
       const stored = value === null ? 'DEFAULT' : column.write === null ? value : `(${fill(column.write, current)})`
       return `${quoted(column.to)} = ${stored}`
     })
-    .join(', ')
+  if (items.length > 0) return items.join(', ')
+  // Only columns that are gone: the rows are found and counted all the same.
+  const stays = quoted(rule.columns.find(({ to }) => to !== null)?.to ?? '')
+  return `${stays} = ${quoted(target.alias)}.${stays}`
 }
 
 function finish(

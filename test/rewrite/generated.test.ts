@@ -17,6 +17,8 @@ type Column = {
   readonly part: number
   readonly notNull: boolean
   readonly fallback: string | null
+  /** V2 has it no more: it was never anything but NULL. */
+  readonly isDropped: boolean
 }
 type Shape = {
   readonly columns: readonly Column[]
@@ -25,6 +27,8 @@ type Shape = {
   readonly kind: 'split' | 'moved' | 'merged' | 'partitioned'
   /** A column that V2 has in another form, by its name. */
   readonly converted: string | null
+  /** V2 has a column more in its first table, which needs a value. */
+  readonly added: string | null
 }
 
 /** A way to store a value otherwise that loses nothing. */
@@ -60,21 +64,25 @@ function shapeOf(dice: Dice, at: number): Shape {
   const columns = Array.from({ length: dice.int(3, 8) }, (_, i): Column => {
     const type = dice.pick(types)
     const name = dice.pick(['a', 'note', 'Select', 'größe', 'v']) + i
+    // Each table of V2 keeps a column of its own.
+    const isDropped = i >= parts && dice.chance(0.2)
     return {
+      isDropped,
       name,
       type,
       to: dice.chance(0.3) ? `${name}_new` : name,
       part: i < parts ? i : dice.int(0, parts - 1),
-      notNull: dice.chance(0.3),
-      fallback: dice.chance(0.4) ? VALUES[type]!(dice).replace('toolong', 'long') : null,
+      notNull: !isDropped && dice.chance(0.3),
+      fallback: !isDropped && dice.chance(0.4) ? VALUES[type]!(dice).replace('toolong', 'long') : null,
     }
   })
-  const plain = columns.find(({ type }) => CONVERSIONS[type] !== undefined)
+  const plain = columns.find(({ type, isDropped }) => !isDropped && CONVERSIONS[type] !== undefined)
   return {
     kind,
     converted: plain && kind !== 'split' && dice.chance(0.6) ? plain.name : null,
     columns,
     parts,
+    added: kind !== 'merged' && dice.chance(0.3) ? dice.pick(["'EU'", 'coalesce(id, 0) * 2', "length('four')"]) : null,
     keyTo: Array.from({ length: parts }, (_, i) => (i === 0 || dice.chance(0.6) ? 'id' : 'row_id')),
   }
 }
@@ -84,8 +92,13 @@ const LOOSE = { anyError: true, ownNumbers: true }
 
 const q = (name: string): string => `"${name}"`
 
+function writtenAs({ type, isDropped }: Column, dice: Dice): string {
+  return isDropped ? 'NULL' : VALUES[type]!(dice)
+}
+
 function partsOf(shape: Shape, dice: Dice): WorldParts {
-  const { columns, keyTo, kind } = shape
+  const { columns, keyTo, kind, added } = shape
+  const kept = columns.filter(({ isDropped }) => !isDropped)
   const define = (name: string, { type, notNull, fallback }: Column): string =>
     `${q(name)} ${type}${notNull ? ' NOT NULL' : ''}${fallback === null ? '' : ` DEFAULT ${fallback}`}`
   const conversionOf = ({ name, type }: Column) => (name === shape.converted ? CONVERSIONS[type]! : null)
@@ -98,7 +111,7 @@ function partsOf(shape: Shape, dice: Dice): WorldParts {
   const stored = (column: Column) => conversionOf(column)?.write(q(column.name)) ?? q(column.name)
   const rows = Array.from(
     { length: 8 },
-    (_, i) => `(${[i + 1, ...columns.map((one) => VALUES[one.type]!(dice).replace('toolong', 'long'))].join(', ')})`,
+    (_, i) => `(${[i + 1, ...columns.map((one) => writtenAs(one, dice).replace('toolong', 'long'))].join(', ')})`,
   )
   const before = `
     CREATE TABLE t (id serial PRIMARY KEY, ${columns.map((column) => define(column.name, column)).join(', ')});
@@ -115,33 +128,35 @@ function partsOf(shape: Shape, dice: Dice): WorldParts {
     where: string,
   ) => {
     const keyDefault = isFirst ? ` DEFAULT nextval('t_id_seq')` : ' REFERENCES p0 ON UPDATE CASCADE'
-    const named = [q(keyName), ...own.map(({ to }) => q(to))].join(', ')
+    const extra = isFirst && added !== null ? ['extra_v2'] : []
+    const named = [q(keyName), ...own.map(({ to }) => q(to)), ...extra].join(', ')
+    const defined = [...own.map(defineNew), ...extra.map((one) => `${one} text NOT NULL`)]
     return `
-    CREATE TABLE ${name} (${[`${q(keyName)} int PRIMARY KEY${keyDefault}`, ...own.map(defineNew)].join(', ')}${more});
-    INSERT INTO ${name} (${named}) SELECT ${['id', ...own.map(stored)].join(', ')} FROM t${where};`
+    CREATE TABLE ${name} (${[`${q(keyName)} int PRIMARY KEY${keyDefault}`, ...defined].join(', ')}${more});
+    INSERT INTO ${name} (${named}) SELECT ${['id', ...own.map(stored), ...extra.map(() => "'as it was'")].join(', ')} FROM t${where};`
   }
   const places = {
     split: () =>
       keyTo.map((key, part) =>
         table(
           `p${part}`,
-          columns.filter((one) => one.part === part),
+          kept.filter((one) => one.part === part),
           key,
           part === 0,
           '',
           '',
         ),
       ),
-    moved: () => ['CREATE SCHEMA far;', table('far.p0', columns, 'id', true, '', '')],
+    moved: () => ['CREATE SCHEMA far;', table('far.p0', kept, 'id', true, '', '')],
     merged: () => [
-      table('p0', columns, 'id', true, ", whose text NOT NULL DEFAULT 'mine'", ''),
+      table('p0', kept, 'id', true, ", whose text NOT NULL DEFAULT 'mine'", ''),
       `
-    INSERT INTO p0 SELECT 5000 + id, ${columns.map(({ to }) => q(to)).join(', ')}, 'theirs' FROM p0;
+    INSERT INTO p0 SELECT 5000 + id, ${kept.map(({ to }) => `${q(to)}, `).join('')}'theirs' FROM p0;
     ALTER TABLE p0 ALTER whose DROP DEFAULT;`,
     ],
     partitioned: () => [
-      table('p0', columns, 'id', true, '', ' WHERE id % 3 = 0'),
-      table('p1', columns, 'id', true, '', ' WHERE id % 3 <> 0'),
+      table('p0', kept, 'id', true, '', ' WHERE id % 3 = 0'),
+      table('p1', kept, 'id', true, '', ' WHERE id % 3 <> 0'),
     ],
   }
   const split = keyTo.map((key, part) => (key === 'id' ? `p${part}` : `{table: p${part}, key: [${key}]}`))
@@ -152,7 +167,8 @@ function partsOf(shape: Shape, dice: Dice): WorldParts {
     partitioned: 'partition: [{ table: p0, where: id % 3 = 0 }, { table: p1 }]',
   }
   const changed = columns.flatMap((column) => {
-    const { name, to } = column
+    const { name, to, isDropped } = column
+    if (isDropped) return [`      ${q(name)}: dropped`]
     const found = conversionOf(column)
     if (found === null) return name === to ? [] : [`      ${q(name)}: ${q(to)}`]
     const [read, write] = [found.read(q(to)), found.write(q(name))].map((one) => JSON.stringify(one))
@@ -161,6 +177,7 @@ function partsOf(shape: Shape, dice: Dice): WorldParts {
   const shown = (from: (part: number) => string) =>
     columns
       .map((column) => {
+        if (column.isDropped) return `NULL::${column.type}`
         const place = `${from(column.part)}${q(column.to)}`
         return conversionOf(column)?.read(place) ?? place
       })
@@ -175,7 +192,7 @@ function partsOf(shape: Shape, dice: Dice): WorldParts {
   return {
     before,
     after: `${places[kind]().join('')} ALTER SEQUENCE t_id_seq OWNED BY NONE; DROP TABLE t;`,
-    mapping: `version: 1\ntables:\n  t:\n    ${went[kind]}\n${changed.length > 0 ? `    columns:\n${changed.join('\n')}\n` : ''}`,
+    mapping: `version: 1\ntables:\n  t:\n    ${went[kind]}\n${added === null ? '' : `    added: { extra_v2: ${JSON.stringify(`(${added})::text`)} }\n`}${changed.length > 0 ? `    columns:\n${changed.join('\n')}\n` : ''}`,
     tables: { t: asBefore[kind], other: 'SELECT * FROM other' },
   }
 }
@@ -190,7 +207,7 @@ function statementOf({ columns }: Shape, dice: Dice): string {
     return dice.pick([
       `${own}id = ${dice.int(1, 9)}`,
       `${own}id > ${dice.int(1, 9)}`,
-      `${named(one)} = ${VALUES[one.type]!(dice)}`,
+      `${named(one)} = ${writtenAs(one, dice)}`,
       `${named(one)} IS NOT NULL`,
       `${own}id IN (SELECT id FROM other WHERE word <> 'w${dice.int(1, 5)}')`,
       `EXISTS (SELECT 1 FROM other o WHERE o.id = ${alias === '' ? 't' : 'x'}.id)`,
@@ -210,7 +227,7 @@ function statementOf({ columns }: Shape, dice: Dice): string {
   const given = columns.filter((one) => dice.chance(0.7) || (one.notNull && one.fallback === null))
   const rows = dice.int(1, 3)
   const row = () =>
-    `(${given.map((one) => (dice.chance(0.15) ? 'DEFAULT' : rows === 1 ? VALUES[one.type]!(dice) : VALUES[one.type]!(dice).replace('toolong', 'long'))).join(', ')})`
+    `(${given.map((one) => (dice.chance(0.15) ? 'DEFAULT' : rows === 1 ? writtenAs(one, dice) : writtenAs(one, dice).replace('toolong', 'long'))).join(', ')})`
   switch (dice.int(0, 7)) {
     case 0:
       return `SELECT ${shown()} FROM t ${alias}${where} ORDER BY ${own}id`
@@ -227,7 +244,7 @@ function statementOf({ columns }: Shape, dice: Dice): string {
     default: {
       const set = new Map(Array.from({ length: dice.int(1, 3) }, () => [column(), null]))
       const items = [...set.keys()].map((one) => {
-        const value = dice.chance(0.2) ? 'DEFAULT' : dice.chance(0.3) ? named(one) : VALUES[one.type]!(dice)
+        const value = dice.chance(0.2) ? 'DEFAULT' : dice.chance(0.3) ? named(one) : writtenAs(one, dice)
         return `${q(one.name)} = ${value}`
       })
       return `UPDATE t ${alias} SET ${items.join(', ')}${where}${returning}`
