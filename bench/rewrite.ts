@@ -2,7 +2,7 @@
  * What does rewriting cost, and does it hide a fault? The shop is recorded once; its statements are rewritten in memory, the first time
  * of each kind and later ones; then it is replayed through the mapping on a version 2 without views: as it should be, and with each fault.
  *
- *     node dist/bench/rewrite.js [--statements 6000] [--scale 4] [--faults all|none|NAME,…]
+ *     node dist/bench/rewrite.js [--statements 6000] [--scale 4] [--faults all|none|NAME,…] [--keep]
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -27,6 +27,7 @@ const { values: flags } = parseArgs({
     statements: { type: 'string', default: '6000' },
     scale: { type: 'string', default: '4' },
     faults: { type: 'string', default: 'all' },
+    keep: { type: 'boolean', default: false },
   },
 })
 const ROUNDS = 10
@@ -118,7 +119,8 @@ try {
     say(`each later one: ${later(rewritten).toFixed(2)} µs rewritten, ${later(kept).toFixed(2)} µs left as it is`)
   }
 } finally {
-  await stage.close()
+  if (flags.keep) say(`kept: ${stage.folder}`)
+  await stage.close({ keep: flags.keep })
 }
 
 function median(values: readonly number[]): string {

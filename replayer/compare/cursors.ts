@@ -15,6 +15,7 @@ type Declared = Pick<RecordedStatement, 'sql' | 'masking'>
 
 export class Cursors {
   readonly #sessions = new Map<number, Map<string, Declared>>()
+  readonly #shifted = new WeakSet<Declared>()
 
   declared({ session, sql, masking }: Told): void {
     const name = DECLARE.exec(sql)?.[1]
@@ -30,6 +31,17 @@ export class Cursors {
   behind({ session, sql }: Told): Declared | null {
     const name = FETCH.exec(sql)?.[1]
     return name === undefined ? null : (this.#sessions.get(session)?.get(folded(name)) ?? null)
+  }
+
+  /** One side's cursor now stands at other rows than the other's: what is fetched from it next is shifted as well. */
+  shift(fetch: Told): void {
+    const declared = this.behind(fetch)
+    if (declared !== null) this.#shifted.add(declared)
+  }
+
+  isShifted(fetch: Told): boolean {
+    const declared = this.behind(fetch)
+    return declared !== null && this.#shifted.has(declared)
   }
 }
 

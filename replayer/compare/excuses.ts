@@ -14,7 +14,8 @@ export const EXCUSES = {
   server: 'the statement asks about the server, not about data',
   ambiguous: 'production ran a race here, or the snapshot was taken meanwhile; its outcome was one of several',
   relaxed: 'the order was given up here to end a standstill',
-  follows: 'an earlier statement of its transaction already differed, or was sent by one side only',
+  follows:
+    'an earlier statement of its transaction, or an earlier FETCH of its cursor, already differed or was sent by one side only',
   masked: 'the statement depends on more of a masked value than its token keeps (LIKE, ranges, order, parts)',
   type: 'a column has another type, with equal values',
 } as const

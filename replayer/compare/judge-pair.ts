@@ -27,6 +27,9 @@ export type Pairing = {
 
 export type Judged = { readonly judgement: Judgement; readonly knowledge: Knowledge | null; readonly clocks: Clocks }
 
+/** Other rows than on the other side, not other values in them. */
+const OTHER_ROWS: ReadonlySet<string> = new Set(['rows_missing', 'rows_extra', 'row_count', 'order'])
+
 type OpenTransaction = { readonly transaction: number; readonly diverged: boolean }
 
 export class PairJudge {
@@ -58,6 +61,7 @@ export class PairJudge {
     const excuse =
       knowledge?.ignored === true ? 'ignored' : this.#excuse(statement, before, after, judgement, knowledge)
     if (excuse === 'masked') masked?.changes(knowledge?.written ?? [])
+    if (judgement.differences.some(({ subKind }) => OTHER_ROWS.has(subKind))) this.#cursors.shift(statement)
     if (
       (excuse === null || excuse === 'masked') &&
       judgement.differences.some(({ subKind }) => subKind.startsWith('error'))
@@ -89,6 +93,8 @@ export class PairJudge {
     const open = this.#sessions.get(statement.session)
     // After an unexpected error PostgreSQL refuses the rest of the transaction; after an unexpected success it goes on.
     if (open?.transaction === statement.transaction && open.diverged) return 'follows'
+    if (this.#cursors.isShifted(statement) && differences.every(({ subKind }) => OTHER_ROWS.has(subKind)))
+      return 'follows'
     if (before.orderRelaxed || after.orderRelaxed) return 'relaxed'
     const error = after.outcome.error?.sqlstate ?? before.outcome.error?.sqlstate ?? ''
     const asked = this.#cursors.behind(statement) ?? statement

@@ -181,6 +181,10 @@ describe('why rows differ', () => {
     expect(say({ extra: [rows[0]!] }, 'rows_extra', [...rows, rows[0]!])).toEqual([
       'rows of orders are duplicated (a join that fans out)',
     ]))
+  test('a join that fans out, and pushes the last rows out of a LIMIT', () =>
+    expect(
+      say({ missing: [rows[4]!], extra: [rows[0]!] }, 'rows_missing', [rows[0]!, rows[0]!, ...rows.slice(1, 4)]),
+    ).toEqual(['rows of orders are duplicated (a join that fans out)']))
   test('columns swapped', () => {
     const rowBefore = ['1', 'open', 'a']
     const rowAfter = ['1', 'a', 'open']

@@ -51,11 +51,19 @@ beforeAll(async () => {
 afterAll(() => v1?.drop())
 
 async function against(...migration: string[]): Promise<Collected> {
+  return scriptAgainst(SCRIPT, baseline, ...migration)
+}
+
+async function scriptAgainst(
+  script: readonly Sent[],
+  performed: Performed,
+  ...migration: string[]
+): Promise<Collected> {
   const v2 = await createDatabase(V1, ...migration)
   try {
-    const recording = await recordingOf(SCRIPT, baseline, catalog)
-    const candidate = await perform(v2.url, SCRIPT)
-    return collect({ before: runOf(baseline, 'baseline'), after: runOf(candidate, 'candidate'), recording })
+    const recording = await recordingOf(script, performed, catalog)
+    const candidate = await perform(v2.url, script)
+    return collect({ before: runOf(performed, 'baseline'), after: runOf(candidate, 'candidate'), recording })
   } finally {
     await v2.drop()
   }
@@ -140,6 +148,23 @@ describe('a migration with a fault', () => {
     expect(sentences(diff)).toEqual(expect.arrayContaining(finds))
   })
 
+  test('what is fetched after a shift of the cursor belongs to it, other values do not', async () => {
+    const script: Sent[] = [
+      { sql: 'BEGIN' },
+      { sql: 'DECLARE export CURSOR FOR SELECT id, email, name FROM users ORDER BY id' },
+      ...Array.from({ length: 4 }, () => ({ sql: 'FETCH FORWARD 10 FROM export' })),
+      { sql: 'COMMIT' },
+    ]
+    const performed = await perform(v1.url, script)
+    const view = (columns: string) =>
+      `ALTER TABLE users RENAME TO people; CREATE TABLE emails (id bigint); INSERT INTO emails SELECT id FROM people; INSERT INTO emails VALUES (3);
+       CREATE VIEW users AS SELECT ${columns} FROM people JOIN emails USING (id)`
+    const shifted = await scriptAgainst(script, performed, view('people.*'))
+    expect(sentences(shifted)).toEqual(['rows of users are duplicated (a join that fans out)'])
+    expect(shifted.facts.excused).toMatchObject({ follows: 3 })
+    const upper = await scriptAgainst(script, performed, view('id, email, upper(name) AS name'))
+    expect(sentences(upper)).toContain('users.name is in upper case now')
+  })
   test('what follows an error in its transaction belongs to it', async () => {
     const diff = await against('ALTER TABLE orders ADD CHECK (total < 12)  NOT VALID')
     expect(diff.findings.map(({ cause, count }) => ({ cause, count }))).toEqual([

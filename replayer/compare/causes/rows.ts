@@ -24,7 +24,8 @@ const SHARED_COLUMNS_MAX = 50
 export function explainMembership(difference: Difference, context: RowContext): Cause {
   const { missing, extra, note } = difference
   const from = tables(context.natures)
-  if (missing.length === 0 && extra.length > 0 && areRepeats(extra, context.after, context.natures))
+  // Rows that are missing as well were pushed out of a LIMIT or a FETCH.
+  if (extra.length > 0 && areRepeats(extra, context.after, context.natures))
     return rowCause('rows.repeated', from, '', () => `rows${of(from)} are duplicated (a join that fans out)`)
   if (extra.length === 0 && missing.length > 0 && areRepeats(missing, context.before, context.natures))
     return rowCause('rows.merged', from, '', () => `duplicate rows${of(from)} come only once`)
