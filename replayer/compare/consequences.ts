@@ -8,7 +8,8 @@
  *  1. it is about the same column as a finding that names its cause;
  *  2. its statements filter, join, sort or compute by such a column;
  *  3. it came after an error that only one side had, about tables that the failed transactions meant to write;
- *  4. rows of the same tables are missing or extra, and it counts, sums or lists rows.
+ *  4. rows of the same tables are missing or extra, and it counts, sums or lists rows;
+ *  5. it points at another row, and that came up only after such rows or such an error: ids were drawn in another order since.
  *
  * Slower look-ups by one column take those by that column and others with them.
  *
@@ -23,6 +24,8 @@ export type Suspect = {
   readonly telling: boolean
   /** What its rows have in common: `status = 'closed'`. */
   readonly conditions: readonly string[]
+  /** Columns that its rows show: `orders.status`. */
+  readonly shown: ReadonlySet<string>
   /** An error that vanished here is still raised elsewhere. */
   readonly refused: boolean
   /** How often its rows are rows that a broken transaction meant to write. */
@@ -61,12 +64,14 @@ export function consequences(findings: readonly Suspect[]): ReadonlyMap<string, 
   const roots = new Map<string, string>()
   for (const one of candidates) {
     const root = isError(one)
-      ? rootOfError(one, named)
+      ? rootOfError(one, named, rows)
       : isTainted(one)
         ? first(errorsBefore(one, named))
-        : namesCause(one)
-          ? sameCondition(one, rows)
-          : rootOfVague(one, named, rows)
+        : one.explainer === 'reference.other'
+          ? rootOfReference(one, named, rows)
+          : namesCause(one)
+            ? sameCondition(one, rows)
+            : rootOfVague(one, named, rows)
     if (root !== undefined && root.id !== one.id) roots.set(one.id, root.id)
   }
   const slow = findings.filter(({ mismatch }) => mismatch === 'LATENCY_SPIKE')
@@ -103,7 +108,7 @@ function isAboutRows({ explainer }: Suspect): boolean {
 }
 
 /** An error may only follow from an earlier one; the same complaint in place of another error is the same finding. */
-function rootOfError(one: Suspect, named: readonly Suspect[]): Suspect | undefined {
+function rootOfError(one: Suspect, named: readonly Suspect[], rows: readonly Suspect[]): Suspect | undefined {
   // A constraint that is gone refuses nothing any more; one that still refuses had nothing to refuse.
   if (one.subKind === 'error_vanished' && !one.refused) return undefined
   const earlier = named.filter((root) => isError(root) && root.id !== one.id && root.firstSeq < one.firstSeq)
@@ -113,9 +118,20 @@ function rootOfError(one: Suspect, named: readonly Suspect[]): Suspect | undefin
     )
     if (same !== undefined) return same
   }
-  return one.refused || LATE_ERRORS.has(one.explainer)
-    ? first(earlier.filter((root) => overlap(root.reach, one.tables)))
-    : undefined
+  if (!one.refused && !LATE_ERRORS.has(one.explainer)) return undefined
+  return first(earlier.filter((root) => overlap(root.reach, one.tables))) ?? rowsBefore(one, rows)
+}
+
+/** A row that is not there can be pointed at by none, and is not in the way of another. */
+function rowsBefore(one: Suspect, rows: readonly Suspect[]): Suspect | undefined {
+  return rows.find((root) => namesCause(root) && root.firstSeq < one.firstSeq && overlap(root.tables, one.tables))
+}
+
+/** A reference that is wrong from the start is a cause; one that is wrong since rows are missing, or were refused or not, follows. */
+function rootOfReference(one: Suspect, named: readonly Suspect[], rows: readonly Suspect[]): Suspect | undefined {
+  const error = first(errorsBefore(one, named))
+  const missing = rowsBefore(one, rows)
+  return error !== undefined && missing !== undefined ? first([error, missing]) : (error ?? missing)
 }
 
 function rootOfVague(one: Suspect, named: readonly Suspect[], rows: readonly Suspect[]): Suspect | undefined {
@@ -145,7 +161,7 @@ function isTainted(one: Suspect): boolean {
   return one.explainer.startsWith('rows.') && one.tainted * 2 >= one.count
 }
 
-/** Rows with one condition in common are missing for one reason, whichever tables they are joined with. */
+/** Rows with one condition in common are missing for one reason, whichever tables they are joined with; also where that column is not shown. */
 function sameCondition(one: Suspect, rows: readonly Suspect[]): Suspect | undefined {
   if (!isAboutRows(one)) return undefined
   return rows
@@ -154,8 +170,16 @@ function sameCondition(one: Suspect, rows: readonly Suspect[]): Suspect | undefi
       (root) =>
         root.explainer === one.explainer &&
         overlap(root.tables, one.tables) &&
-        root.conditions.some((condition) => one.conditions.includes(condition)),
+        root.conditions.some(
+          (condition) => one.conditions.includes(condition) || !one.shown.has(columnOf(condition, root)),
+        ),
     )
+}
+
+/** The condition's column with its table, as the rows of its finding show it. */
+function columnOf(condition: string, { shown }: Suspect): string {
+  for (const label of shown) if (condition.startsWith(`${label.slice(label.lastIndexOf('.') + 1)} `)) return label
+  return ''
 }
 
 /** Two findings about rows: the one that comes first in the list is the cause of the other, never the other way round. */

@@ -9,7 +9,7 @@ import type { Finding, MismatchType, SubKind } from '../../segment/diff.js'
 import type { ServerError } from '../../segment/outcome.js'
 import { type Cause, mergeDetails, sameOrNothing } from './causes/cause.js'
 import { errorSubject } from './causes/errors.js'
-import { conditionsOf } from './causes/rows.js'
+import { conditionsOf, shownBy } from './causes/rows.js'
 import { consequences, type Suspect } from './consequences.js'
 
 const EXAMPLES = 3
@@ -208,6 +208,8 @@ function detailOf(group: Group): string | null {
   return null
 }
 
+const NOTHING_SHOWN: ReadonlySet<string> = new Set()
+
 function suspect(group: Group, refused: boolean): Suspect {
   const { cause, columns } = group
   return {
@@ -215,6 +217,7 @@ function suspect(group: Group, refused: boolean): Suspect {
     explainer: cause.explainer,
     refused,
     conditions: cause.explainer.startsWith('rows.') ? conditionsOf(group.detail) : [],
+    shown: cause.explainer.startsWith('rows.') ? shownBy(group.detail) : NOTHING_SHOWN,
     columns: [...columns],
     telling: cause.sentence(detailOf(group)) !== cause.sentence(null),
   }

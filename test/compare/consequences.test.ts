@@ -12,6 +12,7 @@ function suspect(id: string, more: Partial<Suspect>): Suspect {
     telling: false,
     refused: false,
     conditions: [],
+    shown: set(),
     tainted: 0,
     columns: [],
     tables: set('orders'),
@@ -35,6 +36,7 @@ const missing = suspect('missing', {
   explainer: 'rows.missing',
   telling: true,
   conditions: ["status = 'closed'"],
+  shown: set('orders.status', 'orders.currency'),
   count: 50,
 })
 const of = (...findings: Suspect[]) => Object.fromEntries(consequences(findings))
@@ -66,6 +68,23 @@ describe('what follows from another finding', () => {
     expect(
       of(refusal, suspect('idle', { subKind: 'error_vanished', explainer: 'constraint.lost', refused: true })),
     ).toEqual({ idle: 'refusal' }))
+  test('the same rows, where the column that they have in common is not shown', () => {
+    const elsewhere = { ...missing, id: 'elsewhere', conditions: ["currency = 'EUR'"], count: 3 }
+    expect(of(missing, { ...elsewhere, shown: set('orders.currency') })).toEqual({ elsewhere: 'missing' })
+    // Here it is shown, and is not what they share: another reason.
+    expect(of(missing, { ...elsewhere, shown: set('orders.currency', 'orders.status') })).toEqual({})
+  })
+  test.each([refusal, { ...missing, firstSeq: 5 }])('a reference that is another since $id', (root) => {
+    const reference = { explainer: 'reference.other', telling: true, columns: ['orders.customer_id'] }
+    expect(of(root, suspect('late', reference))).toEqual({ late: root.id })
+    expect(of(root, suspect('before', { ...reference, firstSeq: 1 }))).toEqual({})
+    expect(of(root, suspect('elsewhere', { ...reference, tables: set('users') }))).toEqual({})
+  })
+  test('a constraint that refuses for want of rows that are missing', () => {
+    const refuses = { subKind: 'error_new' as const, explainer: 'error.foreign_key' }
+    expect(of({ ...missing, firstSeq: 5 }, suspect('later', refuses))).toEqual({ later: 'missing' })
+    expect(of({ ...missing, firstSeq: 50 }, suspect('earlier', refuses))).toEqual({})
+  })
   test('in a chain: from the first', () =>
     expect(
       of(

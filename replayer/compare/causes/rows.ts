@@ -136,6 +136,11 @@ export function conditionsOf(detail: string | null): readonly string[] {
   return found.length > SHARED_SHOWN_MAX ? [] : found
 }
 
+/** Labels of the columns that could have held something in common. */
+export function shownBy(detail: string | null): ReadonlySet<string> {
+  return new Set(detail === null || detail === '' ? [] : Object.keys(JSON.parse(detail) as Tally))
+}
+
 export function explainOrder(difference: Difference, context: RowContext): Cause {
   const at = difference.columns[0]
   const subject = at === undefined ? tables(context.natures) : (context.natures[at]?.label ?? '')
