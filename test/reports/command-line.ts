@@ -5,6 +5,7 @@ import { register as gate } from '../../cli/commands/gate.js'
 import { register as replay } from '../../cli/commands/replay.js'
 import { register as report } from '../../cli/commands/report.js'
 import { register as reproduce } from '../../cli/commands/reproduce.js'
+import { register as verify } from '../../cli/commands/verify.js'
 
 export type Ran = { readonly exit: number; readonly out: string; readonly err: string }
 
@@ -25,7 +26,7 @@ export async function pgrehearseWith(cwd: string, env: Record<string, string>, .
   }
   const cli = createCli(host as unknown as NodeJS.Process)
   const program = new Command('pgrehearse').exitOverride()
-  for (const register of [replay, report, gate, reproduce]) register(program, cli)
+  for (const register of [replay, report, gate, reproduce, verify]) register(program, cli)
   for (const command of program.commands) {
     if (!command.options.some(({ long }) => long === '--json')) command.option('--json')
   }
