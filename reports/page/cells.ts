@@ -17,7 +17,7 @@ export function rowsTable(rows: RowsView): Element {
     { class: 'rows' },
     h(
       'div',
-      { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Rows of V1 and V2 that differ' },
+      { class: 'scroll', tabindex: 0, role: 'group', 'aria-label': 'Rows of V1 and V2 that differ' },
       h(
         'table',
         null,

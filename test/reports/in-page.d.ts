@@ -10,3 +10,4 @@ export function unpackedCount(): number
 export function tryToEscape(): Promise<{ readonly ran: boolean; readonly fetched: boolean }>
 /** Texts whose contrast with what is behind them is below 4.5, or 3 for large ones. */
 export function lowContrast(): string[]
+export function violations(): Promise<string[]>

@@ -111,3 +111,9 @@ export function lowContrast() {
   }
   return [...poor]
 }
+
+/** What axe-core, loaded before, objects to: the rule and the first elements. */
+export async function violations() {
+  const found = await window.axe.run(document, { resultTypes: ['violations'] })
+  return found.violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ target }) => target.join(' '))}`)
+}

@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -21,6 +22,7 @@ import {
   paper,
   tryToEscape,
   unpackedCount,
+  violations,
 } from './in-page.js'
 import { sample, stateOf } from './sample.js'
 
@@ -286,6 +288,31 @@ describe('a page that fails', () => {
       )
     }
   })
+})
+
+describe('axe finds nothing to object to', () => {
+  const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+  const looks = (['PASS', 'FAIL', 'INVALID'] as const).flatMap((kind) =>
+    (['light', 'dark'] as const).map((colorScheme) => ({ kind, colorScheme })),
+  )
+  test.each(looks)('$kind, $colorScheme, closed and with everything open', ({ kind, colorScheme }) =>
+    on(
+      kind,
+      async ({ page }) => {
+        await page.evaluate(axe)
+        expect(await page.evaluate(violations)).toEqual([])
+        await page.evaluate(openEverything)
+        const more = page.locator('.all > .more').first()
+        if ((await more.count()) > 0) await more.click()
+        await page.locator('.expand').first().click()
+        await expect.poll(() => page.locator('#queries .detail').count()).toBe(1)
+        await page.evaluate(openEverything)
+        expect(await page.evaluate(violations)).toEqual([])
+      },
+      // The page's own policy would keep the checker out.
+      { colorScheme, bypassCSP: true },
+    ),
+  )
 })
 
 test('a page that passes says what it covers', () =>
