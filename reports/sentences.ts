@@ -10,6 +10,7 @@ import { sizeWords } from './size.js'
 import { stateWords } from './state.js'
 
 const CAUSES_NAMED = 5
+const STORED_NAMED = 2
 
 type Body = Omit<ReportModel, 'headline' | 'why'>
 
@@ -58,13 +59,13 @@ function explainFail(body: Body): Pick<ReportModel, 'headline' | 'why'> {
     ...(slower.length > 0 ? ['it is slower than allowed'] : []),
   ]
   const rest = findings.length - CAUSES_NAMED
-  const restStored = stored.length - CAUSES_NAMED
+  const restStored = stored.length - STORED_NAMED
   return {
     headline: `V2 is not ready: ${parts.length > 0 ? joined(parts) : 'more differences than the gate allows'}.`,
     why: [
       ...findings.slice(0, CAUSES_NAMED).map(causeSentence),
       ...(rest > 0 ? [`${counted(rest, 'further finding')} below.`] : []),
-      ...stored.slice(0, CAUSES_NAMED).map((finding) => sentence(upperFirst(finding.sentence))),
+      ...stored.slice(0, STORED_NAMED).map((finding) => sentence(upperFirst(finding.sentence))),
       ...(restStored > 0 ? [`${count(restStored)} more under Table state.`] : []),
       ...slowerSentence(slower),
     ],

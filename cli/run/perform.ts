@@ -171,7 +171,7 @@ async function replayOn(
       `--role=${step}`,
       '--force',
       ...(mapping === undefined ? [] : [`--rewrite=${resolve(folder, mapping)}`]),
-      ...toArguments(step === 'candidate' ? config.candidate : config.baseline),
+      ...toArguments(fromFolder(step === 'candidate' ? config.candidate : config.baseline, folder)),
     ],
     version,
     cli,
@@ -180,6 +180,16 @@ async function replayOn(
   if (step === 'noise')
     await clearAway(await servers.url(config.v1.server, databaseOf(step, keys)!), databaseOf(step, keys)!, true)
   return done
+}
+
+/** What is injected is a path from the file's folder, as every other. */
+function fromFolder(section: Section, folder: string): Section {
+  if (section.inject === undefined) return section
+  const injections = [section.inject].flat().map((text) => {
+    const [, at = '', what = ''] = /^([^:]*:)([\s\S]*)$/.exec(String(text)) ?? []
+    return what !== '' && existsSync(resolve(folder, what)) ? `${at}${resolve(folder, what)}` : String(text)
+  })
+  return { ...section, inject: injections }
 }
 
 function compareRuns({ config, out, version }: Rehearsal, keys: Keys, cli: Cli): Promise<Done> {

@@ -211,6 +211,15 @@ describe('what it refuses', () => {
   })
 })
 
+test('what is injected is found beside the file, and its outcome is on the page', async () => {
+  const of = rehearsal('injected', { noise: false, candidate: { inject: ['50%:v7.sql'] } })
+  writeFileSync(join(of.folder, 'v7.sql'), 'CREATE INDEX ON moves (account);')
+  await finished(of.run('--json'))
+  const model = JSON.parse(readFileSync(join(of.out, 'report.json'), 'utf8'))
+  expect(model.after.conditions.injections).toMatchObject([{ at: '50%', outcome: 'done' }])
+  expect(model.before.conditions.injections ?? []).toEqual([])
+})
+
 test('a golden of the same key is shared, whoever made it', async () => {
   const { steps } = await finished(rehearsal('shared', { verify: false, noise: false }).run('--json'))
   expect(doing(steps)).toEqual(['golden V2', 'baseline', 'candidate', 'compare'])
