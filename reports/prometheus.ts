@@ -50,8 +50,8 @@ export function toPrometheus(model: ReportModel): string {
       'Service time of all statements.',
       overall
         ? quantiles.flatMap((name) => [
-            { labels: { run: 'before', quantile: asNumber(name) }, value: overall[name].beforeMs / 1000 },
-            { labels: { run: 'after', quantile: asNumber(name) }, value: overall[name].afterMs / 1000 },
+            { labels: { run: 'before', percentile: asNumber(name) }, value: overall[name].beforeMs / 1000 },
+            { labels: { run: 'after', percentile: asNumber(name) }, value: overall[name].afterMs / 1000 },
           ])
         : [],
     ),
@@ -60,7 +60,7 @@ export function toPrometheus(model: ReportModel): string {
       'Service time after, relative to before; an empty fingerprint means all statements.',
       [...(overall ? [overall] : []), ...queries].flatMap((query) =>
         quantiles.map((name) => ({
-          labels: { fingerprint: query.fingerprint, quantile: asNumber(name) },
+          labels: { fingerprint: query.fingerprint, percentile: asNumber(name) },
           value: query[name].ratio,
         })),
       ),
@@ -84,8 +84,9 @@ function byReason(reasons: Readonly<Record<string, number>>): Sample[] {
   return Object.entries(reasons).map(([reason, value]) => ({ labels: { reason }, value }))
 }
 
+/** `50`. Not `quantile`, which Prometheus keeps for summaries. */
 function asNumber(quantile: string): string {
-  return `0.${quantile.slice(1)}`
+  return quantile.slice(1)
 }
 
 function gauge(name: string, help: string, samples: readonly Sample[]): string[] {
