@@ -59,6 +59,15 @@ export const UNIQUES = `
    WHERE ${USER_SCHEMA} AND i.indisunique AND i.indisvalid
    ORDER BY i.indrelid, i.indisprimary DESC, x.relname`
 
+/** Those of a type, and what a partition must hold by its bounds, are not among them. */
+export const CHECKS = `
+  SELECT k.conrelid::int8 AS relation, k.conkey AS columns, pg_get_expr(k.conbin, k.conrelid) AS expression
+    FROM pg_catalog.pg_constraint k
+    JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+   WHERE ${USER_SCHEMA} AND k.contype = 'c' AND cardinality(k.conkey) > 0
+   ORDER BY k.conrelid, k.conname`
+
 /** A key that refers to a partitioned table has helper rows, one per partition referred to; only the declared one counts. */
 export const FOREIGN_KEYS = `
   SELECT k.conrelid::int8 AS relation, k.conname AS name, k.conkey AS columns, k.confrelid::int8 AS "referencedOid",

@@ -39,6 +39,17 @@ export async function readCatalog(client: CatalogClient): Promise<Catalog> {
   }
 }
 
+export type CheckConstraint = {
+  readonly relation: number
+  readonly columns: readonly number[]
+  readonly expression: string
+}
+
+/** Of tables; no part of a recording, for only a proposal is made of them. */
+export async function readChecks(client: CatalogClient): Promise<CheckConstraint[]> {
+  return rowsOf<CheckConstraint>(client, ask.CHECKS)
+}
+
 /** The system identifier is empty where the server does not let this user see it; callers who rely on it must say so. */
 export async function readServerFacts(client: CatalogClient): Promise<ServerFacts> {
   type Facts = Pick<ServerFacts, 'versionNum' | 'version' | 'database' | 'startLsn'> & { mayIdentify: boolean }

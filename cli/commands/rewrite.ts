@@ -3,6 +3,7 @@
  */
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
+import type pg from 'pg'
 import { EXIT, type ExitCode } from '../../base/errors.js'
 import { type CheckedStatement, type CheckState, checkRewrite } from '../../replayer/rewrite/check.js'
 import { openRewrite } from '../../replayer/rewrite/open.js'
@@ -10,7 +11,7 @@ import { loadRewriter } from '../../replayer/rewrite/rewriter.js'
 import { suggestMapping } from '../../replayer/rewrite/suggest.js'
 import { withClient } from '../../replayer/shadow/connect.js'
 import { openRecording } from '../../segment/recording.js'
-import { readCatalog } from '../../sql/read-catalog.js'
+import { readCatalog, readChecks } from '../../sql/read-catalog.js'
 import type { Cli } from '../cli.js'
 
 type CheckFlags = { readonly mapping: string; readonly target: string; readonly all?: boolean }
@@ -85,8 +86,10 @@ function oneLine(sql: string): string {
 }
 
 async function suggest(flags: SuggestFlags, cli: Cli): Promise<ExitCode> {
-  const [before, after] = await Promise.all([withClient(flags.from, readCatalog), withClient(flags.to, readCatalog)])
-  const mapping = suggestMapping(before, after)
+  const ofTarget = async (client: pg.Client) => [await readCatalog(client), await readChecks(client)] as const
+  const before = await withClient(flags.from, readCatalog)
+  const [after, checks] = await withClient(flags.to, ofTarget)
+  const mapping = suggestMapping(before, after, checks)
   cli.result({ mapping })
   cli.print(mapping.trimEnd())
   return EXIT.pass
