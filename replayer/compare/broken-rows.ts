@@ -12,9 +12,11 @@ const VALUE = 'value'
 
 export class BrokenRows {
   readonly #keys = new Set<string>()
+  /** Of rows that were there, and that it meant to change. */
+  readonly #changed = new Set<string>()
 
   get some(): boolean {
-    return this.#keys.size > 0
+    return this.#keys.size + this.#changed.size > 0
   }
 
   /** What a statement that writes was given, and what it returned on the side where it worked. */
@@ -26,14 +28,21 @@ export class BrokenRows {
           if (key && row[at] != null) this.#note(rowKey(domain ?? label, row[at]))
   }
 
+  /** Keys, as `rowKey` makes them, of rows that a statement which writes asked for. */
+  change(keys: readonly string[]): void {
+    for (const key of keys) if (this.#changed.size < KEYS_MAX) this.#changed.add(key)
+  }
+
   /** The row carries the key of a broken one, its own or by a foreign key, or a value that only a broken one was given. */
   has(row: Row, natures: readonly ColumnNature[]): boolean {
     return row.some((value, at) => {
       if (value === null) return false
-      const { domain, key, label } = natures[at]!
+      const { domain, key, label, references } = natures[at]!
       const name = domain ?? (key ? label : null)
       return (
         (name !== null && this.#keys.has(rowKey(name, value))) ||
+        // Who points at a row that was to be changed is as it was.
+        (name !== null && key && references === '' && this.#changed.has(rowKey(name, value))) ||
         (isTelling(value) && this.#keys.has(`${VALUE}\0${squeezed(value)}`))
       )
     })

@@ -154,7 +154,9 @@ export class DiscrepancyLog {
   }
 
   #breakRows({ statement, before, after }: Compared, knowledge: Knowledge | null): void {
-    const parameters = knowledge === null || knowledge.written.length === 0 ? [] : statement.parameters
+    const writes = knowledge !== null && knowledge.written.length > 0
+    const parameters = writes ? statement.parameters : []
+    if (writes) this.#broken.change(knowledge.sought)
     this.#broken.add(parameters, [before.outcome, after.outcome], knowledge?.columns ?? [])
   }
 
