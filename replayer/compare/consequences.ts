@@ -15,6 +15,8 @@
  *
  * It is a judgement, so they are counted apart (`follows`), and every statement stays in the diff with what it differs by.
  */
+import { TIMING } from './causes/errors.js'
+
 export type Suspect = {
   readonly id: string
   readonly mismatch: string
@@ -52,7 +54,14 @@ const VAGUE_IF_COMPUTED = new Set([
   'value.replaced',
 ])
 /** Errors that a row which is missing or too much brings about. */
-const LATE_ERRORS = new Set(['error.foreign_key', 'error.unique', 'error.not_null', 'error.check', 'unexplained'])
+const LATE_ERRORS = new Set([
+  'error.foreign_key',
+  'error.unique',
+  'error.not_null',
+  'error.check',
+  'unexplained',
+  TIMING,
+])
 
 /** The id of the finding that each follows from; those that stand for themselves are left out. */
 export function consequences(findings: readonly Suspect[]): ReadonlyMap<string, string> {
@@ -92,7 +101,7 @@ function looksUpByLess(other: Suspect, one: Suspect): boolean {
 }
 
 function namesCause(one: Suspect): boolean {
-  if (isError(one)) return !one.refused
+  if (isError(one)) return !one.refused && one.explainer !== TIMING
   if (VAGUE.has(one.explainer)) return false
   if (one.explainer === 'value.replaced' && (!one.telling || one.count < REPLACED_MIN)) return false
   if (one.explainer.startsWith('rows.')) return one.telling || one.explainer === 'rows.repeated'
@@ -110,7 +119,7 @@ function isAboutRows({ explainer }: Suspect): boolean {
 /** An error may only follow from an earlier one; the same complaint in place of another error is the same finding. */
 function rootOfError(one: Suspect, named: readonly Suspect[], rows: readonly Suspect[]): Suspect | undefined {
   // A constraint that is gone refuses nothing any more; one that still refuses had nothing to refuse.
-  if (one.subKind === 'error_vanished' && !one.refused) return undefined
+  if (one.subKind === 'error_vanished' && !one.refused && one.explainer !== TIMING) return undefined
   const earlier = named.filter((root) => isError(root) && root.id !== one.id && root.firstSeq < one.firstSeq)
   if (one.subKind === 'error_changed') {
     const same = named.find(

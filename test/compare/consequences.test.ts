@@ -85,6 +85,11 @@ describe('what follows from another finding', () => {
     expect(of({ ...missing, firstSeq: 5 }, suspect('later', refuses))).toEqual({ later: 'missing' })
     expect(of({ ...missing, firstSeq: 50 }, suspect('earlier', refuses))).toEqual({})
   })
+  test('a lock that was not met, since the one who held it was refused', () => {
+    const unmet = { subKind: 'error_vanished' as const, explainer: 'error.timing' }
+    expect(of(refusal, suspect('unmet', unmet))).toEqual({ unmet: 'refusal' })
+    expect(of(suspect('unmet', { ...unmet, firstSeq: 1, reach: set('orders') }), suspect('vague', {}))).toEqual({})
+  })
   test('in a chain: from the first', () =>
     expect(
       of(

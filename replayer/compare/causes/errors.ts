@@ -88,8 +88,14 @@ function lostLabel(error: ServerError, isLabel: IsLabel): Cause | null {
 export function explainVanishedError(error: ServerError): Cause {
   const object = objectOf(error)
   const words = VANISHED[error.sqlstate]?.(object, error) ?? `SQLSTATE ${error.sqlstate} is no longer raised`
-  return cause(VANISHED[error.sqlstate] === undefined ? 'unexplained' : 'constraint.lost', error, words)
+  const explainer =
+    VANISHED[error.sqlstate] !== undefined ? 'constraint.lost' : OF_TIMING.has(error.sqlstate) ? TIMING : 'unexplained'
+  return cause(explainer, error, words)
 }
+
+/** Raised for what others held or did at that moment: a lock, a deadlock, a serialization failure, a statement cancelled. */
+const OF_TIMING: ReadonlySet<string> = new Set(['55P03', '40P01', '40001', '57014'])
+export const TIMING = 'error.timing'
 
 export function explainChangedError(before: ServerError, after: ServerError, isLabel?: IsLabel): Cause {
   const now = explainNewError(after, isLabel)
