@@ -7,6 +7,14 @@ import { type ColumnRule, columnRule, quoted } from './rewrite-rules.js'
 import type { Body } from './rewrite-target.js'
 import { list, unwrap } from './tree-walk.js'
 
+/** `excluded.name`. */
+function isExcludedColumn(value: unknown, name: string): boolean {
+  const node = unwrap(value)
+  if (node?.kind !== 'ColumnRef') return false
+  const words = list(node.body, 'fields').map((field) => unwrap(field)?.body.sval)
+  return words.length === 2 && words[0] === 'excluded' && words[1] === name
+}
+
 export class Upsert extends InsertRows {
   upsert(rows: string, made: string, provided: ReadonlySet<string>, valueFor: (name: string) => string): void {
     const clause = this.body.onConflictClause as Body
@@ -50,6 +58,13 @@ export class Upsert extends InsertRows {
     for (const item of list(clause, 'targetList')) {
       const { name, val, location } = unwrap(item)!.body
       const column = columnRule(this.rule, String(name))
+      if (column?.isKey && byKey && isExcludedColumn(val, column.name)) {
+        // Object mappers set all that they insert. Equal it is already; how it is written may differ.
+        const at = key.indexOf(column.name)
+        for (const [part, { key: own }] of parts.entries())
+          sets[part]!.push(`${quoted(own[at]!)} = excluded.${quoted(own[at]!)}`)
+        continue
+      }
       if (!column || column.isKey || column.write !== null || unwrap(val)?.kind === 'MultiAssignRef') {
         throw new NotRewritable(`ON CONFLICT DO UPDATE of ${this.rule.label} sets ${String(name)}`)
       }

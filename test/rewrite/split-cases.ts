@@ -131,6 +131,9 @@ export const WRITES: readonly (readonly Asked[])[] = [
     `INSERT INTO orders (order_id, customer_id, cents) VALUES (1, 2, 5) ON CONFLICT (order_id) DO UPDATE SET cents = orders.cents + excluded.cents, status = 'sent', customer_id = excluded.customer_id RETURNING *`,
   ],
   [
+    `INSERT INTO orders (order_id, customer_id, cents, code) VALUES (1, 2, 5, 'c1'), (601, 1, 6, 'fresh') ON CONFLICT (order_id) DO UPDATE SET order_id = EXCLUDED.order_id, cents = EXCLUDED.cents, customer_id = EXCLUDED.customer_id, code = EXCLUDED.code RETURNING *`,
+  ],
+  [
     `INSERT INTO orders (order_id, customer_id, cents) VALUES (1, 2, 5), (2, 2, 6) ON CONFLICT (order_id) DO UPDATE SET status = 'sent' WHERE orders.status = 'paid' RETURNING order_id, cents`,
   ],
   [
