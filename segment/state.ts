@@ -4,7 +4,13 @@
  */
 import type { RowDiff } from './diff.js'
 
-export type ChangedColumn = { readonly column: string; readonly rows: number; readonly cause: string }
+export type ChangedColumn = {
+  readonly column: string
+  readonly rows: number
+  readonly cause: string
+  /** It only shows that tables have gained columns: an audit's JSON of whole rows. Said, not held against the table. */
+  readonly gained?: true
+}
 
 export type TableState = {
   readonly table: string

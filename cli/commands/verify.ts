@@ -112,14 +112,15 @@ function startOf(path: string | undefined, cli: Cli): number | undefined {
 function tableLines(table: TableState): string[] {
   const counts = `${table.rowsBefore} rows → ${table.rowsAfter}`
   const leftOut = table.columnsLeftOut.length === 0 ? [] : [`         not compared: ${table.columnsLeftOut.join(', ')}`]
-  if (table.verdict === 'equal') return [`equal    ${table.table}  ${counts}`, ...leftOut]
+  const causes = table.columns.map(({ column, rows, cause }) => `         ${column}: ${cause} (${rows} rows)`)
+  if (table.verdict === 'equal') return [`equal    ${table.table}  ${counts}`, ...causes, ...leftOut]
   if (table.verdict === 'missing')
     return [`MISSING  ${table.table}  V2 has no such table; --mapping says what it became`]
   const more = table.more ? ' or more' : ''
   return [
     `DIFFERS  ${table.table}  ${counts}: ${table.missing} missing, ${table.extra} extra, ${table.changed} changed${more}`,
     ...table.columnsMissing.map((column) => `         ${column}: V2 does not have it`),
-    ...table.columns.map(({ column, rows, cause }) => `         ${column}: ${cause} (${rows} rows)`),
+    ...causes,
     ...leftOut,
   ]
 }

@@ -39,13 +39,14 @@ function ofTable(table: TableState): Draft[] {
   )
   const count = missing + extra + changed
   if (verdict === 'equal' || count === 0) return gone
-  const causes = table.columns.map(({ cause }) => cause)
+  const wrong = table.columns.filter(({ gained }) => gained !== true)
+  const causes = wrong.map(({ cause }) => cause)
   const moved = [
     ...(missing > 0 ? [`${missing} rows are missing`] : []),
     ...(extra > 0 ? [`${extra} rows are too many`] : []),
     ...(causes.length > 0 ? causes : changed > 0 ? [`${changed} rows are changed`] : []),
   ]
-  const columns = table.columns.map(({ column }) => `${object}.${column}`)
+  const columns = wrong.map(({ column }) => `${object}.${column}`)
   const sentence = `after the replay, in ${object}: ${moved.join('; ')}`
   return [{ ...NONE, kind: 'rows', object, columns, count, more, rows: examples, sentence }, ...gone]
 }

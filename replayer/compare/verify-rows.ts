@@ -6,6 +6,7 @@ import type { Row } from '../../segment/outcome.js'
 import type { ChangedColumn } from '../../segment/state.js'
 import { align, pairRest } from './align.js'
 import { mergeDetails } from './causes/cause.js'
+import { newKeys } from './causes/structures.js'
 import { explainColumn } from './causes/values.js'
 import type { Clocks } from './clock.js'
 import type { CellPair } from './judgement.js'
@@ -32,6 +33,7 @@ export function rowChanges(
   hasKey: boolean,
   before: readonly Row[],
   after: readonly Row[],
+  gained: ReadonlySet<string> = new Set(),
 ): RowChanges {
   const all = columns.before.map((_, at) => at)
   const found = align(before, after, { steady: all, key: hasKey ? key : [], alike: !hasKey })
@@ -49,7 +51,7 @@ export function rowChanges(
     missing: onlyBefore.length,
     extra: onlyAfter.length,
     changed: changed.length,
-    columns: changedColumns(table, columns, cells),
+    columns: changedColumns(table, columns, cells, gained),
     examples: {
       columns: columns.before.map(({ name }) => name),
       before: [...shown.map((pair) => before[pair.before]!), ...onlyBefore.map((at) => before[at]!)].slice(0, EXAMPLES),
@@ -62,6 +64,7 @@ function changedColumns(
   table: string,
   columns: { readonly before: readonly SourceColumn[]; readonly after: readonly SourceColumn[] },
   cells: readonly CellPair[],
+  gained: ReadonlySet<string>,
 ): readonly ChangedColumn[] {
   const positions = [...new Set(cells.map(({ column }) => column))].sort((a, b) => a - b)
   return positions.map((position) => {
@@ -70,6 +73,17 @@ function changedColumns(
     const nature = { ...plainColumn(`${table}.${name}`), table }
     const types = { before: typeOid, after: columns.after[position]!.typeOid }
     const cause = explainColumn({ position, nature, types, pairs }, NO_CLOCKS)
-    return { column: name, rows: pairs.length, cause: cause.sentence(mergeDetails(cause, cause.detail, cause.detail)) }
+    const sentence = cause.sentence(mergeDetails(cause, cause.detail, cause.detail))
+    const changed = { column: name, rows: pairs.length, cause: sentence }
+    return pairs.every(({ before, after }) => showsGained(before, after, gained))
+      ? { ...changed, gained: true }
+      : changed
   })
+}
+
+/** The same document, with the key of a column that V2's tables have and V1's have not. */
+function showsGained(before: string | null, after: string | null, gained: ReadonlySet<string>): boolean {
+  if (before === null || after === null || gained.size === 0) return false
+  const keys = newKeys(before, after)
+  return keys.length > 0 && keys.every((key) => gained.has(key))
 }

@@ -7,7 +7,7 @@
  * Left out: moments that the replay made, and generated random values with the foreign keys that carry them.
  */
 import pg from 'pg'
-import type { CatalogColumn, Relation } from '../../segment/catalog.js'
+import type { Catalog, CatalogColumn, Relation } from '../../segment/catalog.js'
 import type { Row } from '../../segment/outcome.js'
 import type { TableState } from '../../segment/state.js'
 import { columnName, domainsOf } from '../../sql/domains.js'
@@ -68,10 +68,11 @@ export async function verifyTables(options: VerifyOptions): Promise<readonly Tab
       .filter(({ kind, schema, parents }) => HOLDS_ROWS.has(kind) && schema !== OWN_SCHEMA && parents.length === 0)
       .map((relation) => ({ relation, name: nameOf(relation) }))
       .sort((a, b) => a.name.localeCompare(b.name))
+    const gained = gainedColumns(catalog, await readCatalog(pairs[0]!.after))
     let done = 0
     return shareOut(tables, pairs, async ({ relation, name }, pair) => {
       options.onProgress?.(done, tables.length, name)
-      const found = await compareTable({ name, relation, ...pair, options, isRandom })
+      const found = await compareTable({ name, relation, ...pair, options, isRandom, gained })
       done += 1
       return found
     })
@@ -83,6 +84,24 @@ type TableTask = Sides & {
   readonly relation: Relation
   readonly options: VerifyOptions
   readonly isRandom: (relation: Relation, column: CatalogColumn) => boolean
+  readonly gained: ReadonlySet<string>
+}
+
+/** Names of columns that tables have on the second side only: triggers that keep whole rows as JSON keep them as well. */
+function gainedColumns(before: Catalog, after: Catalog): ReadonlySet<string> {
+  const columnsOf = (catalog: Catalog) =>
+    new Map(
+      catalog.relations
+        .filter(({ kind }) => HOLDS_ROWS.has(kind))
+        .map(({ schema, name, columns }) => [`${schema}.${name}`, columns.map((column) => column.name)]),
+    )
+  const was = columnsOf(before)
+  return new Set(
+    [...columnsOf(after)].flatMap(([table, names]) => {
+      const known = was.get(table)
+      return known === undefined ? [] : names.filter((name) => !known.includes(name))
+    }),
+  )
 }
 
 async function compareTable(task: TableTask): Promise<TableState> {
@@ -111,17 +130,22 @@ async function compareTable(task: TableTask): Promise<TableState> {
   const shared = sharedColumns(task, sourceBefore, sourceAfter)
   const pair = new TablePair(task, sourceBefore, sourceAfter, shared.compared)
   const { rowsBefore, rowsAfter, changes, more } = await pair.compare()
+  const same = changes === null || onlyGained(changes)
   return {
     ...none,
     ...changes,
     more,
     table: name,
-    verdict: changes === null && shared.missing.length === 0 ? 'equal' : 'differs',
+    verdict: same && shared.missing.length === 0 ? 'equal' : 'differs',
     rowsBefore,
     rowsAfter,
     columnsMissing: shared.missing,
     columnsLeftOut: shared.leftOut,
   }
+}
+
+function onlyGained({ missing, extra, columns }: RowChanges): boolean {
+  return missing === 0 && extra === 0 && columns.length > 0 && columns.every(({ gained }) => gained === true)
 }
 
 const UNDEFINED_TABLE = '42P01'
@@ -191,7 +215,7 @@ class TablePair {
     await this.#descend(await this.#firstSlice(), Math.max(a.rows, b.rows))
     const columns = { before: this.#typed(this.#before), after: this.#typed(this.#after) }
     const key = this.#key.map((column) => this.#columns.indexOf(column))
-    const changes = rowChanges(name, columns, key, this.#hasKey, this.#rowsBefore, this.#rowsAfter)
+    const changes = rowChanges(name, columns, key, this.#hasKey, this.#rowsBefore, this.#rowsAfter, this.#task.gained)
     return { ...counts, changes, more: this.#more }
   }
 

@@ -57,6 +57,24 @@ describe('tables that are equal', () => {
     const mapping = { users: 'SELECT * FROM a JOIN b USING (id)' }
     expect(differing(await against(migration, { mapping }))).toEqual([])
   })
+  test('though JSON of whole rows has the columns that tables have gained, and says so', async () => {
+    const audit = `CREATE TABLE audit (id int PRIMARY KEY, row jsonb);
+      INSERT INTO audit SELECT id, to_jsonb(users) FROM users WHERE id <= 200`
+    await before.query(audit)
+    try {
+      const gain = 'ALTER TABLE users ADD archived boolean NOT NULL DEFAULT false'
+      const tables = await against(`${gain}; ${audit}`)
+      expect(differing(tables)).toEqual([])
+      expect(tables.find(({ table }) => table === 'audit')?.columns).toMatchObject([{ column: 'row', gained: true }])
+      // Another key, or another value besides, is not what a new column brings.
+      for (const wrong of [`'{"other": 1}'`, `'{"price": 5}'`])
+        expect(differing(await against(`${gain}; ${audit}; UPDATE audit SET row = row || ${wrong}`))).toMatchObject([
+          { table: 'audit', verdict: 'differs' },
+        ])
+    } finally {
+      await before.query('DROP TABLE audit')
+    }
+  })
   test('but for what the replays made', async () => {
     const startedAtMs = { before: Date.now() - 1000, after: Date.now() - 1000 }
     const migration = 'UPDATE users SET seen = now() WHERE id = 7'

@@ -39,6 +39,11 @@ function keyLost(before: string, after: string): string | null {
   return paths === null || paths.length === 0 ? null : [...new Set(paths)].sort().join(', ')
 }
 
+/** Keys at the top of a document that has gained them and nothing else. */
+export function newKeys(before: string, after: string): readonly string[] {
+  return lostPaths(parsed(after) ?? null, parsed(before) ?? null) ?? []
+}
+
 const keysLost: ValueExplainer = {
   name: 'json.keys_lost',
   match: keyLost,
