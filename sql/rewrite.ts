@@ -33,6 +33,9 @@ export type Group = {
   readonly counted?: Counted
 }
 
+/** Counts nothing. */
+export const TRUNCATED = 'TRUNCATE TABLE'
+
 /** How the answer is called, and whether it has rows or only counts them. */
 export type Counted = { readonly verb: string; readonly hasRows: boolean }
 
@@ -156,6 +159,7 @@ export class Work {
         return
       }
       case 'TruncateStmt':
+        if (this.#truncatesShared(body, env)) return
         for (const one of list(body, 'relations')) this.#everyPart(unwrap(one)?.body as RangeVar, env)
         return
       case 'LockStmt':
@@ -358,6 +362,22 @@ export class Work {
     const { name, relation } = rule.parts[part]!
     const old = table.relname ?? ''
     this.text.replace(from, to, table.alias || relation.name === old ? name : `${name} AS ${quoted(old)}`)
+  }
+
+  /** A table that shares its new one with other rows is emptied of its own: true if that is all there is to do. */
+  #truncatesShared(body: Readonly<Record<string, unknown>>, env: Env): boolean {
+    const tables = list(body, 'relations')
+    const table = unwrap(tables[0])?.body as RangeVar | undefined
+    const rule = table && this.ruleOf(table, env)
+    const isAlone = tables.length === 1 && body.restart_seqs !== true && body.behavior !== 'DROP_CASCADE'
+    if (!isAlone || !rule || rule.where === null || rule.parts.length > 1) return false
+    const [at] = this.nameRange(table)
+    let start = at
+    while (start > 0 && this.text.word(start) !== 'TRUNCATE') start -= 1
+    const part = rule.parts[0]!.name
+    this.text.replace(start, this.text.endFrom(start), `DELETE FROM ${part} WHERE ${fill(rule.where, quoted)}`)
+    this.counted = { verb: TRUNCATED, hasRows: false }
+    return true
   }
 
   #everyPart(table: RangeVar | undefined, env: Env): void {

@@ -6,7 +6,7 @@
  */
 import type { Outcome } from '../../segment/outcome.js'
 import type { Frame, SafeSql } from '../../segment/statement.js'
-import type { Counted, Group } from '../../sql/rewrite.js'
+import { type Counted, type Group, TRUNCATED } from '../../sql/rewrite.js'
 import { bindParameters, buildBindRest } from '../../wire/bind.js'
 import type { Sendable } from './encode.js'
 
@@ -98,7 +98,7 @@ const FIRST_USER_OID = 16_384
 
 /** A SELECT's answer under the name of the command it stands for. */
 export function called(outcome: Outcome, { verb, hasRows }: Counted): Outcome {
-  const tag = outcome.tag.replace(/^SELECT(?= \d+$)/, verb)
+  const tag = verb === TRUNCATED && outcome.error === null ? verb : outcome.tag.replace(/^SELECT(?= \d+$)/, verb)
   return hasRows ? { ...outcome, tag } : { ...outcome, tag, columns: null, digest: null, rows: null, rowsCut: false }
 }
 

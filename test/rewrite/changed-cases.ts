@@ -110,4 +110,6 @@ export const CASES: readonly (readonly Asked[])[] = [
     'FETCH 3 FROM c',
     'UPDATE products SET price_cents = price_cents + 1 WHERE CURRENT OF c',
   ],
+  ['TRUNCATE TABLE invoices'],
+  ['TRUNCATE public.receipts CONTINUE IDENTITY RESTRICT', 'SELECT count(*) FROM receipts'],
 ]

@@ -49,3 +49,11 @@ tables:
     await merged.close()
   }
 })
+
+test.each([
+  ['TRUNCATE invoices, receipts', /shares its new table with other rows/],
+  ['TRUNCATE invoices RESTART IDENTITY', /shares its new table with other rows/],
+  ['LOCK TABLE invoices', /shares its new table with other rows/],
+])('says why it cannot be said: %s', (sql, why) => {
+  expect(() => world.rewrite(sql)).toThrow(why)
+})

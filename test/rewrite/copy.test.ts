@@ -45,6 +45,7 @@ describe.each([
       ['COPY users (id, full_name, "Größe") TO STDOUT'],
       ['COPY products TO STDOUT WITH (FORMAT csv, HEADER)'],
       ['COPY receipts TO STDOUT'],
+      ['TRUNCATE invoices'],
     ],
   },
   {

@@ -9,7 +9,7 @@ import { bindRules } from '../../replayer/rewrite/rules.js'
 import { lex } from '../../sql/lex.js'
 import { loadParser } from '../../sql/parse.js'
 import { readCatalog } from '../../sql/read-catalog.js'
-import { type RuleBook, rewriteSql } from '../../sql/rewrite.js'
+import { type RuleBook, rewriteSql, TRUNCATED } from '../../sql/rewrite.js'
 import { fillTemplate } from '../../sql/rewrite-text.js'
 import { createDatabase, type TestDatabase } from '../support/database.js'
 
@@ -129,7 +129,7 @@ async function ask(
     const last = Array.isArray(result) ? (result as pg.QueryArrayResult[]).at(-1)! : (result as pg.QueryArrayResult)
     const rows = last.fields.length === 0 ? [] : last.rows.map((row) => JSON.stringify(row))
     return {
-      command: `${verb?.replace(' 0', '') ?? last.command} ${last.rowCount}`,
+      command: verb === TRUNCATED ? 'TRUNCATE null' : `${verb?.replace(' 0', '') ?? last.command} ${last.rowCount}`,
       fields: last.fields.map(({ name, dataTypeID }) =>
         dataTypeID < 16384 && dataTypeID !== RECORD ? `${name} ${dataTypeID}` : name,
       ),
