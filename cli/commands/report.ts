@@ -10,8 +10,10 @@ import { changesSince, changesText, parseModel } from '../../reports/since.js'
 import { findingsTable } from '../../reports/table.js'
 import { checkTargets, type Targets, writeReport } from '../../reports/write.js'
 import { openDiff } from '../../segment/diff-file.js'
+import { parseWebhook, sendAlerts } from '../alerts.js'
 import type { Cli } from '../cli.js'
 import { printVerdict, readGate, readHistory } from '../gate-config-file.js'
+import { parseDuration } from '../units.js'
 
 type Options = {
   readonly html?: string
@@ -23,6 +25,8 @@ type Options = {
   readonly csv?: string
   readonly gate?: string
   readonly compare?: string
+  readonly alerts?: string
+  readonly alertsWithin: string
   readonly force?: boolean
 }
 
@@ -41,6 +45,11 @@ export function register(program: Command, cli: Cli): void {
     .option('--prometheus <file>', "figures in Prometheus's text format")
     .option('--csv <file>', 'all discrepancies')
     .option('--compare <old.json>', 'say what changed since: a report that --json FILE wrote')
+    .option(
+      '--alerts <url>',
+      'POST each finding, once, to URL/api/v1/comparator/alerts; what cannot be delivered is sent the next time',
+    )
+    .option('--alerts-within <time>', 'wait so long for the receiver of alerts, at most', '10s')
     .option('--gate <file>', 'judge by this gate.yaml instead of the defaults')
     .option('--force', 'replace files that exist')
     .action(
@@ -49,6 +58,8 @@ export function register(program: Command, cli: Cli): void {
         if (options.compare !== undefined) return since(options.compare, path, targets, options, cli)
         const force = options.force === true
         checkTargets(targets, { force })
+        const webhook = options.alerts === undefined ? null : parseWebhook(options.alerts)
+        const withinMs = parseDuration(options.alertsWithin, '--alerts-within')
         const config = readGate(options.gate)
         const diff = openDiff(path)
         try {
@@ -64,7 +75,15 @@ export function register(program: Command, cli: Cli): void {
           if (table !== '') cli.print(`\n${table}`)
           if (files.length > 0) cli.print()
           for (const file of files) cli.print(`  ${file.kind.padEnd(10)} ${file.path}`)
-          cli.result({ verdict: model.verdict, headline: model.headline, why: model.why, files })
+          // Last: whoever waits for the report has it by now.
+          const alerts = webhook && (await sendAlerts(diff, path, webhook, withinMs, cli))
+          cli.result({
+            verdict: model.verdict,
+            headline: model.headline,
+            why: model.why,
+            files,
+            ...(alerts === null ? {} : { alerts }),
+          })
           return EXIT.pass
         } finally {
           diff.close()
