@@ -92,7 +92,10 @@ export async function performSteps(
   const reported = await runInProcess(report, ['report', diff, ...reportArguments(rehearsal)], rehearsal.version, cli, {
     shows: true,
   })
-  const judged = await runInProcess(gate, ['gate', diff, ...gateArguments(rehearsal)], rehearsal.version, cli)
+  cli.print()
+  const judged = await runInProcess(gate, ['gate', diff, ...gateArguments(rehearsal)], rehearsal.version, cli, {
+    shows: true,
+  })
   return { exit: judged.code, steps, results: [reported.result, judged.result] }
 }
 

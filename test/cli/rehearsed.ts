@@ -1,11 +1,10 @@
 /**
- * A small production of one's own, copied and recorded: what `pgrehearse run` starts from. The shadows live on the tests' own server.
+ * A small production of one's own, copied and recorded: what `pgrehearse run` starts from.
  */
 import { randomBytes } from 'node:crypto'
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
-import { inject } from 'vitest'
 import { readKey } from '../../privacy/key.js'
 import { parsePolicy } from '../../privacy/policy/policy.js'
 import { startProxyRecording } from '../../recorder/proxy.js'
@@ -67,16 +66,29 @@ async function onClient(url: string, work: (client: pg.Client) => Promise<void>)
   }
 }
 
-/** Goldens and shadows of all rehearsals on the tests' server, by name. */
-export async function madeDatabases(): Promise<string[]> {
-  return withAdmin(inject('serverUrl'), async (admin) => {
-    const { rows } = await admin.query(`SELECT datname FROM pg_database WHERE datname LIKE 'pgr\\_%' ORDER BY 1`)
-    return rows.map(({ datname }) => String(datname))
-  })
+export type Shadows = {
+  readonly url: string
+  /** Goldens and shadows, by name. */
+  databases(): Promise<string[]>
+  drop(name: string): Promise<void>
+  stop(): Promise<void>
 }
 
-export async function dropMade(names: readonly string[]): Promise<void> {
-  await withAdmin(inject('serverUrl'), async (admin) => {
-    for (const name of names) await admin.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)
-  })
+/** A server of the test file's own: names of goldens hold their keys, so files side by side would share them. */
+export async function shadowServer(): Promise<Shadows> {
+  const server = await startServer()
+  const url = server.url()
+  return {
+    url,
+    databases: () =>
+      withAdmin(url, async (admin) => {
+        const { rows } = await admin.query(`SELECT datname FROM pg_database WHERE datname LIKE 'pgr\\_%' ORDER BY 1`)
+        return rows.map(({ datname }) => String(datname))
+      }),
+    drop: (name) =>
+      withAdmin(url, async (admin) => {
+        await admin.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)
+      }),
+    stop: () => server.stop(),
+  }
 }

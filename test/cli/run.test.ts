@@ -3,19 +3,21 @@
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { run, scratch, start } from './command.js'
-import { dropMade, madeDatabases, rehearsed } from './rehearsed.js'
+import { rehearsed, type Shadows, shadowServer } from './rehearsed.js'
 
 type Step = { readonly step: string; readonly action: string; readonly why: string; readonly elapsedMs?: number }
 
 let room: string
+let shadows: Shadows
 beforeAll(async () => {
   room = scratch()
+  shadows = await shadowServer()
   await rehearsed(room)
 }, 120_000)
 afterAll(async () => {
-  await dropMade(await madeDatabases())
+  await shadows?.stop()
   rmSync(room, { recursive: true, force: true })
 })
 
@@ -43,7 +45,7 @@ function rehearsal(name: string, file: object = {}): { folder: string; out: stri
     'findings: {LATENCY_SPIKE: 99}\nlatency: {executions_min: 100000}\ntrust: {lateness_p95_ms: 100000}\n',
   )
   const go = (...more: string[]) =>
-    start(['run', '-c', join(folder, 'pgrehearse.yaml'), ...more], { SHADOWS: inject('serverUrl') })
+    start(['run', '-c', join(folder, 'pgrehearse.yaml'), ...more], { SHADOWS: shadows.url })
   return { folder, out: join(folder, 'rehearsal'), run: go }
 }
 
@@ -80,31 +82,31 @@ describe('a rehearsal, again and again', () => {
   })
 
   test('the second time nothing is', async () => {
-    const before = await madeDatabases()
+    const before = await shadows.databases()
     const second = await finished(of.run('--json'))
     expect(second.code, second.err).toBe(0)
     expect(doing(second.steps)).toEqual([])
-    expect(await madeDatabases()).toEqual(before)
+    expect(await shadows.databases()).toEqual(before)
   })
 
   test('--dry-run says what a changed migration would cost, and does nothing', async () => {
     writeFileSync(join(of.folder, 'v2.sql'), `UPDATE accounts SET owner = left(owner, 5);\n`)
-    const [databases, kept] = [await madeDatabases(), readFileSync(join(of.out, 'state.json'), 'utf8')]
+    const [databases, kept] = [await shadows.databases(), readFileSync(join(of.out, 'state.json'), 'utf8')]
     const dry = await of.run('--dry-run').ended
     expect(dry.code).toBe(0)
     expect(dry.stdout).toMatch(/golden V2 +do +the migration of V2 changed/)
     expect(dry.stdout).toMatch(/baseline +reuse/)
     expect(dry.stdout).toMatch(/candidate +do +the golden of V2 changed/)
-    expect(await madeDatabases()).toEqual(databases)
+    expect(await shadows.databases()).toEqual(databases)
     expect(readFileSync(join(of.out, 'state.json'), 'utf8')).toBe(kept)
   })
 
   test('a changed migration makes anew what depends on it, and what it replaces is gone', async () => {
-    const before = await madeDatabases()
+    const before = await shadows.databases()
     const changed = await finished(of.run('--json'))
     expect(changed.code, changed.err).toBe(1)
     expect(doing(changed.steps)).toEqual(['golden V2', 'candidate', 'compare', 'verify'])
-    const after = await madeDatabases()
+    const after = await shadows.databases()
     expect(after).toHaveLength(before.length)
     expect(after.filter((name) => !before.includes(name)).map((name) => name.replace(/_[0-9a-f]+$/, ''))).toEqual([
       'pgr_candidate',
@@ -115,13 +117,13 @@ describe('a rehearsal, again and again', () => {
   })
 
   test('a baseline counts only with its shadow', async () => {
-    const shadow = (await madeDatabases()).find((name) => name.startsWith('pgr_baseline'))!
-    await dropMade([shadow])
+    const shadow = (await shadows.databases()).find((name) => name.startsWith('pgr_baseline'))!
+    await shadows.drop(shadow)
     const { steps } = await finished(of.run('--json'))
     expect(steps.find(({ step }) => step === 'baseline')?.why).toBe('its database is gone')
     expect(doing(steps)).toEqual(['baseline', 'compare', 'verify'])
     expect(steps.find(({ step }) => step === 'golden V1')?.action).toBe('reuse')
-    expect(await madeDatabases()).toContain(shadow)
+    expect(await shadows.databases()).toContain(shadow)
   })
 
   test('people read a list with times, the verdict and where the report is', async () => {
