@@ -116,7 +116,9 @@ export class Matching {
     const refers = outgoing.filter((oid) => one.foreignKeys.some(({ referencedOid }) => referencedOid === oid))
     const share = (part: readonly unknown[], all: readonly unknown[]) =>
       all.length === 0 ? 0 : part.length / all.length
-    return 0.6 * share(kept, incoming) + 0.4 * share(refers, outgoing)
+    return incoming.length === 0
+      ? 0.6 * share(refers, outgoing)
+      : 0.6 * share(kept, incoming) + 0.4 * share(refers, outgoing)
   }
 
   /** Foreign keys of other tables that point at it, where those tables are known in the new schema. */
@@ -170,7 +172,9 @@ export class Matching {
     const group = groups.sort((a, b) => b.length - a.length)[0] ?? []
     const rivals = this.#gone.filter((old) => old !== relation && coverage(old, group.slice(0, 1)) >= WHOLE_MIN)
     const isChosen = group.some((one) => this.#referrers(relation).length > 0 && this.#ties(relation, one) >= 0.6)
-    if (key.length === 0 || group.length < 2 || rivals.length > 0 || isChosen) return null
+    // A key and a name: half of all tables have that form.
+    if (relation.columns.length < 3 || key.length === 0 || group.length < 2 || rivals.length > 0 || isChosen)
+      return null
     const old = new Set(relation.columns.map(({ name }) => name))
     const saidBy = (one: Relation) =>
       this.checks.filter(
