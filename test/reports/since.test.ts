@@ -43,6 +43,14 @@ test('what stayed says how it moved, the greatest change first', () => {
   expect(changes.stayed[0]).toMatchObject({ findingId: two!.findingId, after: { count: 1 } })
 })
 
+test('table state: what is stored wrongly now, and what is repaired', () => {
+  const lost = 'orders has lost the index (customer_id, created_at DESC)'
+  expect(changesSince(passed, failed).state.come).toContain(lost)
+  expect(changesText(changesSince(failed, passed))).toContain(`repaired state    ${lost}`)
+  // One that nobody verified says nothing about the other.
+  expect(changesSince({ ...passed, state: null }, failed).state).toEqual({ come: [], gone: [] })
+})
+
 test('another recording is said', () => {
   const other = { ...failed, recording: { ...failed.recording, id: 'other' } }
   expect(changesText(changesSince(other, failed))).toContain('of different recordings')

@@ -1,0 +1,48 @@
+/** Which steps of a rehearsal are done again: plain decisions on plain data. */
+import { expect, test } from 'vitest'
+import { decide } from '../../cli/run/decide.js'
+import type { Kept } from '../../cli/run/kept.js'
+import type { Keyed, Keys, StepName } from '../../cli/run/keys.js'
+
+const STEPS: StepName[] = ['golden V1', 'golden V2', 'baseline', 'noise', 'candidate', 'compare', 'verify']
+const keyed = (key: string): Keyed => ({ key, parts: { 'the version of pgrehearse': key } })
+const KEYS = Object.fromEntries(STEPS.map((step) => [step, keyed('1')])) as unknown as Keys
+const KEPT: Kept = {
+  steps: Object.fromEntries(STEPS.map((step) => [step, { ...keyed('1'), finishedAtMs: 0, elapsedMs: 1 }])),
+  begun: [],
+}
+const WANTED = { noise: true, verify: true, fresh: false }
+const ALL = { database: true, file: true }
+
+const cases: {
+  name: string
+  gone?: [StepName, Partial<typeof ALL>]
+  kept?: Kept
+  wanted?: object
+  does: StepName[]
+}[] = [
+  { name: 'all is there: nothing', does: [] },
+  { name: 'nothing is kept: all but goldens of the right name', kept: { steps: {}, begun: [] }, does: STEPS.slice(2) },
+  {
+    name: 'the baseline lost its shadow',
+    gone: ['baseline', { database: false }],
+    does: ['baseline', 'compare', 'verify'],
+  },
+  { name: 'the baseline lost its run', gone: ['baseline', { file: false }], does: ['baseline', 'compare', 'verify'] },
+  { name: 'the noise run needs no shadow', gone: ['noise', { database: false }], does: [] },
+  { name: 'a golden that nothing needs may be gone', gone: ['golden V1', { database: false }], does: [] },
+  { name: 'the diff is gone', gone: ['compare', { file: false }], does: ['compare', 'verify'] },
+  { name: '--fresh: everything', wanted: { fresh: true }, does: STEPS },
+  {
+    name: 'without noise and verify',
+    kept: { steps: {}, begun: [] },
+    wanted: { noise: false, verify: false },
+    does: ['baseline', 'candidate', 'compare'],
+  },
+]
+test.each(cases)('$name', ({ gone, kept = KEPT, wanted = {}, does }) => {
+  const present = (step: StepName) => ({ ...ALL, ...(gone?.[0] === step ? gone[1] : {}) })
+  const decisions = decide(KEYS, kept, present, { ...WANTED, ...wanted })
+  expect(decisions.map(({ step }) => step)).toEqual(STEPS)
+  expect(decisions.filter(({ action }) => action === 'do').map(({ step }) => step)).toEqual(does)
+})
