@@ -33,6 +33,18 @@ test.each([
   ['UPDATE orders SET cents = 1 WHERE CURRENT OF c', /a cursor over one table/],
   ['MERGE INTO orders o USING items i ON i.order_id = o.order_id WHEN MATCHED THEN DELETE', /MERGE into orders/],
   ['SELECT * FROM orders TABLESAMPLE system (10)', /a sample of orders/],
+  [
+    'INSERT INTO orders (customer_id, cents) VALUES (1, 1) ON CONFLICT ON CONSTRAINT orders_pkey DO NOTHING',
+    /plain columns/,
+  ],
+  ['INSERT INTO orders (customer_id, cents) VALUES (1, 1) ON CONFLICT (lower(code)) DO NOTHING', /plain columns/],
+  [
+    'INSERT INTO orders (order_id, customer_id, cents) VALUES (1, 1, 1) ON CONFLICT (order_id) DO UPDATE SET order_id = 7',
+    /sets order_id/,
+  ],
+  ["UPDATE orders SET cents = 1, status = 'paid' RETURNING old.cents", /RETURNING old and new/],
+  ["UPDATE orders SET cents = 1, status = 'paid' RETURNING orders", /a whole row of orders/],
+  [`UPDATE orders SET extra['a'] = '1'`, /only a piece of a column/],
 ])('says why it cannot be said: %s', (sql, why) => {
   expect(() => world.rewrite(sql)).toThrow(why)
 })
