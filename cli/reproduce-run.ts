@@ -16,8 +16,13 @@ export type Asked = { readonly sql: string; readonly parameters: readonly (strin
 const ROWS_MAX = 1_000
 const STATEMENT_LIMIT_MS = 300_000
 
-/** Of several statements the last one answers; the first that is refused ends it. */
-export async function answerOf(url: string, asked: readonly Asked[], signal: AbortSignal): Promise<Answer> {
+/** Of several statements `which` answers, the last one unless said; the first that is refused ends it, and is the answer. */
+export async function answerOf(
+  url: string,
+  asked: readonly Asked[],
+  signal: AbortSignal,
+  which = asked.length - 1,
+): Promise<Answer> {
   const client = await connect(url)
   // Ending a client that waits for an answer closes its socket.
   const stop = () => void client.end().catch(() => {})
@@ -30,7 +35,7 @@ export async function answerOf(url: string, asked: readonly Asked[], signal: Abo
     const answers: Answer[] = []
     for (const one of asked) if (!answers.at(-1)?.error) answers.push(await ask(client, one))
     await client.query('ROLLBACK')
-    return answers.at(-1)!
+    return answers.find(({ error }) => error !== null) ?? answers[Math.min(which, answers.length - 1)]!
   } finally {
     signal.removeEventListener('abort', stop)
     await client.end().catch(() => {})

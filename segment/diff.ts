@@ -39,6 +39,8 @@ export type Discrepancy = {
   readonly sql: string
   /** What was sent to the second run's target in its place; absent: the same. */
   readonly sqlAfter?: string
+  /** Of several statements in its place, the one that gave the result, counted from 0; absent: the last. */
+  readonly answersAfter?: number
   readonly parameters: readonly (string | null)[]
   readonly mismatch: MismatchType
   readonly subKind: SubKind

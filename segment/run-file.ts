@@ -70,7 +70,7 @@ CREATE TABLE outcomes (
 );
 CREATE TABLE skipped (seq INTEGER PRIMARY KEY, reason TEXT NOT NULL);
 CREATE TABLE mapped (id INTEGER PRIMARY KEY, domain TEXT NOT NULL, recorded TEXT NOT NULL, actual TEXT NOT NULL);
-CREATE TABLE rewritten (recorded TEXT PRIMARY KEY, sent TEXT NOT NULL, rule TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE rewritten (recorded TEXT PRIMARY KEY, sent TEXT NOT NULL, rule TEXT NOT NULL, answers INTEGER) WITHOUT ROWID;
 `
 
 export function createRun(path: string, options: { readonly force?: boolean } = {}): RunWriter {
@@ -100,7 +100,7 @@ export class RunWriter {
     this.#insertRow = this.#db.prepare(`INSERT INTO outcomes (${ROW_COLUMNS.join(', ')}) VALUES (${places})`)
     this.#insertSkipped = this.#db.prepare('INSERT OR IGNORE INTO skipped (seq, reason) VALUES (?, ?)')
     this.#insertMapped = this.#db.prepare('INSERT INTO mapped (domain, recorded, actual) VALUES (?, ?, ?)')
-    this.#insertRewritten = this.#db.prepare('INSERT OR IGNORE INTO rewritten (recorded, sent, rule) VALUES (?, ?, ?)')
+    this.#insertRewritten = this.#db.prepare('INSERT OR IGNORE INTO rewritten VALUES (?, ?, ?, ?)')
   }
 
   /** In any order of seq; each seq once. */
@@ -126,8 +126,8 @@ export class RunWriter {
   }
 
   /** Once for each shape and worker; the first one stays. */
-  rewritten({ recorded, sent, by }: RewrittenText): void {
-    this.#insertRewritten.run(recorded, JSON.stringify(sent), by)
+  rewritten({ recorded, sent, by, answers }: RewrittenText): void {
+    this.#insertRewritten.run(recorded, JSON.stringify(sent), by, answers ?? null)
   }
 
   /** Puts what was spooled in its place. How many statements have an outcome is counted in the file, whatever anybody believes to have written. */
@@ -277,9 +277,15 @@ export class RunReader implements RunSource {
     const exists = this.#db.prepare(`SELECT 1 FROM sqlite_schema WHERE name = 'rewritten'`).get() !== undefined
     if (!exists) return []
     return this.#db
-      .prepare<[], { recorded: string; sent: string; rule: string }>('SELECT recorded, sent, rule FROM rewritten')
+      .prepare<[], { recorded: string; sent: string; rule: string; answers?: number | null }>('SELECT * FROM rewritten')
       .all()
-      .map(({ recorded, sent, rule }) => ({ recorded, sent: JSON.parse(sent) as RewrittenText['sent'], by: rule }))
+      .map(({ recorded, sent, rule, answers }) => ({
+        recorded,
+        sent: JSON.parse(sent) as RewrittenText['sent'],
+        by: rule,
+        // Runs of older builds do not say.
+        ...(answers == null ? {} : { answers }),
+      }))
   }
 
   skipped(): Iterable<SkippedStatement> {

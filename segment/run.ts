@@ -228,6 +228,8 @@ export type RewrittenText = {
   readonly sent: readonly (string | number)[]
   /** The rule: `table orders`, `statement on line 12`, `hook`. */
   readonly by: string
+  /** Of several statements, the one that gives the result, counted from 0; absent: the last. */
+  readonly answers?: number
 }
 
 /** A statement that was meant to be replayed and was not. It has no row; the ledger counts it under its reason. */

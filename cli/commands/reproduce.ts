@@ -101,7 +101,8 @@ async function run(discrepancy: Discrepancy, urls: Urls, cli: Cli): Promise<Exit
   const askedOf = (statements: readonly Shown[]) =>
     statements.map(({ sql }) => ({ sql, parameters: discrepancy.parameters.slice(0, parametersOf(sql)) }))
   const before = await answerOf(urls.before, askedOf([statementOf(discrepancy)]), cli.signal)
-  const after = await answerOf(urls.after, askedOf(statementsAfter(discrepancy)), cli.signal)
+  const asked = askedOf(statementsAfter(discrepancy))
+  const after = await answerOf(urls.after, asked, cli.signal, discrepancy.answersAfter)
   const { alertId } = discrepancy
   cli.print(reproductionText({ before, after }, { color: process.stdout.hasColors?.() === true }))
   cli.result({ alertId, same: isSame({ before, after }), before, after })

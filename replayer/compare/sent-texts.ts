@@ -7,17 +7,19 @@ import { lex } from '../../sql/lex.js'
 import { fillTemplate } from '../../sql/rewrite-text.js'
 
 export class SentTexts {
-  readonly #byRecorded: ReadonlyMap<string, RewrittenText['sent']>
+  readonly #byRecorded: ReadonlyMap<string, RewrittenText>
 
   constructor(run: RunSource) {
-    this.#byRecorded = new Map((run.rewritten?.() ?? []).map(({ recorded, sent }) => [recorded, sent]))
+    this.#byRecorded = new Map((run.rewritten?.() ?? []).map((text) => [text.recorded, text]))
   }
 
   /** `{}`: the text itself was sent. */
-  of(sql: string): { readonly sqlAfter?: string } {
+  of(sql: string): { readonly sqlAfter?: string; readonly answersAfter?: number } {
     if (this.#byRecorded.size === 0) return {}
     const lexed = lex(sql)
-    const sent = this.#byRecorded.get(sql) ?? this.#byRecorded.get(lexed.shape)
-    return sent === undefined ? {} : { sqlAfter: fillTemplate(sent, sql, lexed) }
+    const text = this.#byRecorded.get(sql) ?? this.#byRecorded.get(lexed.shape)
+    if (text === undefined) return {}
+    const sqlAfter = fillTemplate(text.sent, sql, lexed)
+    return text.answers === undefined ? { sqlAfter } : { sqlAfter, answersAfter: text.answers }
   }
 }

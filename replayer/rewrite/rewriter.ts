@@ -146,7 +146,8 @@ export class Rewriter {
       if (this.#plans.size >= SHAPES_MAX) this.#plans.clear()
       const recorded = made.isOfThisTextOnly ? sql : key
       this.#plans.set(recorded, plan)
-      if (plan !== null && !('reason' in plan)) this.#onRewritten({ recorded, sent: plan.template, by: plan.said.by })
+      if (plan !== null && !('reason' in plan))
+        this.#onRewritten({ recorded, sent: plan.template, by: plan.said.by, ...answering(plan.said.groups) })
     }
     if (plan === null || 'reason' in plan) return plan
     return {
@@ -179,6 +180,11 @@ export class Rewriter {
       throw error
     }
   }
+}
+
+/** Which of several statements gives the result, where that is not the last. */
+function answering([group]: Said['groups']): Pick<RewrittenText, 'answers'> {
+  return group === undefined || group.result >= group.count - 1 ? {} : { answers: group.result }
 }
 
 /** `$1` is the recorded statement's first parameter; where it has none, its first literal. */

@@ -35,6 +35,7 @@ afterAll(async () => {
 const LITERAL = `SELECT cents, status FROM orders WHERE order_id = 3 AND code <> 'é'`
 const PARAMETER = 'SELECT currency, cents FROM orders WHERE order_id = $1'
 const BY_HAND = `SELECT cents AS pence FROM orders WHERE order_id = $1`
+const FIRST_ANSWERS = `SELECT cents AS pennies, code FROM orders WHERE order_id = $1`
 
 test('in the diff, on the page, and in the script', async () => {
   const text = `${SPLIT.mapping}
@@ -43,11 +44,17 @@ statements:
     sql:
       - SELECT set_config('pgr.probe', 'on', true)
       - SELECT cents AS pence FROM order_billing WHERE order_id = $1
+  - pattern: ${FIRST_ANSWERS}
+    result: 1
+    sql:
+      - SELECT cents AS pennies, code FROM order_core JOIN order_billing USING (order_id) WHERE order_id = $1
+      - SELECT 'nobody is to see this'
 `
   const recording = new Tape()
     .send(1, { ...simple(LITERAL), fingerprint: fingerprint(LITERAL) })
     .send(1, { ...unnamed(PARAMETER, ['4']), fingerprint: fingerprint(PARAMETER) })
     .send(1, { ...unnamed(BY_HAND, ['5']), fingerprint: fingerprint(BY_HAND) })
+    .send(1, { ...unnamed(FIRST_ANSWERS, ['6']), fingerprint: fingerprint(FIRST_ANSWERS) })
     .send(1, { ...simple('SELECT count(*) FROM customers'), fingerprint: 'c'.repeat(16) })
     .write()
   folder = dirname(recording)
@@ -66,11 +73,11 @@ statements:
       .rewritten()
       .map(({ by }) => by)
       .sort(),
-  ).toEqual(['statement on line 9', 'table orders', 'table orders'])
+  ).toEqual(['statement on line 13', 'statement on line 9', 'table orders', 'table orders'])
   compareRuns({ before: v1, after: v2, recording: reader, out: createDiff(path('v2.diff')), madeBy: 'test' })
   const diff = openDiff(path('v2.diff'))
   const found = [...diff.discrepancies()].sort((a, b) => a.seq - b.seq)
-  expect(found.map(({ sql }) => sql)).toEqual([LITERAL, PARAMETER, BY_HAND])
+  expect(found.map(({ sql }) => sql)).toEqual([LITERAL, PARAMETER, BY_HAND, FIRST_ANSWERS])
   expect(found[0]!.sqlAfter).toMatch(/FROM order_core AS p0 JOIN order_billing.*order_id = 3 AND code <> 'é'$/)
   expect(found[1]!.sqlAfter).toBe('SELECT currency, cents FROM order_billing AS orders WHERE order_id = $1')
   expect(found[2]!.sqlAfter).toMatch(/^SELECT set_config.*; SELECT cents AS pence FROM order_billing/)
@@ -98,5 +105,9 @@ statements:
   expect(ran.out).toMatch(/V1 {2}answered SELECT, 1 row/)
   expect(ran.out).toMatch(/V2 {2}answered SELECT, 1 row/)
   expect(ran.out).toMatch(/50\[-0-\]|\[-500-\]|\{\+501\+\}|50\{\+1\+\}/)
+  expect(found.map(({ answersAfter }) => answersAfter)).toEqual([undefined, undefined, undefined, 0])
+  const first = await pgrehearse(folder, 'reproduce', path('v2.diff'), found[3]!.alertId, '--run', ...urls)
+  expect(first.out).toContain('pennies')
+  expect(first.out).not.toContain('nobody is to see this')
   for (const one of [diff, v1, v2, reader]) one.close()
 })
