@@ -7,7 +7,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ProxyRecording } from '../../recorder/proxy.js'
 import { cloneShadow } from '../../replayer/shadow/clone.js'
-import { withClient, withDatabase } from '../../replayer/shadow/connect.js'
+import { withAdmin, withClient, withDatabase } from '../../replayer/shadow/connect.js'
 import { type OwnedServer, startServer } from '../../replayer/shadow/server.js'
 import { restoreSnapshot } from '../../replayer/shadow/snapshot/restore.js'
 import { takeSnapshot } from '../../replayer/shadow/snapshot/take.js'
@@ -15,7 +15,6 @@ import type { RunFacts } from '../../segment/run.js'
 import { openRun } from '../../segment/run-file.js'
 import { bench, KEEP_ALL, KEY, through } from '../recorder/recording.js'
 import { pgrehearse } from '../reports/command-line.js'
-import { createDatabase, type TestDatabase } from '../support/database.js'
 import { contents } from './support.js'
 
 const SCHEMA = `
@@ -25,14 +24,16 @@ const SCHEMA = `
 const DATA = "INSERT INTO counter SELECT 'c' || i, 0 FROM generate_series(0, 4) i"
 
 const at = bench()
+/** Nobody else's: transaction ids are the server's, and here they are counted. */
+let live: OwnedServer
 let shadows: OwnedServer
-let production: TestDatabase
+let production: Production
 let goldens = 0
 beforeAll(async () => {
-  shadows = await startServer()
+  ;[live, shadows] = await Promise.all([startServer(), startServer()])
 })
 afterAll(async () => {
-  await shadows.stop()
+  await Promise.all([live.stop(), shadows.stop()])
   at.remove()
 })
 
@@ -88,7 +89,7 @@ const bump = (client: pg.Client, name: string) => client.query('UPDATE counter S
 
 describe('a snapshot taken while recording', () => {
   beforeAll(async () => {
-    production = await createDatabase(SCHEMA, DATA)
+    production = await createProduction()
   })
   afterAll(() => production.drop())
 
@@ -153,7 +154,7 @@ describe('a snapshot taken while recording', () => {
 
 describe('a snapshot that was taken before or after', () => {
   beforeAll(async () => {
-    production = await createDatabase(SCHEMA, DATA)
+    production = await createProduction()
   })
   afterAll(() => production.drop())
   const write = async (recording: ProxyRecording) => {
@@ -185,7 +186,7 @@ describe('a snapshot that was taken before or after', () => {
     await recording.stop()
     const { facts, said } = await replayOn(out, recording.path)
     const { between } = facts.start as Extract<RunFacts['start'], { kind: 'before' }>
-    // Others work on the same server, and ids are the server's.
+    // The server's own housekeeping may be among them.
     expect(between).toBeGreaterThanOrEqual(2)
     expect(said).toContain(`up to ${between} transactions that changed data in between are in neither`)
   })
@@ -206,6 +207,21 @@ describe('a snapshot that was taken before or after', () => {
     expect(whole.exit).toBe(0)
   })
 })
+
+type Production = Pick<pg.Client, 'query'> & { readonly url: string; drop(): Promise<void> }
+
+let productions = 0
+
+async function createProduction(): Promise<Production> {
+  productions += 1
+  const name = `production_${productions}`
+  await withAdmin(live.url(), (admin) => admin.query(`CREATE DATABASE ${name}`))
+  const url = withDatabase(live.url(), name)
+  const client = new pg.Client(url)
+  await client.connect()
+  for (const sql of [SCHEMA, DATA]) await client.query(sql)
+  return Object.assign(client, { url, drop: () => client.end() })
+}
 
 /** Rows that only one of the two has. */
 function differences(before: Record<string, string[]>, after: Record<string, string[]>): string[] {
