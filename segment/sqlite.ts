@@ -43,15 +43,40 @@ export function createDb(path: string, kind: Kind, schema: string, fill: (db: Db
 
 /** A file whose creation a crash cut short: nothing was ever in it. */
 export function isUnborn(path: string): boolean {
-  const db = new Database(path, { readonly: true, timeout: BUSY_MS_MAX })
+  let db: Db | undefined
   try {
-    return db.prepare<[], number>('SELECT count(*) FROM sqlite_schema').pluck().get() === 0
+    db = openToRead(path)
+    return tablesIn(db) === 0
   } catch (error) {
     if (isDamage(error)) return false
     throw error
   } finally {
-    db.close()
+    db?.close()
   }
+}
+
+/** A process that was killed in the middle of a change left it to whoever opens the file next to take that back, and a reader may not. */
+function openToRead(path: string): Db {
+  const open = (readonly: boolean) => new Database(path, { readonly, fileMustExist: true, timeout: BUSY_MS_MAX })
+  const db = open(true)
+  try {
+    tablesIn(db)
+    return db
+  } catch (error) {
+    db.close()
+    if (!sqliteCode(error).startsWith('SQLITE_READONLY')) throw error
+  }
+  const writer = open(false)
+  try {
+    tablesIn(writer)
+  } finally {
+    writer.close()
+  }
+  return open(true)
+}
+
+function tablesIn(db: Db): number {
+  return db.prepare<[], number>('SELECT count(*) FROM sqlite_schema').pluck().get()!
 }
 
 /** Folds the WAL into the file and closes it: from here on one self-contained file. */
@@ -71,7 +96,7 @@ export function sealDb(db: Db, openPath: string, finalPath: string): void {
 export function openDb(path: string, kind: Kind): Db {
   let db: Db | undefined
   try {
-    db = new Database(path, { readonly: true, fileMustExist: true, timeout: BUSY_MS_MAX })
+    db = openToRead(path)
     const applicationId = db.pragma('application_id', { simple: true })
     const version = Number(db.pragma('user_version', { simple: true }))
     if (applicationId !== kind.applicationId) throw notOne(path, kind)

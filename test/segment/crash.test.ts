@@ -1,14 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import Database from 'better-sqlite3'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { balances } from '../../segment/ledger.js'
 import { openRecording } from '../../segment/recording.js'
 import { createRecording } from '../../segment/recording-writer.js'
 import { recoverRecording } from '../../segment/recover.js'
+import { isUnborn } from '../../segment/sqlite.js'
 import { FACTS, SESSION, statement } from './examples.js'
 
 let folder = ''
@@ -67,6 +69,27 @@ describe('a writer killed with SIGKILL', () => {
       whole.close()
     },
   )
+})
+
+test('a file whose change a kill cut short is read as it was before', async () => {
+  const file = join(folder, 'cut.sqlite')
+  // More than the cache holds, so that half of the change is in the file already.
+  const script = `
+    const db = new (require('better-sqlite3'))(process.argv[1])
+    db.exec('CREATE TABLE kept (x); INSERT INTO kept VALUES (1)')
+    db.pragma('cache_size = 1')
+    db.exec("BEGIN; CREATE TABLE cut (x); WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO cut SELECT randomblob(500) FROM n")
+    console.log('half way')
+    setInterval(() => {}, 1000)`
+  const child = spawn(process.execPath, ['-e', script, file], { stdio: ['ignore', 'pipe', 'inherit'] })
+  await once(child.stdout!, 'data')
+  child.kill('SIGKILL')
+  await once(child, 'close')
+  expect(existsSync(`${file}-journal`)).toBe(true)
+  expect(isUnborn(file)).toBe(false)
+  const db = new Database(file, { readonly: true })
+  expect(db.prepare('SELECT name FROM sqlite_schema').pluck().all()).toEqual(['kept'])
+  db.close()
 })
 
 describe('an interrupted recording', () => {
