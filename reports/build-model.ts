@@ -6,7 +6,7 @@ import type { DiffFacts, Discrepancy, Finding, RunSummary, SubKind } from '../se
 import { type GateFacts, type GateResult, judge } from './gate.js'
 import type { GateConfig } from './gate-config.js'
 import type { PastRun } from './gate-streak.js'
-import { measureLatency } from './latency.js'
+import { measureLatency, type QueryLatency } from './latency.js'
 import { type Example, REPORT_FORMAT_VERSION, type ReportFinding, type ReportModel, type Side } from './model.js'
 import { type RowBounds, viewRows } from './rows.js'
 import { explainVerdict } from './sentences.js'
@@ -66,6 +66,7 @@ export function buildModel(source: DiffSource, gateFacts: GateFacts, gate: GateR
     compared: facts.compared,
     discrepancies: facts.discrepancies,
     spanMs: clock.spanMs,
+    ...(facts.productionMs === undefined ? {} : { productionMs: facts.productionMs }),
     gate,
     findings,
     latency: {
@@ -81,9 +82,9 @@ export function buildModel(source: DiffSource, gateFacts: GateFacts, gate: GateR
   return { ...body, ...explainVerdict(body) }
 }
 
-/** What the query shape costs more (or less) in all, so that the list starts with what matters. */
-function impactMs(query: { readonly totalMs: { readonly before: number; readonly after: number } }): number {
-  return Math.abs(query.totalMs.after - query.totalMs.before)
+/** What the query shape costs more (or less), so that the list starts with what matters. A diff of an older build knows totals alone. */
+function impactMs({ impactMsPerSecond, totalMs }: QueryLatency): number {
+  return Math.abs(impactMsPerSecond ?? totalMs.after - totalMs.before)
 }
 
 function side(run: RunSummary, label: string): Side {

@@ -87,3 +87,11 @@ const MONTHS = [
   'November',
   'December',
 ]
+
+/** Service time won or lost per second of production's traffic: `+12.4 ms/s`. */
+export function impact(msPerSecond: number): string {
+  const size = Math.abs(msPerSecond)
+  if (size < 0.005) return '±0'
+  const digits = size >= 100 ? 0 : size >= 10 ? 1 : 2
+  return `${msPerSecond > 0 ? '+' : '−'}${size.toFixed(digits)} ms/s`
+}

@@ -41,6 +41,8 @@ export type QueryLatency = {
   readonly maxMs: { readonly before: number; readonly after: number }
   /** All executions together: what the shape costs the server. */
   readonly totalMs: { readonly before: number; readonly after: number }
+  /** Service time that V2 adds (negative: saves) in each second of production's traffic; null: a diff of an older build. */
+  readonly impactMsPerSecond: number | null
   readonly verdict: LatencyRow['verdict']
   readonly distribution: Distribution | null
 }
@@ -70,6 +72,7 @@ export function measureLatency(row: LatencyRow): QueryLatency {
     p90Ms: { before: row.beforeMs.p90, after: row.afterMs.p90 },
     maxMs: { before: row.beforeMs.max, after: row.afterMs.max },
     totalMs: { before: totalMs(before, row, 'beforeMs'), after: totalMs(after, row, 'afterMs') },
+    impactMsPerSecond: row.impactMsPerSecond ?? null,
     verdict: row.verdict,
     distribution: before && after ? distribution(before, after) : null,
   }

@@ -130,6 +130,8 @@ export type ReportModel = {
   readonly discrepancies: number
   /** Length of the recording as far as the diff shows it: what trends span. */
   readonly spanMs: number
+  /** From the first to the last compared statement, as production ran them. Absent in reports of older builds. */
+  readonly productionMs?: number
   readonly gate: GateResult
   /** Worst first. */
   readonly findings: readonly ReportFinding[]

@@ -4,7 +4,7 @@
 import Table from 'cli-table3'
 import { createColors } from 'picocolors'
 import type { Discrepancy } from '../segment/diff.js'
-import { count, percent } from './format.js'
+import { count, impact, milliseconds, percent, ratio } from './format.js'
 import type { ReportModel } from './model.js'
 import { sizeFigures } from './size.js'
 import { clip, plain } from './text.js'
@@ -38,6 +38,31 @@ export function findingsTable(model: ReportModel, { columns, color, rowsMax }: T
     ])
   }
   const more = model.findings.length - rowsMax
+  return more > 0 ? `${table.toString()}\n  and ${count(more)} more` : table.toString()
+}
+
+/** Kinds of statement that are slower or faster, by what they cost or save in a second of production's traffic; empty when there is none. */
+export function latencyTable({ latency }: ReportModel, { columns, color, rowsMax }: TableOptions): string {
+  const moved = latency.queries.filter(({ verdict }) => verdict === 'slower' || verdict === 'faster')
+  if (moved.length === 0) return ''
+  const pc = createColors(color)
+  const fixed = { median: 22, ratio: 10, impact: 14 }
+  const sql = Math.max(24, Math.min(columns, 140) - fixed.median - fixed.ratio - fixed.impact - 5)
+  const table = new Table({
+    head: ['Query shape', 'Median', 'Ratio', 'Cost'].map((name) => pc.dim(name)),
+    colWidths: [sql, fixed.median, fixed.ratio, fixed.impact],
+    colAligns: ['left', 'right', 'right', 'right'],
+    style: { head: [], border: color ? ['gray'] : [] },
+    chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
+  })
+  for (const query of moved.slice(0, rowsMax))
+    table.push([
+      plain(clip(query.sql.replace(/\s+/g, ' '), 300)),
+      `${milliseconds(query.p50.beforeMs)} → ${milliseconds(query.p50.afterMs)}`,
+      (query.verdict === 'slower' ? pc.red : pc.green)(ratio(query.p50.ratio)),
+      query.impactMsPerSecond === null ? '' : impact(query.impactMsPerSecond),
+    ])
+  const more = moved.length - rowsMax
   return more > 0 ? `${table.toString()}\n  and ${count(more)} more` : table.toString()
 }
 

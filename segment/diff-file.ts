@@ -14,7 +14,9 @@ import {
   type LatencyRow,
   type MismatchType,
 } from './diff.js'
+import { getPlans, putPlans } from './diff-plans.js'
 import { getState, putState } from './diff-state.js'
+import type { PlanEvidence } from './explained.js'
 import { claimFile } from './files.js'
 import { addToDb, createDb, type Db, type Insert, type Kind, openDb, sealDb } from './sqlite.js'
 import type { StateReport } from './state.js'
@@ -183,6 +185,12 @@ export function addState(path: string, state: StateReport): void {
   addToDb(path, (db) => putState(db, state))
 }
 
+/** Lays plans of what is slower into a diff that is there already. */
+export function addPlans(path: string, plans: readonly PlanEvidence[]): void {
+  openDiff(path).close()
+  addToDb(path, (db) => putPlans(db, plans))
+}
+
 export class DiffReader {
   readonly facts: DiffFacts
   readonly #db: Db
@@ -264,6 +272,11 @@ export class DiffReader {
   /** Table state after the replays; null when `verify --diff` was not asked for it. */
   state(): StateReport | null {
     return getState(this.#db)
+  }
+
+  /** How statements that are slower were run on both sides; null when plans were not asked for. */
+  plans(): readonly PlanEvidence[] | null {
+    return getPlans(this.#db)
   }
 
   close(): void {

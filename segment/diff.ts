@@ -3,6 +3,7 @@
  * ./diff-file.ts reads and writes it.
  */
 import type { Ledger } from './ledger.js'
+import type { LockFacts } from './locks.js'
 import type { Row } from './outcome.js'
 import type { Injection, LatencyFacts, RunFacts, RunIsolation } from './run.js'
 
@@ -102,6 +103,11 @@ export type LatencyRow = {
   readonly ratioLow: number
   readonly ratioHigh: number
   readonly verdict: 'faster' | 'same' | 'slower' | 'too few'
+  /**
+   * Milliseconds of service time that the second side adds (negative: saves) in each second of production's traffic. The rows come in
+   * the order of its size. Absent in diffs of older builds.
+   */
+  readonly impactMsPerSecond?: number
 }
 
 /** How a replay was made, for whoever judges the measurement. */
@@ -113,6 +119,7 @@ export type RunConditions = {
   readonly cancelRequests?: number
   readonly isolation?: RunIsolation
   readonly injections?: readonly Injection[]
+  readonly locks?: LockFacts
   /** Recorded transactions that were left out, since the snapshot has what they did. */
   readonly contained?: number
   readonly incidents: RunFacts['incidents']
@@ -161,6 +168,8 @@ export type DiffFacts = {
   readonly discrepancies: number
   /** Statements that differ and were excused, by reason. */
   readonly excused: Readonly<Record<string, number>>
+  /** From the first to the last compared statement, as production ran them. Absent in diffs of older builds. */
+  readonly productionMs?: number
   /** Statements of either run with no counterpart, by reason. */
   readonly uncompared: Readonly<Record<string, number>>
   readonly timelineBefore: readonly TimelinePoint[]

@@ -16,6 +16,7 @@ export {
   ResultDigest,
   rowDigest,
 } from './digest.js'
+export type * from './explained.js'
 export {
   type DiffInspection,
   inspectDiff,
@@ -28,6 +29,7 @@ export {
 } from './inspect.js'
 export { type FormatKind, kindOf } from './kind.js'
 export * from './ledger.js'
+export type * from './locks.js'
 export type * from './manifest.js'
 export type * from './outcome.js'
 export { type OpenOptions, openRecording, type RecordingReader, type RecoveredTail } from './recording.js'

@@ -2,6 +2,7 @@
  * A run: the outcomes of all statements against one target. One SQLite file; ./run-file.ts reads and writes it.
  */
 import type { Ledger } from './ledger.js'
+import type { LockFacts } from './locks.js'
 import type { Outcome } from './outcome.js'
 
 export const RUN_FORMAT_VERSION = 1
@@ -126,6 +127,8 @@ export type RunFacts = {
   readonly passes?: readonly PassFacts[]
   /** Absent: nothing was injected. */
   readonly injections?: readonly Injection[]
+  /** Absent: nobody looked. */
+  readonly locks?: LockFacts
 }
 
 /** How long statements took in some stretch of a run. */

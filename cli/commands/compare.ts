@@ -12,10 +12,11 @@ import { type IgnoreRule, parseIgnoreRule } from '../../replayer/compare/ignore.
 import type { JudgeOptions } from '../../replayer/compare/judges.js'
 import { planOf } from '../../replayer/plan/cache.js'
 import { buildModel, judgeDiff } from '../../reports/build-model.js'
+import { impact } from '../../reports/format.js'
 import { DEFAULT_GATE } from '../../reports/gate-config.js'
-import { findingsTable } from '../../reports/table.js'
+import { findingsTable, latencyTable, type TableOptions } from '../../reports/table.js'
 import type { DiffFacts } from '../../segment/diff.js'
-import { createDiff, openDiff } from '../../segment/diff-file.js'
+import { createDiff, type DiffReader, openDiff } from '../../segment/diff-file.js'
 import { kindOf } from '../../segment/kind.js'
 import { openRecording, type RecordingReader } from '../../segment/recording.js'
 import { openRun } from '../../segment/run-file.js'
@@ -33,6 +34,7 @@ type Flags = {
 }
 
 const FINDINGS_SHOWN = 20
+const LATENCIES_SHOWN = 10
 
 export function register(program: Command, cli: Cli): void {
   program
@@ -163,22 +165,31 @@ function show(path: string, facts: DiffFacts, cli: Cli): void {
   try {
     const judged = judgeDiff(diff, DEFAULT_GATE, facts.createdAtMs)
     const model = buildModel(diff, judged.facts, judged.gate, path)
-    const table = findingsTable(model, {
+    const looks: TableOptions = {
       columns: process.stdout.columns ?? 100,
       color: process.stdout.hasColors?.() === true,
       rowsMax: FINDINGS_SHOWN,
-    })
-    if (table !== '') cli.print(`${table}\n`)
+    }
+    for (const table of [findingsTable(model, looks), latencyTable(model, { ...looks, rowsMax: LATENCIES_SHOWN })])
+      if (table !== '') cli.print(`${table}\n`)
     cli.print(`${sentence(facts)}.`)
+    const cost = model.latency.overall?.impactMsPerSecond ?? null
+    if (cost !== null)
+      cli.print(`  latency    ${impact(cost)}: service time that V2 adds per second of production's traffic`)
     for (const [reason, count] of Object.entries(facts.excused))
       cli.print(`  excused    ${count}: ${EXCUSES[reason as keyof typeof EXCUSES] ?? reason}`)
     for (const [reason, count] of Object.entries(facts.uncompared)) cli.print(`  uncompared ${count}: ${reason}`)
     for (const reason of facts.invalid) cli.print(`  invalid    ${reason}`)
     cli.print(`diff ${path}`)
-    cli.result({ diff: path, sentence: sentence(facts), ...facts, findings: diff.findings() })
+    cli.result({ diff: path, sentence: sentence(facts), ...facts, findings: diff.findings(), latency: latencies(diff) })
   } finally {
     diff.close()
   }
+}
+
+/** Distributions stay in the diff. */
+function latencies(diff: DiffReader) {
+  return diff.latency().map(({ beforeHistogram: _before, afterHistogram: _after, ...row }) => row)
 }
 
 function sentence({ compared, discrepancies }: DiffFacts): string {

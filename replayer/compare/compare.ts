@@ -133,6 +133,7 @@ class Comparison {
       afterUs: serviceUs(after),
       noiseUs: again === undefined || again.outcome.error !== null ? null : serviceUs(again),
       progress: this.#compared / Math.max(1, this.#options.before.count),
+      productionUs: [statement.sentUs, statement.doneUs],
     })
   }
 
@@ -182,6 +183,7 @@ class Comparison {
       discrepancies: this.#discrepancies,
       excused: this.#excused as Record<string, number>,
       uncompared: this.#uncompared,
+      productionMs: this.#latencies.productionMs,
       timelineBefore: this.#before.timeline.points(),
       timelineAfter: this.#after.timeline.points(),
       invalid: invalidReasons(before.facts, after.facts, this.#compared),

@@ -7,7 +7,8 @@ const INCIDENTS_MAX = 50
 /** Absent for production, which is no replay. */
 export function conditionsOf(facts: RunFacts): RunConditions | undefined {
   if (facts.role === 'production') return undefined
-  const { settings, latency, bottleneck, reenacted, cancelRequests, isolation, injections, incidents, start } = facts
+  const { settings, latency, bottleneck, reenacted, cancelRequests, isolation, injections, incidents, start, locks } =
+    facts
   const { speed, order, workers, readOnly, filter } = settings
   return {
     settings: { speed, order, workers, readOnly, ...(filter === undefined ? {} : { filter }) },
@@ -17,6 +18,7 @@ export function conditionsOf(facts: RunFacts): RunConditions | undefined {
     ...(cancelRequests === undefined ? {} : { cancelRequests }),
     ...(isolation === undefined ? {} : { isolation }),
     ...(injections === undefined ? {} : { injections }),
+    ...(locks === undefined ? {} : { locks }),
     ...(start?.kind === 'within' ? { contained: start.contained } : {}),
     incidents: incidents.slice(0, INCIDENTS_MAX),
   }

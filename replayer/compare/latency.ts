@@ -30,6 +30,8 @@ const SLOWEST = 3
 /** Ratios are counted in thousandths. */
 const RATIO_UNIT = 1_000
 const RATIO_MAX = 1_000_000
+/** Production that was over at once says nothing about a second of it. */
+const SECONDS_MIN = 0.001
 
 export type Timed = {
   readonly fingerprint: string
@@ -40,6 +42,8 @@ export type Timed = {
   readonly noiseUs: number | null
   /** Where in the replay, 0 to 1. */
   readonly progress: number
+  /** When production sent it and had its answer, from the start of the recording. */
+  readonly productionUs: readonly [sent: number, done: number]
 }
 
 export type Slowest = { readonly seq: number; readonly beforeUs: number; readonly afterUs: number }
@@ -58,18 +62,25 @@ type Kind = {
   readonly slower: Int32Array
   readonly faster: Int32Array
   slowest: Slowest[]
+  /** Service time that the second side added, of all executions together. */
+  addedUs: number
 }
 
 export class Latencies {
   readonly #all = newKind('', '')
   readonly #kinds = new Map<string, Kind>()
   readonly #rules: LatencyRules
+  #firstUs = Infinity
+  #lastUs = 0
 
   constructor(rules: LatencyRules = LATENCY_RULES) {
     this.#rules = rules
   }
 
   add(timed: Timed): void {
+    const [sentUs, doneUs] = timed.productionUs
+    this.#firstUs = Math.min(this.#firstUs, sentUs)
+    this.#lastUs = Math.max(this.#lastUs, doneUs)
     record(this.#all, timed)
     let kind = this.#kinds.get(timed.fingerprint)
     if (kind === undefined) {
@@ -80,18 +91,24 @@ export class Latencies {
     record(kind, timed)
   }
 
-  /** All statements first, then by milliseconds won or lost in total. */
+  /** From the first to the last of them, as production ran them; a replay at full speed would make a second of traffic look dearer. */
+  get productionMs(): number {
+    return Math.max(0, this.#lastUs - this.#firstUs) / 1000
+  }
+
+  /** All statements first, then by milliseconds won or lost per second of production's traffic. */
   list(): readonly LatencyVerdict[] {
     if (this.#all.before.totalCount === 0) return []
     const kinds = [...this.#kinds.values()]
     const judged = kinds.filter(({ before }) => before.totalCount >= this.#rules.countMin)
     const z = zForComparisons(judged.length)
     const overall = medianRatios(this.#all, Z_95)
-    const verdicts = kinds.map((kind) => verdictOf(kind, z, overall, this.#rules))
-    const lostMs = ({ row }: LatencyVerdict) => Math.abs(row.afterMs.p50 - row.beforeMs.p50) * row.count
+    const seconds = Math.max(SECONDS_MIN, this.productionMs / 1000)
+    const verdicts = kinds.map((kind) => verdictOf(kind, z, overall, this.#rules, seconds))
+    const size = ({ row }: LatencyVerdict) => Math.abs(row.impactMsPerSecond ?? 0)
     return [
-      verdictOf(this.#all, Z_95, { after: 1, noise: 1 }, this.#rules),
-      ...verdicts.sort((a, b) => lostMs(b) - lostMs(a) || b.row.count - a.row.count),
+      verdictOf(this.#all, Z_95, { after: 1, noise: 1 }, this.#rules, seconds),
+      ...verdicts.sort((a, b) => size(b) - size(a) || b.row.count - a.row.count),
     ]
   }
 }
@@ -108,6 +125,7 @@ function newKind(fingerprint: string, sql: string): Kind {
     slower: new Int32Array(STRETCHES),
     faster: new Int32Array(STRETCHES),
     slowest: [],
+    addedUs: 0,
   }
 }
 
@@ -119,6 +137,7 @@ function record(kind: Kind, { seq, beforeUs, afterUs, noiseUs, progress }: Timed
   const stretch = Math.min(STRETCHES - 1, Math.max(0, Math.floor(progress * STRETCHES)))
   if (afterUs > beforeUs) kind.slower[stretch]! += 1
   else if (afterUs < beforeUs) kind.faster[stretch]! += 1
+  kind.addedUs += afterUs - beforeUs
   const least = kind.slowest.at(-1)
   if (kind.slowest.length < SLOWEST || (least !== undefined && afterUs > least.afterUs))
     kind.slowest = [...kind.slowest, { seq, beforeUs, afterUs }].sort((a, b) => b.afterUs - a.afterUs).slice(0, SLOWEST)
@@ -143,7 +162,7 @@ function medianRatios({ ratios, noiseRatios }: Kind, z: number): Shift {
   }
 }
 
-function verdictOf(kind: Kind, z: number, overall: Shift, rules: LatencyRules): LatencyVerdict {
+function verdictOf(kind: Kind, z: number, overall: Shift, rules: LatencyRules, seconds: number): LatencyVerdict {
   const { before, after } = kind
   const shown = interval(kind.ratios, Z_95)
   const row: LatencyRow = {
@@ -158,6 +177,7 @@ function verdictOf(kind: Kind, z: number, overall: Shift, rules: LatencyRules): 
     ratioLow: shown.low,
     ratioHigh: shown.high,
     verdict: before.totalCount < rules.countMin ? 'too few' : direction(kind, z, overall, rules),
+    impactMsPerSecond: kind.addedUs / 1000 / seconds,
   }
   return { row, slowest: kind.slowest }
 }

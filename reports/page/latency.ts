@@ -1,7 +1,7 @@
 /**
  * Latency: all statements together, then every query shape in a table that sorts and searches.
  */
-import { count, counted, milliseconds, ratio } from '../format.js'
+import { count, counted, impact, milliseconds, ratio } from '../format.js'
 import type { QuantileMeasure, QueryLatency } from '../latency.js'
 import type { ReportModel } from '../model.js'
 import { captured, sqlBlocks, sqlLine } from './captured.js'
@@ -58,7 +58,7 @@ function distributionWords(query: QueryLatency): string {
 }
 
 function costWords(overall: QueryLatency, model: ReportModel): string {
-  const seconds = Math.max(0.001, model.before.elapsedMs / 1000)
+  const seconds = secondsOfTraffic(model)
   const before = overall.totalMs.before / seconds
   const after = overall.totalMs.after / seconds
   return `A second of this traffic costs the server ${milliseconds(before)} on V1 and ${milliseconds(after)} on V2.`
@@ -190,9 +190,14 @@ function queriesBlock(queries: readonly QueryLatency[], model: ReportModel): Chi
   ]
 }
 
-/** Added server time, in ms per second of traffic. */
-function costMs(query: QueryLatency, model: ReportModel): number {
-  return (query.totalMs.after - query.totalMs.before) / Math.max(0.001, model.before.elapsedMs / 1000)
+/** Added server time, in ms per second of traffic. A diff of an older build does not say; it is then made from what the diff says. */
+function costMs({ impactMsPerSecond, totalMs }: QueryLatency, model: ReportModel): number {
+  return impactMsPerSecond ?? (totalMs.after - totalMs.before) / secondsOfTraffic(model)
+}
+
+/** Production's own; an older diff knows only how long the replay took. */
+function secondsOfTraffic({ productionMs, before }: ReportModel): number {
+  return Math.max(0.001, (productionMs ?? before.elapsedMs) / 1000)
 }
 
 /** `i`: which part of the page's compressed query details belongs to the row. */
@@ -244,7 +249,7 @@ export function queryRow(query: QueryLatency, i: number, model: ReportModel): El
     h(
       'td',
       { class: 'number col-cost' },
-      query.verdict === 'too few' ? h('span', { class: 'quiet' }, 'too few') : signedCost(cost),
+      query.verdict === 'too few' ? h('span', { class: 'quiet' }, 'too few') : impact(cost),
     ),
   )
 }
@@ -261,13 +266,6 @@ function beforeAfter(cls: string, measure: QuantileMeasure): Element {
 function verdictGlyph(verdict: QueryLatency['verdict']): Child {
   if (verdict === 'slower') return h('span', { class: 'glyph', role: 'img', 'aria-label': 'slower' }, '▲')
   return verdict === 'faster' ? h('span', { class: 'glyph', role: 'img', 'aria-label': 'faster' }, '▼') : null
-}
-
-function signedCost(costMsPerSecond: number): string {
-  const size = Math.abs(costMsPerSecond)
-  if (size < 0.005) return '±0'
-  const digits = size >= 100 ? 0 : size >= 10 ? 1 : 2
-  return `${costMsPerSecond > 0 ? '+' : '−'}${size.toFixed(digits)} ms/s`
 }
 
 /** What a row opens to. */

@@ -10,6 +10,8 @@ function longTail(dice: { next(): number }, medianUs: number): number {
   return medianUs * Math.exp(normal * 0.6)
 }
 
+const NOW: Timed['productionUs'] = [0, 0]
+
 type Kind = { readonly beforeUs: number; readonly afterUs: number; readonly count: number; readonly noisy?: boolean }
 
 function measure(kinds: Readonly<Record<string, Kind>>, seed = 1, noise = false): Readonly<Record<string, string>> {
@@ -25,6 +27,7 @@ function measure(kinds: Readonly<Record<string, Kind>>, seed = 1, noise = false)
         afterUs: longTail(dice, afterUs),
         noiseUs: noise ? longTail(dice, beforeUs) : null,
         progress: at / count,
+        productionUs: [at * 1000, at * 1000 + beforeUs],
       }
       latencies.add(timed)
     }
@@ -65,7 +68,7 @@ describe('verdicts', () => {
     const dice = diceFor(3, 'busy')
     for (let at = 0; at < 1000; at += 1) {
       const busy = at >= 200 && at < 800 ? (at < 500 ? 6 : 0.9) : 0.95
-      const timed = { fingerprint: 'f', sql: 'f', seq: at, noiseUs: null, progress: at / 1000 }
+      const timed = { fingerprint: 'f', sql: 'f', seq: at, noiseUs: null, progress: at / 1000, productionUs: NOW }
       latencies.add({ ...timed, beforeUs: longTail(dice, 1000), afterUs: longTail(dice, 1000) * busy })
     }
     expect(latencies.list().find(({ row }) => row.fingerprint === 'f')?.row.verdict).toBe('same')
@@ -82,8 +85,61 @@ describe('verdicts', () => {
         afterUs: seq * 100,
         noiseUs: null,
         progress: seq / 50,
+        productionUs: NOW,
       })
     expect(latencies.list()[1]?.slowest.map(({ seq }) => seq)).toEqual([50, 49, 48])
+  })
+})
+
+describe('what it costs in a second of traffic', () => {
+  /** Ten seconds of production, whatever the replays took: `often` ten times a second, `rarely` once in all. */
+  const costs = () => {
+    const latencies = new Latencies()
+    const add = (fingerprint: string, atUs: number, beforeUs: number, afterUs: number) =>
+      latencies.add({
+        fingerprint,
+        sql: fingerprint,
+        seq: atUs,
+        beforeUs,
+        afterUs,
+        noiseUs: null,
+        progress: atUs / 1e7,
+        productionUs: [atUs, atUs + 100_000],
+      })
+    for (let at = 0; at < 100; at += 1) {
+      add('often', at * 100_000, 2000, 3000)
+      add('saved', at * 100_000, 4000, 2500)
+    }
+    add('rarely', 0, 1000, 50_000)
+    return latencies
+  }
+  test("counted in production's seconds, from the first statement to the last answer", () =>
+    expect(costs().productionMs).toBe(10_000))
+  test('lost and won alike, and what moves most comes first', () =>
+    expect(
+      costs()
+        .list()
+        .map(({ row }) => [row.fingerprint, row.impactMsPerSecond]),
+    ).toEqual([
+      ['', (100 * 1 - 100 * 1.5 + 49) / 10],
+      ['saved', -15],
+      ['often', 10],
+      ['rarely', 4.9],
+    ]))
+  test('means count, not medians: what is slow now and then costs as well', () => {
+    const latencies = new Latencies()
+    for (let at = 0; at < 100; at += 1)
+      latencies.add({
+        fingerprint: 'f',
+        sql: 'f',
+        seq: at,
+        beforeUs: 1000,
+        afterUs: at % 10 === 0 ? 101_000 : 1000,
+        noiseUs: null,
+        progress: at / 100,
+        productionUs: [at * 10_000, (at + 1) * 10_000],
+      })
+    expect(latencies.list()[1]?.row.impactMsPerSecond).toBe(1000)
   })
 })
 

@@ -45,6 +45,7 @@ function latency(ratio: number, change: Partial<QueryLatency> = {}): QueryLatenc
     maxMs: { before: 10, after: 10 * ratio },
     totalMs: { before: 10_000, after: 10_000 * ratio },
     verdict: 'same',
+    impactMsPerSecond: null,
     distribution: null,
     ...change,
   }
