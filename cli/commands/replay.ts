@@ -150,6 +150,7 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
   const recording = openRecording(path)
   let status: (() => ReplayStatus) | null = null
   const metrics = metricsAt && (await serveText(metricsAt, () => metricsText(out, status?.() ?? null)))
+  if (metrics) cli.note(`figures at http://${metricsAt.host}:${metrics.port}/metrics`)
   try {
     const { recovered, manifest } = recording
     const given = filterOf(flags, only, manifest.startedAtMs)

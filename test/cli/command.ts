@@ -12,8 +12,8 @@ export type Ended = { readonly code: number | null; readonly stdout: string; rea
 export type Running = {
   readonly child: ChildProcess
   readonly ended: Promise<Ended>
-  /** Resolves when stderr has said this. */
-  said(text: string): Promise<void>
+  /** Resolves when stderr has said this, with what it matched. */
+  said(what: string | RegExp): Promise<readonly string[]>
 }
 
 export function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
@@ -33,13 +33,14 @@ export function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Run
   return {
     child,
     ended: new Promise((resolve) => child.on('close', (code) => resolve({ code, stdout, stderr }))),
-    said: (text) =>
+    said: (what) =>
       new Promise((resolve, reject) => {
         const look = () => {
-          if (stderr.includes(text)) resolve()
+          const found = typeof what === 'string' ? stderr.includes(what) && [what] : what.exec(stderr)
+          if (found) resolve(found)
         }
         waiting.add(look)
-        child.on('close', () => reject(new Error(`ended before it said "${text}": ${stderr}`)))
+        child.on('close', () => reject(new Error(`ended before it said "${what}": ${stderr}`)))
         look()
       }),
   }
