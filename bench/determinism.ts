@@ -3,6 +3,7 @@
  * different numbers of workers, and compares the runs, the tables, and production.
  *
  *     node dist/bench/determinism.js [--workload shop|ledger|tpcb|sysbench] [--statements 100000] [--sessions 20] [--keep]
+ *     node dist/bench/determinism.js --again FOLDER    what an earlier one kept is replayed anew
  */
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -16,7 +17,7 @@ import { createDiff, openDiff } from '../segment/diff-file.js'
 import { openRecording } from '../segment/recording.js'
 import { openRun } from '../segment/run-file.js'
 import { type RunSource, runOfRecording } from '../segment/run-source.js'
-import { type Stage, setStage } from './stage.js'
+import { type KeptStage, setKeptStage, setStage } from './stage.js'
 import { WORKLOADS } from './workloads.js'
 
 const { values: flags } = parseArgs({
@@ -27,6 +28,7 @@ const { values: flags } = parseArgs({
     scale: { type: 'string', default: '1' },
     seed: { type: 'string', default: '1' },
     keep: { type: 'boolean', default: false },
+    again: { type: 'string' },
   },
 })
 const say = (line: string) => console.log(line)
@@ -38,7 +40,7 @@ const workload = WORKLOADS[flags.workload]?.({
   seed: Number(flags.seed),
 })
 if (!workload) throw new Error(`workloads are ${Object.keys(WORKLOADS).join(', ')}`)
-const stage = await setStage(workload, say)
+const stage = flags.again === undefined ? await setStage(workload, say) : await setKeptStage(flags.again)
 try {
   await measure(stage)
 } finally {
@@ -46,7 +48,7 @@ try {
   await stage.close({ keep: flags.keep })
 }
 
-async function measure(stage: Stage): Promise<void> {
+async function measure(stage: KeptStage): Promise<void> {
   const recording = openRecording(stage.recording)
   const began = performance.now()
   const full = await buildPlan(recording)
@@ -62,7 +64,7 @@ async function measure(stage: Stage): Promise<void> {
   ] as const) {
     const url = await stage.shadow(name)
     const out = join(stage.folder, `${name}.run`)
-    const run = await replay({ recording: stage.recording, plan, target: url, out, speed: 'max', workers })
+    const run = await replay({ recording: stage.recording, plan, target: url, out, force: true, speed: 'max', workers })
     say(
       `${name}: ${run.ledger.kept.statements} statements in ${(run.elapsedUs / 1e6).toFixed(2)} s, ` +
         `${Math.round((run.ledger.kept.statements * 1e6) / run.elapsedUs)}/s, relaxed ${run.orderRelaxed}, ` +
@@ -98,7 +100,7 @@ function differences(label: string, before: RunSource, after: RunSource, ambiguo
     before,
     after,
     recording,
-    out: createDiff(path),
+    out: createDiff(path, { force: true }),
     madeBy: 'bench',
     ...(ambiguous === undefined ? {} : { ambiguous }),
   })

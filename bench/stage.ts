@@ -36,6 +36,8 @@ export type Stage = {
   close(options?: { readonly keep?: boolean }): Promise<void>
 }
 
+export type KeptStage = Omit<Stage, 'productionUrl'>
+
 const MADE_BY = 'pgrehearse bench'
 
 export async function setStage(workload: Workload, say: (line: string) => void): Promise<Stage> {
@@ -78,17 +80,27 @@ export async function setStage(workload: Workload, say: (line: string) => void):
   const tookMs = performance.now() - began
   await proxy.stop()
   say(`${workload.name}: recorded ${proxy.status().statementsKept} statements in ${(tookMs / 1000).toFixed(1)} s`)
+  return { ...(await ready(folder, [production], shadows)), productionUrl }
+}
+
+/** What an earlier bench recorded and kept. Production is gone; its recording and snapshot are not. */
+export async function setKeptStage(folder: string): Promise<KeptStage> {
+  const stage = await ready(folder, [], await startServer())
+  return { ...stage, close: () => stage.close({ keep: true }) }
+}
+
+async function ready(folder: string, others: readonly OwnedServer[], shadows: OwnedServer): Promise<KeptStage> {
+  const [recording, snapshot] = [join(folder, 'recording'), join(folder, 'snapshot')]
   await restoreSnapshot({ snapshot, target: shadows.url('golden_v1') })
   return {
     folder,
     recording,
     snapshot,
-    productionUrl,
     shadows,
     shadow: (name) => cloneShadow(shadows.url(), 'golden_v1', name),
     drop: (name) => dropShadow(withDatabase(shadows.url(), name), name),
     async close({ keep = false } = {}) {
-      await Promise.all([production.stop(), shadows.stop()])
+      await Promise.all([...others, shadows].map((server) => server.stop()))
       if (!keep) rmSync(folder, { recursive: true, force: true })
     },
   }

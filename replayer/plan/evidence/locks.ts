@@ -183,7 +183,48 @@ export function possibleLocks(g: Gathered, placed: Placed): void {
       mine.any |= bit(kind)
       if (wide) mine.wide |= bit(kind)
     }
+    woken(g, placed, held)
   }
+}
+
+/**
+ * Who stood long and was answered in one turn with the end of a transaction that had changed something was woken by that end, also where the
+ * other got its lock only while both stood: they were in one queue.
+ */
+function woken(g: Gathered, placed: Placed, held: readonly Looked[]): void {
+  const stood = held.filter(({ statement }) => g.stood[statement])
+  if (stood.length === 0) return
+  const changed = held
+    .filter(({ kind }) => bit(kind) & CHANGE)
+    .map(({ statement, wide, kind }) => ({ statement, wide, kind, atUs: g.doneUs[endingOf(g, statement)]! }))
+    .sort((a, b) => a.atUs - b.atUs)
+  for (const { statement, kind, wide } of stood) {
+    const doneUs = g.doneUs[statement]!
+    for (let at = from(changed, doneUs - ONE_TURN_US); at < changed.length; at += 1) {
+      const holder = changed[at]!
+      if (holder.atUs > doneUs + ONE_TURN_US) break
+      const apart = g.transaction[holder.statement] === g.transaction[statement] || !(holder.wide || wide)
+      if (apart || !(bit(holder.kind) & against(kind)) || g.doneUs[holder.statement]! >= doneUs) continue
+      endBefore(placed, holder.statement, statement)
+    }
+  }
+}
+
+/** The statement whose answer told that its locks were free. */
+function endingOf(g: Gathered, statement: number): number {
+  const released = g.releasedAt[statement]!
+  return released >= 0 ? released : g.transactions.last[g.transaction[statement]!]!
+}
+
+/** The first that ended no earlier. */
+function from(sorted: readonly { readonly atUs: number }[], atUs: number): number {
+  let [low, high] = [0, sorted.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (sorted[middle]!.atUs < atUs) low = middle + 1
+    else high = middle
+  }
+  return low
 }
 
 /** What a transaction holds in a set until one moment: kinds of locks, as bits. */
@@ -219,7 +260,8 @@ export function passedOver(g: Gathered, placed: Placed): boolean {
     for (const { statement } of held) {
       picks = picks.filter((pick) => g.doneUs[pick]! > g.sentUs[statement]!)
       for (const pick of picks) {
-        if (g.transaction[pick] === g.transaction[statement]) continue
+        // Of two that pick, each may have passed over the other's: what the queue handed out has told.
+        if (g.picks[statement] || g.transaction[pick] === g.transaction[statement]) continue
         if (placed.high(statement) >= placed.low(placed.endOf(pick))) continue
         if (placed.point[statement]! < placed.point[pick]! || !placed.canBe(statement, pick)) continue
         placed.before(statement, pick)
