@@ -62,6 +62,27 @@ describe('locks', () => {
     const got = (id: string) => ({ tag: 'SELECT 1', returned: { 'jobs.id': [id] } })
     expect(await waits([one(1, pick, [0, 10], got('1')), one(2, pick, [20, 30], got('2'))])).toEqual(['B < A'])
   })
+  test('SKIP LOCKED: of two that pick side by side, the queue says who was first, not the locks they held', async () => {
+    const pick = "SELECT id FROM jobs WHERE state = 'new' ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED"
+    const begin = (session: number, us: number) => one(session, 'BEGIN', [us, us + 1], { transaction: session })
+    const picked = (session: number, at: [number, number], ids: string[]) =>
+      one(session, pick, at, {
+        transaction: session,
+        parameters: [`${ids.length}`],
+        tag: `SELECT ${ids.length}`,
+        returned: { 'jobs.id': ids },
+      })
+    const commit = (session: number, at: [number, number]) => one(session, 'COMMIT', at, { transaction: session })
+    const lines = [
+      begin(1, 0),
+      begin(2, 2),
+      picked(1, [10_000, 17_800], ['1', '3', '4']),
+      picked(2, [10_200, 17_900], ['5', '6']),
+      commit(2, [40_000, 41_000]),
+      commit(1, [45_000, 46_000]),
+    ]
+    expect(await waits(lines)).toContain('D < C')
+  })
   test('advisory locks: of one key only', async () => {
     const lock = (session: number, key: string, at: [number, number]) =>
       one(session, 'SELECT pg_advisory_xact_lock($1)', at, { parameters: [key] })
@@ -163,6 +184,18 @@ describe('who found nothing to change', () => {
     expect(order).toContain('C < F')
     expect(order).toContain('E < F')
     expect(order.filter((wait) => wait === 'C < D' || wait === 'E < D')).toEqual([])
+  })
+  test('stood in one queue with who changed the row: woken by the end of that one, though it was sent before the other had its lock', async () => {
+    const lines = [
+      one(1, 'BEGIN', [0, 10], { transaction: 1 }),
+      one(1, clear, [100, 200], { transaction: 1, ...found('DELETE 1') }),
+      one(2, 'BEGIN', [300, 310], { transaction: 2 }),
+      one(2, clear, [1000, 30_000], { transaction: 2, ...found('DELETE 1') }),
+      one(3, clear, [10_000, 61_100], found('DELETE 0')),
+      one(1, 'ROLLBACK', [29_000, 29_900], { transaction: 1 }),
+      one(2, 'COMMIT', [60_000, 61_000], { transaction: 2 }),
+    ]
+    expect(await waits(lines)).toContain('E < G')
   })
 })
 
