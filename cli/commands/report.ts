@@ -5,6 +5,7 @@ import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } fro
 import type { Command } from 'commander'
 import { EXIT, type ExitCode, HarnessError } from '../../base/errors.js'
 import { buildModel, judgeDiff } from '../../reports/build-model.js'
+import { count, counted } from '../../reports/format.js'
 import type { ReportModel } from '../../reports/model.js'
 import { changesSince, changesText, parseModel } from '../../reports/since.js'
 import { findingsTable } from '../../reports/table.js'
@@ -12,6 +13,7 @@ import { checkTargets, type Targets, writeReport } from '../../reports/write.js'
 import { openDiff } from '../../segment/diff-file.js'
 import { parseWebhook, sendAlerts } from '../alerts.js'
 import type { Cli } from '../cli.js'
+import { DEFAULT_TABLE, type Exported, exportDiscrepancies, parseTableName } from '../discrepancy-table.js'
 import { printVerdict, readGate, readHistory } from '../gate-config-file.js'
 import { parseDuration } from '../units.js'
 
@@ -23,6 +25,8 @@ type Options = {
   readonly markdown?: string
   readonly prometheus?: string
   readonly csv?: string
+  readonly postgres?: string
+  readonly postgresTable: string
   readonly gate?: string
   readonly compare?: string
   readonly alerts?: string
@@ -36,7 +40,7 @@ const SQLITE = 'SQLite format 3'
 export function register(program: Command, cli: Cli): void {
   program
     .command('report')
-    .description('write what a diff says: a page, JUnit, JSON, a comment, metrics, CSV')
+    .description('write what a diff says: a page, JUnit, JSON, a comment, metrics, CSV, a table')
     .argument('<diff>', 'file made by compare; with --compare also a report that --json FILE wrote')
     .option('--html <file>', 'the page: one self-contained file')
     .option('--junit <file>', 'a case per query shape and per check of the gate')
@@ -44,6 +48,8 @@ export function register(program: Command, cli: Cli): void {
     .option('--markdown <file>', 'a comment for a pull request')
     .option('--prometheus <file>', "figures in Prometheus's text format")
     .option('--csv <file>', 'all discrepancies')
+    .option('--postgres <url>', 'all discrepancies into a table of that database, which is made if it is not there')
+    .option('--postgres-table <name>', 'the table, or schema.table', DEFAULT_TABLE)
     .option('--compare <old.json>', 'say what changed since: a report that --json FILE wrote')
     .option(
       '--alerts <url>',
@@ -60,6 +66,7 @@ export function register(program: Command, cli: Cli): void {
         checkTargets(targets, { force })
         const webhook = options.alerts === undefined ? null : parseWebhook(options.alerts)
         const withinMs = parseDuration(options.alertsWithin, '--alerts-within')
+        const tableName = parseTableName(options.postgresTable)
         const config = readGate(options.gate)
         const diff = openDiff(path)
         try {
@@ -75,6 +82,11 @@ export function register(program: Command, cli: Cli): void {
           if (table !== '') cli.print(`\n${table}`)
           if (files.length > 0) cli.print()
           for (const file of files) cli.print(`  ${file.kind.padEnd(10)} ${file.path}`)
+          const exported =
+            options.postgres === undefined
+              ? null
+              : await exportDiscrepancies(diff, options.postgres, tableName, cli.signal)
+          if (exported !== null) cli.print(`  postgres   ${exported.place}: ${exportedWords(exported)}`)
           // Last: whoever waits for the report has it by now.
           const alerts = webhook && (await sendAlerts(diff, path, webhook, withinMs, cli))
           cli.result({
@@ -82,6 +94,7 @@ export function register(program: Command, cli: Cli): void {
             headline: model.headline,
             why: model.why,
             files,
+            ...(exported === null ? {} : { postgres: exported }),
             ...(alerts === null ? {} : { alerts }),
           })
           return EXIT.pass
@@ -92,12 +105,17 @@ export function register(program: Command, cli: Cli): void {
     )
 }
 
+function exportedWords({ added, known }: Exported): string {
+  return `${counted(added, 'discrepancy', 'discrepancies')} added${known === 0 ? '' : `, ${count(known)} were there`}`
+}
+
 /** Prints what changed; writes nothing. */
 function since(oldPath: string, newPath: string, targets: Targets, options: Options, cli: Cli): ExitCode {
-  if (Object.keys(targets).length > 0) {
+  const others = [...Object.keys(targets), ...(['postgres', 'alerts'] as const).filter((name) => options[name])]
+  if (others.length > 0) {
     throw new HarnessError({
       code: 'OPTION_CONFLICT',
-      message: `--compare writes no ${Object.keys(targets).join(', ')}`,
+      message: `--compare writes no ${others.join(', ')}`,
       detail: 'it says what changed between two reports.',
       hint: 'Write the report first, then compare it with the older one.',
       exit: EXIT.usage,

@@ -52,7 +52,7 @@ export type Commands = Readonly<Record<CommandName, Command>>
 const DEFAULT_OUT = 'rehearsal'
 export const EMBEDDED = 'embedded'
 
-/** `path` only names the file in messages; `env` is what `${NAME}` in a server's URL stands for. */
+/** `path` only names the file in messages; `env` is what `${NAME}` in a URL stands for. */
 export function parseRunConfig(
   text: string,
   path: string,
@@ -82,7 +82,7 @@ export function parseRunConfig(
     candidate: { ...replay, ...given.candidate },
     compare: given.compare ?? {},
     verify: given.verify === false ? null : (given.verify ?? {}),
-    report: given.report ?? {},
+    report: withEnvironment(given.report ?? {}, ['alerts', 'postgres'], (url) => interpolated(url, path, env)),
     ...(given.gate === undefined ? {} : { gate: given.gate }),
   }
 }
@@ -156,6 +156,11 @@ function listOf(value: string | readonly string[] | undefined): readonly string[
   return value === undefined ? [] : typeof value === 'string' ? [value] : value
 }
 
+function withEnvironment(section: Section, names: readonly string[], fill: (text: string) => string): Section {
+  const filled = Object.entries(section).filter(([name]) => names.includes(name))
+  return { ...section, ...Object.fromEntries(filled.map(([name, value]) => [name, fill(String(value))])) }
+}
+
 /** Passwords do not belong in a file that is committed: `${SHADOW_URL}` is read from the environment. */
 function interpolated(text: string, path: string, env: Readonly<Record<string, string | undefined>>): string {
   return text.replaceAll(/\$\{(\w+)\}/g, (_, name: string) => {
@@ -164,7 +169,7 @@ function interpolated(text: string, path: string, env: Readonly<Record<string, s
     throw new HarnessError({
       code: 'RUN_CONFIG_INVALID',
       message: `cannot use ${path}`,
-      detail: `a server is named by \${${name}}, and the environment has no ${name}.`,
+      detail: `\${${name}} stands in a URL, and the environment has no ${name}.`,
       hint: `Set ${name}, for instance to postgres://user@host:5432/postgres.`,
       exit: EXIT.usage,
     })

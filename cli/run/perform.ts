@@ -233,12 +233,14 @@ async function verifyTables({ config, folder, out, servers, version }: Rehearsal
 
 const REPORT_FILES = { html: 'report.html', json: 'report.json', junit: 'junit.xml', markdown: 'comment.md' } as const
 
+const NO_PATHS = /^(alerts|postgres)/
+
 /** What the file does not name goes into the folder of results, under names that stay the same. */
 function reportArguments({ config, folder, out }: Rehearsal): string[] {
   const given: Section = Object.fromEntries(
     Object.entries(config.report).map(([name, value]) => [
       name,
-      name.startsWith('alerts') ? String(value) : resolve(folder, String(value)),
+      NO_PATHS.test(name) ? String(value) : resolve(folder, String(value)),
     ]),
   )
   const defaults = Object.fromEntries(Object.entries(REPORT_FILES).map(([name, file]) => [name, join(out, file)]))

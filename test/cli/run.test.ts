@@ -185,6 +185,11 @@ describe('what it refuses', () => {
     { name: 'a value of another kind', file: { replay: { read_only: 'perhaps' } }, says: 'takes true or false' },
     { name: 'no recording', file: { recording: undefined }, says: 'recording: is needed' },
     { name: 'a variable that is not set', file: { server: `\${NOT_SET_HERE}` }, says: 'has no NOT_SET_HERE' },
+    {
+      name: 'one in a URL of the report',
+      file: { report: { postgres: `\${NOT_SET_HERE}` } },
+      says: 'has no NOT_SET_HERE',
+    },
     { name: 'a snapshot that is not there', file: { snapshot: 'nowhere' }, says: 'nowhere' },
     { name: 'a migration that is not there', file: { v2: { migrate: 'absent.sql' } }, says: 'absent.sql' },
   ])('$name: exit 2', async ({ file, says }) => {
