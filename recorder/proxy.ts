@@ -22,12 +22,13 @@ import { Guard } from './guard/guard.js'
 import { type Thresholds, USUAL_THRESHOLDS } from './guard/vitals.js'
 import { addressText, cannotListen, prepareListen } from './listen.js'
 import { RateMeter, type Totals } from './rates.js'
+import { RING_FULL, RingNews } from './ring-news.js'
 import type { ProxyState, ProxyStatus } from './status.js'
 import type { ClientTls } from './tap/client-tls.js'
 import { TIME_LIMITS, type TimeLimits } from './tap/connection.js'
 import { type ListenAddress, ListenFailed, Tap } from './tap/listener.js'
 import { createRing, RingProducer } from './tap/ring.js'
-import { CELL, createTally, Tally } from './tap/tally.js'
+import { CELL, createTally, PASSING, Tally } from './tap/tally.js'
 import { readUpstream } from './upstream-facts.js'
 import { connectOwn, type Environment, parseUpstream } from './upstream-url.js'
 
@@ -160,6 +161,7 @@ export class ProxyRecording {
   readonly #parts: Parts
   readonly #tick: NodeJS.Timeout
   readonly #rates = new RateMeter()
+  readonly #ringNews = new RingNews()
   readonly #guard: Guard
   #state: ProxyState = 'recording'
   #stopped: Promise<Manifest | null> | null = null
@@ -324,6 +326,8 @@ export class ProxyRecording {
     this.#rates.sample(this.#parts.nowUs(), this.#totals())
     const { durationMsMax, recordingBytesMax, recordingStatementsMax } = this.#options
     const { nowUs, tally } = this.#parts
+    const passed = tally.read(CELL.executionsPassed + PASSING.ringFull)
+    if (this.#ringNews.look(passed, nowUs() / 1000)) this.#note(RING_FULL.kind, RING_FULL.detail)
     if (durationMsMax !== undefined && nowUs() >= durationMsMax * 1000) this.#limitReached('duration')
     else if (recordingBytesMax !== undefined && tally.read(CELL.recordingBytes) >= recordingBytesMax) {
       this.#limitReached('bytes')

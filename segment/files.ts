@@ -15,7 +15,7 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { EXIT, HarnessError } from '../base/errors.js'
@@ -57,7 +57,8 @@ export function writeAtomically(path: string, text: string): void {
   const temporary = `${path}.tmp`
   const file = openSync(temporary, 'w', FILE_MODE)
   try {
-    writeSync(file, text)
+    // Unlike writeSync, it does not stop half-way where the disk is nearly full.
+    writeFileSync(file, text)
     fsyncSync(file)
   } finally {
     closeSync(file)

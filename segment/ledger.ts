@@ -23,6 +23,10 @@ export function add(a: Count, b: Count): Count {
   return { statements: a.statements + b.statements, transactions: a.transactions + b.transactions }
 }
 
+export function subtract(a: Count, b: Count): Count {
+  return { statements: a.statements - b.statements, transactions: a.transactions - b.transactions }
+}
+
 export function sum(reasons: Reasons): Count {
   return Object.values(reasons).reduce(add, NOTHING)
 }

@@ -1,19 +1,11 @@
-/**
- * Seals what an interrupted recording left unsealed, so that it is a whole recording again.
- *
- * A recording that still runs is left alone: SQLite does not give up a file's WAL while another connection uses it, and that
- * refusal is how we know. No lock file, which a crash would leave behind.
- */
+/** Seals what an interrupted recording left unsealed, so that it is a whole recording again. One that still runs is left alone. */
 
 import { basename, join } from 'node:path'
-import Database from 'better-sqlite3'
-import { publish, writeAtomically } from './files.js'
+import { writeAtomically } from './files.js'
+import { sealLeftover } from './leftover.js'
 import type { Manifest, SealedSegment } from './manifest.js'
 import { MANIFEST_FILE, readManifest } from './manifest-file.js'
 import { openRecording, unlistedSegments } from './recording.js'
-import { openSegment } from './segment-reader.js'
-import { OPEN_SUFFIX, sealedSegment } from './segment-writer.js'
-import { closeAsOneFile, sqliteCode } from './sqlite.js'
 
 export type Recovery = {
   /** `whole`: nothing to do. `running`: a recorder has it open. */
@@ -58,26 +50,4 @@ export function recoverRecording(path: string): Recovery {
   }
   writeAtomically(join(path, MANIFEST_FILE), `${JSON.stringify(complete)}\n`)
   return { state: 'recovered', segments: sealed.map(({ file }) => basename(file)), statements, unreadable }
-}
-
-/** null: somebody else has it open. */
-function sealLeftover(file: string): SealedSegment | null {
-  const finalPath = file.endsWith(OPEN_SUFFIX) ? file.slice(0, -OPEN_SUFFIX.length) : file
-  if (finalPath !== file) {
-    const db = new Database(file, { timeout: 0, fileMustExist: true })
-    try {
-      closeAsOneFile(db)
-    } catch (error) {
-      db.close()
-      if (sqliteCode(error).startsWith('SQLITE_BUSY')) return null
-      throw error
-    }
-    publish(file, finalPath)
-  }
-  const reader = openSegment(finalPath)
-  try {
-    return sealedSegment(finalPath, reader.extent())
-  } finally {
-    reader.close()
-  }
 }

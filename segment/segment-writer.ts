@@ -8,13 +8,14 @@ import { statSync } from 'node:fs'
 import { basename } from 'node:path'
 import { JsonDictionary, TextDictionary } from './dictionary.js'
 import { sha256OfFile } from './files.js'
+import type { Count } from './ledger.js'
 import type { SealedSegment } from './manifest.js'
 import { SEGMENTS_FOLDER } from './manifest-file.js'
 import { OutcomeEncoder } from './outcome-columns.js'
 import { packBytes } from './pack.js'
 import { resultSha256Bytes } from './result-sha.js'
 import { SEGMENT, SEGMENT_SCHEMA, STATEMENT_COLUMNS, tracePrefix } from './segment-schema.js'
-import { createDb, type Db, type Insert, sealDb } from './sqlite.js'
+import { createDb, type Db, damaged, type Insert, openDb, sealDb } from './sqlite.js'
 import type { Frame, Session, SessionEvent, Statement, TransactionScope } from './statement.js'
 
 export const OPEN_SUFFIX = '.open'
@@ -63,6 +64,7 @@ export class SegmentWriter {
   readonly #pageCount: () => number
   readonly #pageBytes: number
   #extent: Extent = NO_EXTENT
+  #transactions = 0
   #empty = true
 
   constructor(path: string, origin: SegmentOrigin, ledgerJson: string, openedAtMs: number) {
@@ -95,8 +97,13 @@ export class SegmentWriter {
     return this.#empty
   }
 
-  get statements(): number {
-    return this.#extent.statements
+  get count(): Count {
+    return { statements: this.#extent.statements, transactions: this.#transactions }
+  }
+
+  /** Its name while it grows. */
+  get openPath(): string {
+    return this.#openPath
   }
 
   bytes(): number {
@@ -116,6 +123,7 @@ export class SegmentWriter {
       this.#updateLedger.run(ledgerJson)
       this.#extent = extent
     })
+    this.#transactions += transactions.length
   }
 
   session(session: Session): void {
@@ -134,7 +142,19 @@ export class SegmentWriter {
   seal(ledgerJson: string): SealedSegment {
     this.#updateLedger.run(ledgerJson)
     sealDb(this.#db, this.#openPath, this.path)
+    this.#checkSealed()
     return sealedSegment(this.path, this.#extent)
+  }
+
+  /** What the disk made of it is not known to whoever wrote it. */
+  #checkSealed(): void {
+    const db = openDb(this.path, SEGMENT)
+    try {
+      const found = db.prepare<[], number>('SELECT count(*) FROM statements').pluck().get()
+      if (found !== this.#extent.statements) throw damaged(this.path, SEGMENT, 'statements are missing in it')
+    } finally {
+      db.close()
+    }
   }
 
   /** Leaves the file as a crash would: what was committed can be recovered. */

@@ -28,17 +28,22 @@ const BUSY_MS_MAX = 2000
 export function createDb(path: string, kind: Kind, schema: string, fill: (db: Db) => void = () => {}): Db {
   createPrivateFile(path)
   const db = new Database(path, { timeout: BUSY_MS_MAX })
-  db.pragma(`page_size = ${PAGE_BYTES}`)
-  db.pragma('journal_mode = WAL')
-  // A killed process loses nothing that was committed; only a power cut may take the last commits, never the order.
-  db.pragma('synchronous = NORMAL')
-  db.exec('BEGIN')
-  db.pragma(`application_id = ${kind.applicationId}`)
-  db.pragma(`user_version = ${kind.formatVersion}`)
-  db.exec(schema)
-  fill(db)
-  db.exec('COMMIT')
-  return db
+  try {
+    db.pragma(`page_size = ${PAGE_BYTES}`)
+    db.pragma('journal_mode = WAL')
+    // A killed process loses nothing that was committed; only a power cut may take the last commits, never the order.
+    db.pragma('synchronous = NORMAL')
+    db.exec('BEGIN')
+    db.pragma(`application_id = ${kind.applicationId}`)
+    db.pragma(`user_version = ${kind.formatVersion}`)
+    db.exec(schema)
+    fill(db)
+    db.exec('COMMIT')
+    return db
+  } catch (error) {
+    db.close()
+    throw error
+  }
 }
 
 /** A file whose creation a crash cut short: nothing was ever in it. */
@@ -154,6 +159,11 @@ export function damaged(path: string, kind: Kind, why: string, cause?: unknown):
 /** Whether an error says that the file is broken, rather than that it cannot be reached. */
 export function isDamage(error: unknown): boolean {
   return /^SQLITE_(CORRUPT|NOTADB|ERROR|IOERR_SHORT_READ)/.test(sqliteCode(error))
+}
+
+/** Whether the next try may well work with the same file: it is whole, and there was no room, or no turn. */
+export function mayPass(error: unknown): boolean {
+  return /^SQLITE_(FULL|BUSY|LOCKED)/.test(sqliteCode(error))
 }
 
 function tooNew(path: string, kind: Kind, found: number): HarnessError {

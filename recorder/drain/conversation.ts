@@ -90,6 +90,11 @@ export class Conversation<Sink extends RowSink> {
     if (!this.#lost) this.#answers.takeOversized(type)
   }
 
+  /** Exchanges that are on their way. */
+  get pending(): number {
+    return this.#queue.length
+  }
+
   /** What the session has given names to. */
   get names(): Names {
     return this.#names

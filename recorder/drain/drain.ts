@@ -2,11 +2,13 @@
  * The drain: reads the ring, follows each session, and writes what comes of it, in batches. It owns the recording's writer.
  *
  * It may fall behind, fail or stand still: the ring then fills, the tap drops, and nobody waits. A write that fails loses
- * its batch, counted, and is told once; for a while nothing more is tried, because a full disk does not empty itself.
+ * its batch, counted, and is told once, with what to do; for a while nothing more is tried, because a full disk does not empty
+ * itself. When writing works again that is told as well, and every session that is open is recorded anew with its state, because
+ * what it had said of itself may be among what was lost.
  */
 
 import type { Masker } from '../../privacy/masker.js'
-import { type Count, NOTHING } from '../../segment/ledger.js'
+import { type Count, NOTHING, sum } from '../../segment/ledger.js'
 import type { RecordingWriter } from '../../segment/recording-writer.js'
 import type { Incident, RecordedTransaction } from '../../segment/segment-writer.js'
 import type { Session, SessionEvent, Statement } from '../../segment/statement.js'
@@ -16,6 +18,7 @@ import { LatencyDrift } from './latency-drift.js'
 import { ResultShapes } from './result-shapes.js'
 import { DrainSession, type SessionLimits, type SessionStore } from './session.js'
 import type { Filtered, TransactionChoice } from './transaction-choice.js'
+import { codeOf, WriteTrouble } from './write-trouble.js'
 
 export type DrainLimits = SessionLimits & {
   /** Statements gathered before they are written in one go. */
@@ -33,7 +36,6 @@ export const DRAIN_LIMITS: DrainLimits = {
   batchStatementsMax: 500,
 }
 
-const RETRY_AFTER_MS = 1000
 const NOT_WRITTEN = 'recording could not be written'
 const INCIDENTS_MAX = 1000
 /** Somebody wanted it so. */
@@ -61,8 +63,11 @@ export class Drain implements SessionStore {
   #transactions = 0
   #executionsOfClosed = 0
   #atUs = 0
-  /** Nothing is written before this time. */
-  #brokenUntilMs = 0
+  readonly #trouble: WriteTrouble
+  /** Of the writer: how many segments it had given up when the sessions were known last. */
+  #losses = 0
+  /** Something of the open sessions was not written. */
+  #restateDue = false
   readonly #passedBefore = new Map<PassingReason, Count>()
 
   constructor(
@@ -82,6 +87,10 @@ export class Drain implements SessionStore {
     this.#nowMs = nowMs
     this.#limits = limits
     this.#choice = choice
+    this.#trouble = new WriteTrouble((trouble) => {
+      this.incident({ atUs: this.#atUs, ...trouble })
+      tell(trouble)
+    })
   }
 
   /** A bug in decoding or masking costs its session, never the recording. */
@@ -126,9 +135,15 @@ export class Drain implements SessionStore {
   /** Writes what has gathered. Call it whenever the ring is empty. */
   flush(): void {
     this.#accountPassed()
-    if (this.#nowMs() < this.#brokenUntilMs) this.#loseBatch()
-    else this.#write()
+    if (this.#restateDue || !this.#trouble.mayTry(this.#nowMs())) this.#loseBatch()
+    if (this.#trouble.mayTry(this.#nowMs())) this.#write()
     const cells = this.#tally.cells
+    const { kept, lost } = this.#writer.ledger
+    const allLost = sum(lost)
+    cells[CELL.statementsKept] = kept.statements
+    cells[CELL.transactionsKept] = kept.transactions
+    cells[CELL.statementsLost] = allLost.statements
+    cells[CELL.transactionsLost] = allLost.transactions
     cells[CELL.executionsDecoded] = this.#executions()
     cells[CELL.drainedUs] = this.#atUs
     cells[CELL.latencyDrift] = this.#drift.value
@@ -183,8 +198,8 @@ export class Drain implements SessionStore {
   }
 
   /** The transaction itself is counted by the tap, which sees its end. */
-  lost(reason: string, statements: number): void {
-    this.#account('lost', reason, { statements, transactions: 0 })
+  lost(reason: string, statements: number, transactions = 0): void {
+    this.#account('lost', reason, { statements, transactions })
   }
 
   #open(record: RingRecord): void {
@@ -215,19 +230,37 @@ export class Drain implements SessionStore {
 
   #write(): void {
     try {
+      this.#look()
+      const writes = this.#newSessions.length + this.#batch.length + this.#events.length + this.#incidents.length > 0
       for (const session of this.#newSessions) this.#writer.session(session)
       this.#newSessions = []
+      if (this.#restateDue) this.#restate()
       if (this.#batch.length > 0) this.#writeBatch()
       for (const event of this.#events) this.#writer.event(event)
       this.#events = []
       for (; this.#incidents.length > 0; this.#incidents.shift()) this.#writer.incident(this.#incidents[0]!)
       this.#writer.sealIfDue()
+      if (writes) this.#trouble.worked()
     } catch (error) {
-      this.#brokenUntilMs = this.#nowMs() + RETRY_AFTER_MS
+      this.#trouble.failed(codeOf(error), this.#nowMs())
+      this.#restateDue = true
       this.#loseBatch()
-      this.#tell({ kind: 'write failed', detail: codeOf(error) })
     }
     this.#tally.cells[CELL.recordingBytes] = this.#writer.bytes
+  }
+
+  /** A new file, or one that missed something, begins with the sessions that are open. */
+  #look(): void {
+    if (this.#losses !== this.#writer.losses) this.#restateDue = true
+    this.#losses = this.#writer.losses
+    if (!this.#restateDue) return
+    const open = [...this.#sessions.values()].flatMap(({ facts }) => (facts === null ? [] : [facts]))
+    this.#newSessions = open
+  }
+
+  #restate(): void {
+    this.#restateDue = false
+    for (const session of this.#sessions.values()) session.restate(NOT_WRITTEN)
   }
 
   #writeBatch(): void {
@@ -236,15 +269,12 @@ export class Drain implements SessionStore {
     try {
       this.#writer.write(this.#batch)
     } catch (error) {
+      this.#writer.account('lost', NOT_WRITTEN, count)
+      throw error
+    } finally {
       this.#batch = []
       this.#batchStatements = 0
-      this.#countLost(NOT_WRITTEN, count)
-      throw error
     }
-    this.#tally.cells[CELL.statementsKept]! += count.statements
-    this.#tally.cells[CELL.transactionsKept]! += count.transactions
-    this.#batch = []
-    this.#batchStatements = 0
   }
 
   #loseBatch(): void {
@@ -275,19 +305,6 @@ export class Drain implements SessionStore {
 
   #account(kind: 'filtered' | 'lost', reason: string, count: Count): void {
     this.#writer.seen(count)
-    if (kind === 'filtered') this.#writer.account(kind, reason, count)
-    else this.#countLost(reason, count)
+    this.#writer.account(kind, reason, count)
   }
-
-  #countLost(reason: string, count: Count): void {
-    this.#writer.account('lost', reason, count)
-    this.#tally.cells[CELL.statementsLost]! += count.statements
-    this.#tally.cells[CELL.transactionsLost]! += count.transactions
-  }
-}
-
-/** Never a message: SQLite and the file system may quote what they were given. */
-function codeOf(error: unknown): string {
-  const code = (error as { code?: unknown }).code
-  return typeof code === 'string' ? code : error instanceof Error ? error.name : 'unknown error'
 }

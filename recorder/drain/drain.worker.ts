@@ -39,8 +39,10 @@ export type ErrorParts = Pick<HarnessError, 'code' | 'message' | 'detail' | 'hin
 
 const NICENESS = 5
 const SLEEP_MS = 20
-/** Between two looks at the port and two writes, while the ring is never empty. */
-const RECORDS_PER_TURN = 4096
+/** Between two looks at the port and two writes, while the ring is never empty: what is not written yet would be lost in a crash. */
+const TURN_MS = 50
+/** Between two looks at the clock. */
+const RECORDS_PER_LOOK = 32
 
 const settings = workerData as DrainSettings
 const say = (message: DrainMessage) => parentPort!.postMessage(message)
@@ -68,11 +70,12 @@ function run(masker: Masker): void {
     // Asked before the ring is: what was offered before it was closed is then surely seen.
     const closed = consumer.closed
     let taken = 0
+    const untilMs = nowMs() + TURN_MS
     for (let record = consumer.next(); record !== null; record = consumer.next()) {
       if (consumer.abandoned) break
       drain.take(record)
       taken += 1
-      if (taken === RECORDS_PER_TURN) break
+      if (taken % RECORDS_PER_LOOK === 0 && nowMs() >= untilMs) break
     }
     if (consumer.abandoned) {
       say({ kind: 'abandoned' })

@@ -7,6 +7,7 @@ import type { Session, SessionEvent, Statement } from '../../segment/statement.j
 import * as backend from '../../wire/backend.js'
 import { Framer } from '../../wire/framer.js'
 import { readStartup } from '../../wire/startup.js'
+import { Keepsakes } from '../tap/keepsakes.js'
 import { Conversation, type ConversationHost } from './conversation.js'
 import type { Exchange } from './exchange.js'
 import { isPrologue, restored, type StateChange, stateChanges } from './restore.js'
@@ -33,7 +34,7 @@ export interface SessionStore {
   write(statements: readonly Statement[], writes: boolean): void
   event(event: SessionEvent): void
   /** Statements that were offered and will not be kept. */
-  lost(reason: string, statements: number): void
+  lost(reason: string, statements: number, transactions?: number): void
   /** Whether this transaction, the session's n-th, is one that nobody wants. */
   filtered(session: number, transaction: number, statements: readonly Statement[], writes: boolean): Filtered
   /** Statements that were offered and nobody wants. */
@@ -43,6 +44,10 @@ export interface SessionStore {
 const READABLE: ReadonlySet<string> = new Set(['UTF8', 'SQL_ASCII'])
 /** In front of the payload of `open`. */
 const LENGTHS_BYTES = 8
+const IDLE = 'I'.charCodeAt(0)
+/** The first four bytes of the tag ROLLBACK. */
+const ROLLBACK = Buffer.from('ROLL').readInt32BE(0)
+const STATE_LOST = 'more session state than is remembered'
 const NOT_FOLLOWED = 'session could not be followed'
 
 export class DrainSession implements ConversationHost<Result> {
@@ -67,7 +72,14 @@ export class DrainSession implements ConversationHost<Result> {
   #atUs = 0
   #encoding = 'UTF8'
   #readable = true
+  /** What it has done to its own state and would have to do again, should what was written of it be lost. */
+  readonly #standing = new Keepsakes()
+  /** Why the rest of the current transaction is not kept. */
+  #doomed: string | null = null
+  /** The recording does not know the session's state any more. */
+  #restateDue = false
   backendPid = 0
+  facts: Session | null = null
 
   constructor(id: number, store: SessionStore, masker: Masker, shapes: ResultShapes, limits: SessionLimits) {
     this.id = id
@@ -81,7 +93,10 @@ export class DrainSession implements ConversationHost<Result> {
     const options = { wholeBytesMax: limits.messageBytesMax }
     this.#fromClient = new Framer(
       {
-        message: (type, buffer, start, end) => conversation.client(type, buffer, start, end, this.#atUs),
+        message: (type, buffer, start, end) => {
+          this.#standing.message(type, buffer, start, end)
+          conversation.client(type, buffer, start, end, this.#atUs)
+        },
         part: (type, _buffer, _start, _end, offset) => {
           if (offset === 0) conversation.clientOversized(type, this.#atUs)
         },
@@ -91,7 +106,10 @@ export class DrainSession implements ConversationHost<Result> {
     )
     this.#fromServer = new Framer(
       {
-        message: (type, buffer, start, end) => conversation.server(type, buffer, start, end, this.#atUs),
+        message: (type, buffer, start, end) => {
+          this.#stand(type, buffer, start, end)
+          conversation.server(type, buffer, start, end, this.#atUs)
+        },
         part: (type, _buffer, _start, _end, offset) => {
           if (offset === 0) conversation.serverOversized(type)
         },
@@ -114,12 +132,13 @@ export class DrainSession implements ConversationHost<Result> {
     const packet = step.kind === 'packet' && step.packet.kind === 'startup' ? step.packet.parameters : {}
     const { user = '', database = user, application_name: application = '', ...rest } = packet
     this.#greet(payload.subarray(startupEnd, greetingEnd))
+    this.#standing.adopt(payload.subarray(greetingEnd))
     const changes = stateChanges(payload.subarray(greetingEnd), this.#masker)
     const later = changes.findIndex((change) => !isPrologue(change))
     const prologue = later < 0 ? changes : changes.slice(0, later)
     this.#restore(changes.slice(prologue.length), atUs, complete)
     const parameters = Object.fromEntries(Object.entries(rest).filter(([name]) => !name.startsWith('_pq_.')))
-    return {
+    this.facts = {
       session: this.id,
       backendPid: this.backendPid,
       database,
@@ -129,6 +148,7 @@ export class DrainSession implements ConversationHost<Result> {
       connectedUs: atUs,
       prologue: prologue.flatMap((change) => (change.kind === 'run' ? [change.masked] : [])),
     }
+    return this.facts
   }
 
   client(bytes: Buffer, atUs: number): void {
@@ -146,17 +166,50 @@ export class DrainSession implements ConversationHost<Result> {
     this.#conversation.missedSome()
     this.#fromClient.reset()
     this.#fromServer.reset()
+    this.#standing.begin(0)
     this.#restore(this.#changesOf(this.#drop(reason)), atUs, true)
   }
 
   /** What the session did to its own state while nothing was recorded; it is recorded now, as if it had been done now. */
   restore(payload: Buffer, atUs: number, complete: boolean): void {
+    this.#standing.adopt(payload)
     this.#restore(stateChanges(payload, this.#masker), atUs, complete)
+  }
+
+  /**
+   * Something that was recorded could not be written: the transaction that is under way goes as well, and before the next one the
+   * session's state is recorded anew.
+   */
+  restate(reason: string): void {
+    this.event('lost', { why: reason })
+    this.#restateDue = true
+    if (this.#transaction !== 0 || this.#conversation.pending > 0) this.#doomed = reason
+    else this.#restateNow()
+  }
+
+  #restateNow(): void {
+    this.#restateDue = false
+    if (this.#standing.incomplete) this.event('lost', { why: STATE_LOST })
+    this.#record(stateChanges(Buffer.from(this.#standing.bytes()), this.#masker), this.#atUs)
+  }
+
+  #stand(type: number, buffer: Buffer, start: number, end: number): void {
+    switch (type) {
+      case backend.BACKEND.error:
+        this.#standing.failed()
+        break
+      case backend.BACKEND.commandComplete:
+        if (end - start >= 4 && buffer.readInt32BE(start) === ROLLBACK) this.#standing.rolledBack()
+        break
+      case backend.BACKEND.readyForQuery:
+        // The exchange that this answers is still counted.
+        this.#standing.ready(buffer[start] === IDLE, this.#conversation.pending <= 1)
+    }
   }
 
   #restore(changes: readonly StateChange[], atUs: number, complete: boolean): void {
     this.#atUs = atUs
-    if (!complete) this.event('lost', { why: 'more session state than is remembered' })
+    if (!complete) this.event('lost', { why: STATE_LOST })
     const { names } = this.#conversation
     for (const change of changes) {
       if (change.kind === 'prepare') names.prepare(change.name, change.sql, change.parameterTypes)
@@ -269,19 +322,28 @@ export class DrainSession implements ConversationHost<Result> {
 
   #flush(): void {
     this.#hand()
-    if (this.#filtered) this.#store.leave(this.#filtered, 0, 1)
+    if (this.#doomed !== null) this.#store.lost(this.#doomed, 0, 1)
+    else if (this.#filtered) this.#store.leave(this.#filtered, 0, 1)
     this.#begin()
     if (this.#left.size > 0) this.#restoreLeft()
+    if (this.#restateDue) this.#restateNow()
   }
 
   #begin(): void {
     this.#transaction = 0
+    this.#doomed = null
     this.#filtered = undefined
     this.#writes = false
   }
 
   #hand(): void {
     if (this.#gathered.length === 0) return
+    if (this.#doomed !== null) {
+      this.#store.lost(this.#doomed, this.#gathered.length)
+      this.#ordinal -= this.#gathered.length
+      this.#gathered = []
+      return
+    }
     if (this.#filtered === undefined) {
       this.#transactions += 1
       this.#filtered = this.#store.filtered(this.id, this.#transactions, this.#gathered, this.#writes)

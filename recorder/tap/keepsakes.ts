@@ -4,12 +4,14 @@
  * over costs no more than one that does it once.
  *
  *   prepared, closed        by name: the last one counts. They stay whatever becomes of the transaction.
- *   SET, RESET, DISCARD …   by text. Undone when the transaction is rolled back.
+ *   SET                     by what is set, RESET, DISCARD … by text. Undone when the transaction is rolled back.
  *
  * A message counts when its request was answered without an error. Goals: nothing is allocated for messages that are not of this
  * kind. Non-goals: set_config(), temporary tables, advisory locks, SET behind other statements in one text or as the text of a
  * named statement, what a ROLLBACK TO takes back.
  */
+import { MessageWriter } from '../../wire/bytes.js'
+import { Framer } from '../../wire/framer.js'
 import { buildClose, buildQuery, decodeParse, decodeString, decodeTarget, FRONTEND } from '../../wire/frontend.js'
 
 const BYTES_MAX = 256 * 1024
@@ -19,6 +21,7 @@ const HEADER_BYTES = 5
 /** Blanks and comments in front, then the word that decides. */
 const VERB = /^(?:\s|--[^\n]*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*(SET|RESET|DISCARD|DEALLOCATE|PREPARE)\s+/i
 const FOR_A_WHILE = /^(LOCAL|TRANSACTION|CONSTRAINTS)\b/i
+const ONE_SETTING = /^(?:SESSION\s+)?([a-z_][\w$.]*)\s*(?:=|TO\s)/i
 const ONE_NAME = /^(?:PREPARE\s+)?("(?:[^"]|"")+"|[a-z_][\w$]*)/i
 /** First bytes of a text that can be of interest: letters of the verbs, blanks, comments. */
 const MAYBE = new Set([...'sSrRdDpP/- \t\r\n'].map((letter) => letter.charCodeAt(0)))
@@ -67,12 +70,32 @@ export class Keepsakes {
       case FRONTEND.query:
       case FRONTEND.parse:
       case FRONTEND.close: {
-        const body = start + HEADER_BYTES
-        if (start >= 0 && end <= chunk.length) this.#consider(type, chunk, start, body, end)
+        if (start >= 0 && end <= chunk.length) this.#consider(type, chunk, start + HEADER_BYTES, end)
         else if (type === FRONTEND.parse) this.incomplete = true
       }
     }
-    if (type === FRONTEND.query || type === FRONTEND.sync || type === FRONTEND.functionCall) this.#requests += 1
+    this.#count(type)
+  }
+
+  /** The same, of whoever has messages: the body in `buffer[start, end)`. */
+  message(type: number, buffer: Uint8Array, start: number, end: number): void {
+    if (type === FRONTEND.query || type === FRONTEND.parse || type === FRONTEND.close) {
+      this.#consider(type, buffer, start, end)
+    }
+    this.#count(type)
+  }
+
+  /** What bytes() of somebody else said is as good as done here. */
+  adopt(bytes: Uint8Array): void {
+    new Framer({
+      message: (type, buffer, start, end) => this.message(type, buffer, start, end),
+      part: () => {},
+      malformed: () => {},
+    }).push(bytes)
+    for (const keepsake of this.#pending) this.#keep(keepsake)
+    this.#pending = []
+    this.#pendingBytes = 0
+    this.#answered = this.#requests
   }
 
   /** The oldest request failed. */
@@ -106,13 +129,17 @@ export class Keepsakes {
     this.incomplete = false
   }
 
-  #consider(type: number, chunk: Uint8Array, start: number, body: number, end: number): void {
+  #count(type: number): void {
+    if (type === FRONTEND.query || type === FRONTEND.sync || type === FRONTEND.functionCall) this.#requests += 1
+  }
+
+  #consider(type: number, chunk: Uint8Array, body: number, end: number): void {
     if (type === FRONTEND.close) {
       const target = decodeTarget(chunk, body, end)
-      if (target?.kind === 'S') this.#statement(target.name, chunk.slice(start, end))
+      if (target?.kind === 'S') this.#statement(target.name, whole(type, chunk, body, end))
     } else if (type === FRONTEND.parse && chunk[body] !== 0) {
       const parse = decodeParse(chunk, body, end)
-      if (parse !== null) this.#statement(parse.name, chunk.slice(start, end))
+      if (parse !== null) this.#statement(parse.name, whole(type, chunk, body, end))
     } else {
       // A text that is run: of a Query, or of an unnamed Parse, whose name is one zero byte.
       const from = type === FRONTEND.parse ? body + 1 : body
@@ -129,7 +156,7 @@ export class Keepsakes {
     const name = ONE_NAME.exec(rest)?.[1]
     switch (match[1]!.toUpperCase()) {
       case 'SET':
-        if (!FOR_A_WHILE.test(rest)) this.#run(SETTING + sql, sql, null, true)
+        if (!FOR_A_WHILE.test(rest)) this.#run(SETTING + settingOf(rest, sql), sql, null, true)
         break
       case 'RESET':
         this.#run(SETTING + sql, sql, /^ALL\b/i.test(rest) ? SETTING : null, true)
@@ -177,6 +204,15 @@ export class Keepsakes {
     this.#keptBytes -= this.#kept.get(key)?.length ?? 0
     this.#kept.delete(key)
   }
+}
+
+function whole(type: number, chunk: Uint8Array, body: number, end: number): Uint8Array {
+  return new MessageWriter().start(type).raw(chunk.subarray(body, end)).finish().bytes()
+}
+
+/** What a SET is about, so that the next one of it counts alone; the text where that is not plain to see. */
+function settingOf(rest: string, sql: string): string {
+  return ONE_SETTING.exec(rest)?.[1]?.toLowerCase() ?? sql
 }
 
 /** A name as the server knows it. */

@@ -1,15 +1,13 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createDatabase, type TestDatabase } from '../support/database.js'
 import { read } from './recording.js'
-
-const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+import { environment, MAIN, type Running, startRecorder } from './running.js'
 
 let db: TestDatabase
 let folder: string
@@ -24,8 +22,6 @@ afterEach(async () => {
   await db.drop()
 })
 
-const environment = { ...process.env, PGREHEARSE_KEY: 'ab'.repeat(32) }
-
 type Ended = { readonly code: number | null; readonly stdout: string; readonly stderr: string }
 
 function pgrehearse(...args: string[]): Promise<Ended> {
@@ -36,39 +32,7 @@ function pgrehearse(...args: string[]): Promise<Ended> {
   })
 }
 
-type Running = {
-  readonly url: string
-  readonly child: ChildProcess
-  readonly ended: Promise<Ended>
-  readonly stderr: () => string
-}
-
-/** A recorder that listens already. */
-async function recorder(...more: string[]): Promise<Running> {
-  const args = ['record', 'proxy', '--listen', '127.0.0.1:0', '--upstream', db.url, '--out', 'rec', ...more]
-  const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder, env: environment })
-  children.push(child)
-  let stdout = ''
-  let stderr = ''
-  child.stdout.on('data', (text) => {
-    stdout += text
-  })
-  const ended = new Promise<Ended>((resolve) => child.once('exit', (code) => resolve({ code, stdout, stderr })))
-  const port = await new Promise<string>((resolve, reject) => {
-    child.stderr.on('data', (text) => {
-      stderr += text
-      const found = /recording 127\.0\.0\.1:(\d+)/.exec(stderr)
-      if (found) resolve(found[1]!)
-    })
-    child.once('exit', () => reject(new Error(stderr)))
-  })
-  return {
-    url: Object.assign(new URL(db.url), { port, hostname: '127.0.0.1' }).toString(),
-    child,
-    ended,
-    stderr: () => stderr,
-  }
-}
+const recorder = (...more: string[]) => startRecorder(db.url, { folder, children, args: more })
 
 async function connect(url: string): Promise<pg.Client> {
   const client = new pg.Client(url)

@@ -1,5 +1,3 @@
-import { rmSync } from 'node:fs'
-import { join } from 'node:path'
 import pg from 'pg'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { DRAIN_LIMITS } from '../../recorder/drain/drain.js'
@@ -157,19 +155,6 @@ test('when the drain dies, traffic goes on, the operator is told, and the ledger
   expect(balances(ledger)).toBe(true)
   expect(ledger.seen.statements).toBeGreaterThanOrEqual(ledger.kept.statements)
   expect(manifest!.incidents.map(({ kind }) => kind)).toContain('interrupted')
-})
-
-test('when the folder of the segments is taken away, traffic goes on and the operator is told', async () => {
-  const recording = await at.start(db.url, { segmentBytesMax: 100_000 })
-  const told = incidents(recording)
-  const client = await connect(recording)
-  await client.query('SELECT * FROM t')
-  rmSync(join(recording.path, 'segments'), { recursive: true, force: true })
-  while (told.length === 0) await client.query('SELECT * FROM t')
-  expect(told[0]!.kind).toBe('write failed')
-  expect((await client.query('SELECT count(*)::int AS n FROM t')).rows).toEqual([{ n: 200 }])
-  await client.end()
-  await recording.stop()
 })
 
 test('at its size limit the recording is sealed, and connections live on', async () => {

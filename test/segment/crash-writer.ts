@@ -16,5 +16,6 @@ for (let seq = 1; ; seq += 3) {
       statements: [0, 1, 2].map((i) => statement(seq + i, { transaction: seq, parameters: ['x'.repeat(200)] })),
     },
   ])
+  writer.sealIfDue()
   writeSync(1, `${seq + 2}\n`)
 }

@@ -1,0 +1,225 @@
+/** What may befall a recorder while production runs through it: traffic flows on, the operator is told once, the ledger says what is missing. */
+import { type ChildProcess, execFileSync, spawnSync } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import pg from 'pg'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { ProxyRecording } from '../../recorder/proxy.js'
+import { balances } from '../../segment/ledger.js'
+import type { Manifest } from '../../segment/manifest.js'
+import { createDatabase, type TestDatabase } from '../support/database.js'
+import { type Bench, bench, read, through } from './recording.js'
+import { type Running, startRecorder } from './running.js'
+
+let db: TestDatabase
+let at: Bench
+let folder: string
+const children: ChildProcess[] = []
+beforeEach(async () => {
+  at = bench()
+  folder = mkdtempSync(join(tmpdir(), 'pgrehearse-hard-'))
+  db = await createDatabase(
+    'CREATE TABLE t (id int PRIMARY KEY, filler text)',
+    `INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series(1, 200) i`,
+  )
+})
+afterEach(async () => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+  at.remove()
+  rmSync(folder, { recursive: true, force: true })
+  await db.drop()
+})
+
+async function connect(url: string): Promise<pg.Client> {
+  const client = new pg.Client(url)
+  client.on('error', () => {})
+  await client.connect()
+  return client
+}
+
+const NAMED = { name: 'named', text: 'SELECT filler FROM t WHERE id = $1', values: [7] }
+
+/** A session that has a state of its own: a statement by name, a setting. */
+async function session(url: string): Promise<pg.Client> {
+  const client = await connect(url)
+  await client.query("SET application_name = 'kept'")
+  await client.query(NAMED)
+  return client
+}
+
+/** Whole transactions, each checked, until enough has happened. */
+async function traffic(client: pg.Client, enough: () => boolean | Promise<boolean>): Promise<void> {
+  do {
+    await client.query('BEGIN')
+    expect((await client.query('SELECT * FROM t WHERE id <= 40')).rows).toHaveLength(40)
+    expect((await client.query(NAMED)).rows).toHaveLength(1)
+    await client.query('COMMIT')
+  } while (!(await enough()))
+}
+
+type Told = { readonly kind: string; readonly detail: string }
+
+function incidents(recording: ProxyRecording): Told[] {
+  const told: Told[] = []
+  recording.events.on('incident', ({ kind, detail }) => told.push({ kind, detail }))
+  return told
+}
+
+const count = (told: readonly Told[], kind: string) => told.filter((one) => one.kind === kind).length
+
+/**
+ * The books balance, what they call kept is in the recording, whole transactions of it, and wherever the recording goes on after
+ * something was lost, the session's state is there before it is used.
+ */
+function checkBooks(manifest: Manifest, path: string): void {
+  expect(balances(manifest.ledger)).toBe(true)
+  const { statements } = read(path)
+  expect(statements).toHaveLength(manifest.ledger.kept.statements)
+  const tags = new Map<number, (string | null)[]>()
+  for (const { transaction, outcome, frames } of statements) {
+    if (frames.some(([kind]) => kind === 'C')) continue
+    tags.set(transaction, [...(tags.get(transaction) ?? []), outcome.tag])
+  }
+  for (const whole of tags.values()) if (whole.includes('BEGIN')) expect(whole.at(-1)).toBe('COMMIT')
+  const prepared = new Set<number>()
+  for (const { session, frames } of statements) {
+    for (const frame of frames) {
+      if (frame[0] === 'P' && frame[1] === NAMED.name) prepared.add(session)
+      if (frame[0] === 'B' && frame[2] === NAMED.name) expect(prepared).toContain(session)
+    }
+  }
+}
+
+const segmentsOf = (path: string) => join(path, 'segments')
+const openSegment = (path: string) => {
+  const name = readdirSync(segmentsOf(path)).find((file) => file.endsWith('.open'))
+  return join(segmentsOf(path), name!)
+}
+
+describe('the recording cannot be written', () => {
+  test('the folder of the segments is taken away: it is made anew, and what was in it is lost', async () => {
+    const recording = await at.start(db.url, { segmentBytesMax: 100_000 })
+    const told = incidents(recording)
+    const client = await session(through(db.url, recording))
+    await traffic(client, () => recording.status().statementsKept > 0)
+    rmSync(segmentsOf(recording.path), { recursive: true, force: true })
+    await traffic(client, () => count(told, 'writing works again') === 1)
+    await traffic(client, () => true)
+    await client.end()
+    const manifest = (await recording.stop())!
+    expect(count(told, 'write failed')).toBe(1)
+    expect(told[0]!.detail).toContain('folder of the recording was taken away')
+    expect(manifest.ledger.lost['segment lost']!.statements).toBeGreaterThan(0)
+    expect(manifest.ledger.kept.statements).toBeGreaterThan(0)
+    expect(manifest.incidents.map(({ kind }) => kind)).toEqual(['write failed', 'writing works again'])
+    checkBooks(manifest, recording.path)
+  })
+
+  test('SQLite does not take it: the next segment is begun, and this one is set aside', async () => {
+    const recording = await at.start(db.url)
+    const told = incidents(recording)
+    const client = await session(through(db.url, recording))
+    await traffic(client, () => recording.status().statementsKept > 0)
+    const other = new Database(openSegment(recording.path))
+    other.exec('DROP TABLE statements')
+    other.close()
+    await traffic(client, () => count(told, 'writing works again') === 1)
+    await client.end()
+    const manifest = (await recording.stop())!
+    expect(count(told, 'write failed')).toBe(1)
+    expect(told[0]!.detail).toMatch(/^SQLITE_\w+: .+/)
+    expect(manifest.ledger.lost['segment lost']!.statements).toBeGreaterThan(0)
+    expect(readdirSync(segmentsOf(recording.path)).some((name) => name.endsWith('.damaged'))).toBe(true)
+    checkBooks(manifest, recording.path)
+  })
+
+  test('a segment that lost something before it was sealed: only what is in it is called kept', async () => {
+    const recording = await at.start(db.url)
+    const client = await session(through(db.url, recording))
+    await traffic(client, () => recording.status().statementsKept > 20)
+    await client.end()
+    const other = new Database(openSegment(recording.path))
+    other.exec('DELETE FROM statements WHERE txn < 4')
+    other.close()
+    const manifest = (await recording.stop())!
+    expect(manifest.ledger.lost['segment lost']!.statements).toBeGreaterThan(0)
+    expect(balances(manifest.ledger)).toBe(true)
+    expect(read(recording.path).statements).toHaveLength(manifest.ledger.kept.statements)
+  })
+
+  test('a disk that stands still: the ring fills, transactions pass unrecorded, and nobody waits', async () => {
+    const recording = await at.start(db.url, { ringBytes: 256 * 1024 })
+    const told = incidents(recording)
+    const client = await session(through(db.url, recording))
+    await traffic(client, () => recording.status().statementsKept > 0)
+    // As long as this is open the recorder's own write waits inside of SQLite, as it would for a disk.
+    const other = new Database(openSegment(recording.path))
+    other.exec('BEGIN IMMEDIATE')
+    await traffic(client, () => count(told, 'ring full') === 1)
+    other.exec('COMMIT')
+    other.close()
+    const before = recording.status().statementsKept
+    await traffic(client, () => recording.status().statementsKept > before)
+    await client.end()
+    const manifest = (await recording.stop())!
+    expect(told.find(({ kind }) => kind === 'ring full')!.detail).toContain('--ring-bytes')
+    expect(manifest.ledger.lost['ring full']!.transactions).toBeGreaterThan(0)
+    checkBooks(manifest, recording.path)
+  })
+})
+
+/** May a user of this machine have a disk of their own, to fill it? */
+const OWN_MOUNTS = spawnSync('unshare', ['-rm', 'true']).status === 0
+
+describe('no room', () => {
+  const lines = (recorder: Running, text: string) => recorder.stderr().split(text).length - 1
+
+  /** Traffic until the disk is full and told to be, then on; room; and on. */
+  async function fill(recorder: Running, out: string, makeRoom: (pid: number) => void): Promise<void> {
+    const client = await session(recorder.url)
+    await traffic(client, () => lines(recorder, 'recorder: write failed:') > 0)
+    const { statementsLost } = await recorder.status()
+    await traffic(client, async () => (await recorder.status()).statementsLost > statementsLost + 100)
+    makeRoom(recorder.child.pid!)
+    await traffic(client, () => lines(recorder, 'recorder: writing works again') > 0)
+    const { statementsKept } = await recorder.status()
+    await traffic(client, async () => (await recorder.status()).statementsKept > statementsKept)
+    await client.end()
+    await recorder.ask('stop')
+    // It may lie where only the recorder sees it, and goes with it.
+    const path = join(folder, 'sealed')
+    cpSync(join('/proc', String(recorder.child.pid), 'cwd', out), path, { recursive: true })
+    recorder.child.kill('SIGTERM')
+    expect((await recorder.ended).code).toBe(0)
+    expect(lines(recorder, 'recorder: write failed:')).toBe(1)
+    const { manifest } = read(path)
+    expect(manifest.incidents.map(({ kind }) => kind)).toEqual(['write failed', 'writing works again'])
+    expect(manifest.ledger.lost['recording could not be written']!.transactions).toBeGreaterThan(0)
+    checkBooks(manifest, path)
+  }
+
+  test('files may not grow any more (the limit that every user may set)', async () => {
+    const recorder = await startRecorder(db.url, { folder, children })
+    execFileSync('prlimit', ['--fsize=300000:unlimited', '--pid', String(recorder.child.pid)])
+    await fill(recorder, 'rec', (pid) => execFileSync('prlimit', ['--fsize=unlimited:unlimited', '--pid', String(pid)]))
+    expect(recorder.stderr()).toMatch(/write failed: \w+: .*traffic passes unrecorded/)
+  })
+
+  test.runIf(OWN_MOUNTS)('a full file system', async () => {
+    // Mounted for this process alone.
+    const script = 'mount -t tmpfs -o size=1m none disk && head -c 400000 /dev/zero > disk/ballast; exec "$@"'
+    mkdirSync(join(folder, 'disk'))
+    const recorder = await startRecorder(db.url, {
+      folder,
+      children,
+      out: 'disk/rec',
+      // It would have stopped recording long before.
+      args: ['--breaker', 'off'],
+      by: ['unshare', '-rm', 'sh', '-c', script, 'sh'],
+    })
+    await fill(recorder, 'disk/rec', (pid) => rmSync(join('/proc', String(pid), 'cwd/disk/ballast')))
+    expect(recorder.stderr()).toMatch(/write failed: (SQLITE_FULL|ENOSPC): no room/)
+  })
+})
