@@ -26,6 +26,8 @@ export type Cli = {
   /** Aborted by the first SIGINT or SIGTERM. */
   readonly signal: AbortSignal
   readonly json: boolean
+  /** A command only says whether it can read its options, and touches nothing: `run` asks for all steps before the first. */
+  readonly checksOnly: boolean
   /** For people, on stdout; silent with --json. */
   print(text?: string): void
   /** For people, on stderr. */
@@ -63,6 +65,7 @@ export function createCli(host: NodeJS.Process): Cli {
   const cli: Cli = {
     env: host.env,
     cwd: host.cwd(),
+    checksOnly: false,
     signal: abort.signal,
     get json() {
       return json

@@ -22,6 +22,7 @@ import { assertShadow } from '../../replayer/shadow/isolation.js'
 import type { Marker } from '../../replayer/shadow/marker.js'
 import { balances, imbalance, type Reasons, sum } from '../../segment/ledger.js'
 import type { Manifest } from '../../segment/manifest.js'
+import { readManifest } from '../../segment/manifest-file.js'
 import { openRecording, type RecordingReader } from '../../segment/recording.js'
 import type { PassFacts, RunFacts, RunRole, RunStart } from '../../segment/run.js'
 import type { Cli } from '../cli.js'
@@ -146,6 +147,10 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
   for (const text of flags.inject ?? []) injections.push(await prepareInjection(parseInjection(text)))
   const out = resolve(cli.cwd, flags.out)
   const limits = parseLimits(flags.limit ?? [])
+  if (cli.checksOnly) {
+    filterOf(flags, only, readManifest(path).startedAtMs)
+    return EXIT.pass
+  }
 
   const recording = openRecording(path)
   let status: (() => ReplayStatus) | null = null

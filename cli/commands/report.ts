@@ -68,9 +68,11 @@ export function register(program: Command, cli: Cli): void {
         const withinMs = parseDuration(options.alertsWithin, '--alerts-within')
         const tableName = parseTableName(options.postgresTable)
         const config = readGate(options.gate)
+        const history = readHistory(config, options.gate)
+        if (cli.checksOnly) return EXIT.pass
         const diff = openDiff(path)
         try {
-          const { facts, gate } = judgeDiff(diff, config, Date.now(), readHistory(config, options.gate))
+          const { facts, gate } = judgeDiff(diff, config, Date.now(), history)
           const model = buildModel(diff, facts, gate, path)
           const files = writeReport(model, diff, targets, { force })
           printVerdict(cli, model.verdict, model.headline, model.why)

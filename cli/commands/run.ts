@@ -7,6 +7,7 @@ import { dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { EXIT, type ExitCode, HarnessError } from '../../base/errors.js'
 import type { Cli } from '../cli.js'
+import { checkOptions } from '../run/check-options.js'
 import { type Commands, parseRunConfig } from '../run/config.js'
 import { programOf } from '../run/in-process.js'
 import { lockFolder } from '../run/kept.js'
@@ -38,6 +39,7 @@ async function run(flags: Flags, version: string, cli: Cli): Promise<ExitCode> {
   const binaries = config.serverBin === undefined ? undefined : resolve(folder, config.serverBin)
   const servers = new Servers(out, binaries)
   const rehearsal: Rehearsal = { config, folder, out, servers, version, fresh: flags.fresh === true }
+  await checkOptions(rehearsal, flags.config, cli)
   if (flags.dryRun === true) return dryRun(rehearsal, cli)
   const unlock = lockFolder(out, process.pid, isAlive)
   try {

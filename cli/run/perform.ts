@@ -186,7 +186,7 @@ async function replayOn(
 }
 
 /** What is injected is a path from the file's folder, as every other. */
-function fromFolder(section: Section, folder: string): Section {
+export function fromFolder(section: Section, folder: string): Section {
   if (section.inject === undefined) return section
   const injections = [section.inject].flat().map((text) => {
     const [, at = '', what = ''] = /^([^:]*:)([\s\S]*)$/.exec(String(text)) ?? []
@@ -233,19 +233,20 @@ async function verifyTables({ config, folder, out, servers, version }: Rehearsal
 
 const REPORT_FILES = { html: 'report.html', json: 'report.json', junit: 'junit.xml', markdown: 'comment.md' } as const
 
+export function reportSection({ report: section }: RunConfig, folder: string): Section {
+  const given = Object.entries(section)
+  return Object.fromEntries(
+    given.map(([name, value]) => [name, NO_PATHS.test(name) ? String(value) : resolve(folder, String(value))]),
+  )
+}
+
 const NO_PATHS = /^(alerts|postgres)/
 
 /** What the file does not name goes into the folder of results, under names that stay the same. */
 function reportArguments({ config, folder, out }: Rehearsal): string[] {
-  const given: Section = Object.fromEntries(
-    Object.entries(config.report).map(([name, value]) => [
-      name,
-      NO_PATHS.test(name) ? String(value) : resolve(folder, String(value)),
-    ]),
-  )
   const defaults = Object.fromEntries(Object.entries(REPORT_FILES).map(([name, file]) => [name, join(out, file)]))
   return [
-    ...toArguments({ ...defaults, ...given }),
+    ...toArguments({ ...defaults, ...reportSection(config, folder) }),
     '--force',
     ...(config.gate === undefined ? [] : [`--gate=${resolve(folder, config.gate)}`]),
   ]

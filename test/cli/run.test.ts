@@ -161,6 +161,24 @@ describe('interrupted', () => {
       expect(doing(again.steps)).toEqual(ALL.slice(1))
     },
   )
+
+  test('by Ctrl-C in the middle of the candidate’s replay: what was whole stays, the replay is done over', async () => {
+    const of = rehearsal('stopped-replay', {
+      v1: { migrate: 'v1.sql' },
+      candidate: { inject: `50%:cd ${join(room, 'stopped-replay')} && touch waiting && exec sleep 300` },
+    })
+    const stopped = of.run('--json')
+    await expect.poll(() => existsSync(join(of.folder, 'waiting')), { timeout: 60_000 }).toBe(true)
+    stopped.child.kill('SIGINT')
+    expect((await stopped.ended).code).toBe(130)
+    const file = JSON.parse(readFileSync(join(of.folder, 'pgrehearse.yaml'), 'utf8'))
+    writeFileSync(join(of.folder, 'pgrehearse.yaml'), JSON.stringify({ ...file, candidate: {} }))
+    const again = await finished(of.run('--json'))
+    expect(again.code, again.err).toBe(0)
+    expect(doing(again.steps)).toEqual(['candidate', 'compare', 'verify'])
+    const diff = JSON.parse(readFileSync(join(of.out, 'report.json'), 'utf8'))
+    expect(diff.compared).toBe(diff.before.ledger.seen.statements)
+  })
 })
 
 describe('what it refuses', () => {
@@ -196,6 +214,31 @@ describe('what it refuses', () => {
     const ended = await refused(file)
     expect([ended.code, ended.stdout]).toEqual([2, expect.not.stringContaining('PASS')])
     expect(ended.stderr).toContain(says)
+  })
+
+  test.each([
+    { name: 'a speed', file: { replay: { speed: 'fast' } }, says: 'baseline: --speed' },
+    { name: 'a moment of the candidate', file: { candidate: { from: 'noon' } }, says: 'candidate: --from' },
+    { name: 'an injection that is not there', file: { candidate: { inject: '50%:absent.sql' } }, says: 'absent.sql' },
+    { name: 'a load of verify', file: { verify: { load: 101 } }, says: 'verify: --load' },
+    { name: 'what compare ignores', file: { compare: { ignore: 'moves.amount~lots' } }, says: 'lots' },
+    { name: 'connections', file: { restore: { connections: 'many' } }, says: 'restore: --connections' },
+    { name: 'a webhook', file: { report: { alerts: 'ftp://x' } }, says: 'report: --alerts' },
+    { name: 'a table', file: { report: { postgres_table: 'a.b.c' } }, says: 'report: --postgres-table' },
+    { name: 'a folder of the report', file: { report: { html: 'absent/page.html' } }, says: 'absent does not exist' },
+    { name: 'a mapping', file: { v2: { migrate: 'v2.sql', mapping: 'v2.sql' } }, says: 'v2.sql' },
+    { name: 'a gate', file: { gate: 'wrong.yaml' }, says: 'SQL_EROR is not a setting' },
+    { name: 'a history of the gate', file: { gate: 'streak.yaml' }, says: 'streak.history.json' },
+  ])('$name that cannot be read, before anything is done: exit 2', async ({ file, says }) => {
+    const { folder, out, run: go } = of(file)
+    writeFileSync(join(folder, 'wrong.yaml'), 'findings: {SQL_EROR: 1}\n')
+    writeFileSync(join(folder, 'streak.yaml'), 'streak: {runs: 3}\n')
+    writeFileSync(join(folder, 'streak.history.json'), '{')
+    for (const how of [['--dry-run'], []]) {
+      const ended = await go(...how).ended
+      expect([ended.code, ended.stdout, ended.stderr]).toEqual([2, '', expect.stringContaining(says)])
+    }
+    expect(existsSync(out)).toBe(false)
   })
 
   test('a server that cannot be reached: exit 4', async () => {

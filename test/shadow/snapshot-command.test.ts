@@ -42,6 +42,7 @@ async function run(args: string[], whilePrinted: (line: string, stop: () => void
     cwd: room,
     signal: abort.signal,
     json: false,
+    checksOnly: false,
     print(text = '') {
       said.prints.push(text)
       whilePrinted(text, () => abort.abort())
