@@ -5,7 +5,7 @@
  * are spooled (./spool.ts) and become rows when the run is closed. It grows as `PATH.open` and `PATH.spool` and gets its name when it
  * is complete; a run that was interrupted is never mistaken for a whole one.
  */
-import { existsSync } from 'node:fs'
+import { existsSync, renameSync, rmSync } from 'node:fs'
 import { EXIT, HarnessError } from '../base/errors.js'
 import { claimFile } from './files.js'
 import {
@@ -78,8 +78,23 @@ export function createRun(path: string, options: { readonly force?: boolean } = 
   return new RunWriter(path)
 }
 
+/** A run that goes on where an interrupted one stopped, and takes its place when it is complete. */
+export function goOnWithRun(path: string): RunWriter {
+  const before = `${path}.before`
+  renameSync(path, before)
+  try {
+    claimFile(path, true)
+    return new RunWriter(path, before)
+  } catch (error) {
+    renameSync(before, path)
+    throw error
+  }
+}
+
 export class RunWriter {
   readonly path: string
+  /** The interrupted run that it goes on with. */
+  readonly #before: string | null
   readonly #openPath: string
   readonly #db: Db
   readonly #spool: Spool
@@ -90,8 +105,9 @@ export class RunWriter {
   readonly #insertRewritten: Insert
   #settled = false
 
-  constructor(path: string) {
+  constructor(path: string, before: string | null = null) {
     this.path = path
+    this.#before = before
     this.#openPath = `${path}.open`
     this.#db = createDb(this.#openPath, RUN, RUN_SCHEMA)
     this.#spool = new Spool(`${path}.spool`)
@@ -101,6 +117,22 @@ export class RunWriter {
     this.#insertSkipped = this.#db.prepare('INSERT OR IGNORE INTO skipped (seq, reason) VALUES (?, ?)')
     this.#insertMapped = this.#db.prepare('INSERT INTO mapped (domain, recorded, actual) VALUES (?, ?, ?)')
     this.#insertRewritten = this.#db.prepare('INSERT OR IGNORE INTO rewritten VALUES (?, ?, ?, ?)')
+    if (before !== null) this.#takeOver(before)
+  }
+
+  #takeOver(path: string): void {
+    this.#db.prepare('ATTACH ? AS earlier').run(path)
+    try {
+      this.#atomically(() => {
+        for (const table of ['column_sets', 'outcomes', 'skipped', 'rewritten'])
+          this.#db.exec(`INSERT INTO main.${table} SELECT * FROM earlier.${table}`)
+        // What was lost with the interruption is not lost any more.
+        this.#db.exec(`DELETE FROM skipped WHERE reason LIKE 'interrupted%'`)
+      })
+    } finally {
+      this.#db.exec('DETACH earlier')
+    }
+    this.#outcomes.reload()
   }
 
   /** In any order of seq; each seq once. */
@@ -150,12 +182,14 @@ export class RunWriter {
     this.settle()
     this.#db.prepare<unknown[]>('INSERT INTO facts VALUES (?)').run(JSON.stringify(facts))
     sealDb(this.#db, this.#openPath, this.path)
+    if (this.#before !== null) rmSync(this.#before, { force: true })
   }
 
-  /** Gives up: the unfinished files stay as `PATH.open` and `PATH.spool`. */
+  /** Gives up: the unfinished files stay as `PATH.open` and `PATH.spool`; the run that it went on with is what it was. */
   abandon(): void {
     this.#spool.close()
     this.#db.close()
+    if (this.#before !== null) renameSync(this.#before, this.path)
   }
 
   #unspool(): void {

@@ -127,6 +127,8 @@ export type RunFacts = {
   readonly passes?: readonly PassFacts[]
   /** Absent: nothing was injected. */
   readonly injections?: readonly Injection[]
+  /** Of an interrupted replay that can be gone on with: per session, in the recording's order, the ordinal up to which it is done. */
+  readonly leftOff?: readonly number[]
   /** Absent: nobody looked. */
   readonly locks?: LockFacts
 }

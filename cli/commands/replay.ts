@@ -36,6 +36,7 @@ import {
   wholePositive,
   wrongOption,
 } from '../replay-options.js'
+import { earlierOf, refuseOtherSettings, refuseOtherShadow } from '../replay-resume.js'
 import { startOf } from '../replay-start.js'
 import { parseCount, parseDuration, parseHostPort } from '../units.js'
 
@@ -65,6 +66,7 @@ type Flags = {
   readonly role?: (typeof ROLES)[number]
   readonly socket: boolean
   readonly force?: boolean
+  readonly resume?: boolean
   readonly leaveOpen?: readonly string[]
   readonly limit?: readonly string[]
 }
@@ -114,6 +116,7 @@ export function register(program: Command, cli: Cli): void {
     .option('--metrics <host:port>', 'serve figures for Prometheus while it runs')
     .addOption(new Option('--role <role>', 'what reports call this run').choices(ROLES))
     .option('--force', 'replace an existing run')
+    .option('--resume', 'go on with the run at --out, which was interrupted with Ctrl-C, on the same shadow')
     .option(
       '--leave-open <door>',
       'a way out of the shadow that is not shut (`snapshot doors` lists them); repeatable',
@@ -151,6 +154,11 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
     filterOf(flags, only, readManifest(path).startedAtMs)
     return EXIT.pass
   }
+  const hurry = new AbortController()
+  cli.onSignal((count) => {
+    if (count === 1) cli.note('stopping when transactions under way are over; again: at once')
+    else hurry.abort()
+  })
 
   const recording = openRecording(path)
   let status: (() => ReplayStatus) | null = null
@@ -171,10 +179,20 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
     sayPreflight(before, cli)
     const { filter, start, note } = startOf(given, flags.from === FROM_START, recording, marker)
     if (note !== null) cli.note(note)
+    const resume = flags.resume === true ? earlierOf(out, flags, manifest.id) : undefined
     const rewrite =
       flags.rewrite === undefined
         ? undefined
         : await openRewrite(resolve(cli.cwd, flags.rewrite), manifest.catalog, flags.target, recording.statements())
+    if (resume !== undefined) {
+      refuseOtherSettings(resume, {
+        order,
+        readOnly: flags.readOnly ?? false,
+        filter: filter?.words ?? [],
+        rewrite: rewrite?.hash ?? null,
+      })
+      await withClient(flags.target, (client) => refuseOtherShadow(client, resume))
+    }
     const plan = await ordered(recording, order, cli)
     const progress = cli.progress('replay')
     const facts = await replay({
@@ -202,6 +220,8 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
       madeBy,
       isolation: () => withClient(flags.target, (client) => isolationOf(client, before)),
       signal: cli.signal,
+      hurry: hurry.signal,
+      ...(resume === undefined ? {} : { resume }),
       onBegin: (read) => {
         status = read
       },
@@ -299,6 +319,8 @@ function report(facts: RunFacts, out: string, cli: Cli): ExitCode {
     cli.print(`  ended as in production: ${facts.reenacted} statements (deadlocks, serialization failures)`)
   for (const { kind, name, calls } of facts.isolation?.doors ?? [])
     if (calls !== null && calls > 0) cli.print(`  shut  ${calls} calls of ${kind} ${name} were answered by a stub`)
+  if (facts.leftOff !== undefined)
+    cli.note('  stopped where it can be gone on with: the same command with --resume does')
   const { start } = facts
   if (start?.kind === 'within') cli.print(startLine(start))
   if (facts.orderRelaxed > 0) cli.print(`  order relaxed for ${facts.orderRelaxed} statements, to end standstills`)

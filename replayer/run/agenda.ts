@@ -38,6 +38,8 @@ export type Lane = {
   finished: boolean
   dirty: boolean
   parked: Parked | null
+  /** In a replay that is to stop: between transactions, and nobody waits for more of it. */
+  resting: boolean
   /** The moment it stands in the heap for; -1: it does not. */
   timedUs: number
 }
@@ -60,6 +62,7 @@ export function createLane(session: number, startUs = 0): Lane {
     finished: false,
     dirty: false,
     parked: null,
+    resting: false,
     timedUs: -1,
   }
 }
@@ -80,6 +83,8 @@ export type AgendaOptions = {
   readonly acquire?: (lane: Lane) => boolean
   /** A job waits behind unanswered ones whose answers the server still holds back: others may wait for them. */
   readonly flush: (lane: Lane) => void
+  /** Whether the server has no transaction open for the lane. Absent: it has none when everything is answered. */
+  readonly isIdle?: (lane: Lane) => boolean
   /** All jobs of the lane are answered and no more will come; done() is to follow when its connection is closed. */
   readonly finished: (lane: Lane) => void
 }
@@ -93,6 +98,7 @@ export class Agenda {
   readonly #parkedOn = new Map<number, Lane[]>()
   #running = false
   #lanesDone = 0
+  #draining = false
   /** While true nothing is sent: whoever takes the outcomes is behind. */
   paused = false
 
@@ -160,11 +166,21 @@ export class Agenda {
     this.#recheck(lane.session)
   }
 
+  /**
+   * The replay is to stop where it can be gone on with: who is in a transaction goes on to its end, without keeping to the schedule; who is
+   * between two stays there, unless somebody waits for what it would do next.
+   */
+  drain(): void {
+    this.#draining = true
+    for (const lane of this.#lanes.values()) this.touch(lane)
+  }
+
   /** Another worker made progress, or the watchdog released somebody. */
   woken(): void {
     for (const lanes of this.#parkedOn.values()) {
       for (const lane of lanes) if (this.#mayGoOn(lane)) this.touch(lane)
     }
+    if (this.#draining) for (const lane of this.#lanes.values()) if (lane.resting) this.touch(lane)
   }
 
   /** Sends everything that may be sent now. */
@@ -188,11 +204,13 @@ export class Agenda {
 
   #advance(lane: Lane): void {
     this.#unpark(lane)
+    if (this.#staysAtRest(lane)) return
     while (lane.open && !lane.finished) {
       const job = lane.queue[lane.queueAt]
       if (job === undefined) {
         if (lane.ended && lane.unanswered === 0) {
           lane.finished = true
+          this.#rest(lane, true)
           this.#options.finished(lane)
         }
         return
@@ -203,7 +221,7 @@ export class Agenda {
         job.freeUs = now
         job.dueUs = this.#dueOf(lane, job)
       }
-      if (job.dueUs > now) {
+      if (job.dueUs > now && !this.#draining) {
         this.#sleep(lane, job.dueUs)
         return
       }
@@ -223,7 +241,29 @@ export class Agenda {
       }
       if (job.filtered === 0 && this.#options.acquire?.(lane) === false) return
       this.#send(lane, job)
+      if (this.#staysAtRest(lane)) return
     }
+  }
+
+  #staysAtRest(lane: Lane): boolean {
+    if (!this.#draining || lane.finished) return false
+    const stays = lane.unanswered === 0 && this.#isBetween(lane) && !this.#options.progress.isAwaited(lane.session)
+    this.#rest(lane, stays)
+    return stays
+  }
+
+  #isBetween(lane: Lane): boolean {
+    const job = lane.queue[lane.queueAt]
+    if (job === undefined && lane.ended) return false
+    if (lane.lastSent === null) return true
+    if (job === undefined) return this.#options.isIdle?.(lane) ?? true
+    return job.rows[0].transaction !== lane.lastSent.rows.at(-1)!.transaction
+  }
+
+  #rest(lane: Lane, rests: boolean): void {
+    if (lane.resting === rests) return
+    lane.resting = rests
+    this.#options.progress.rests(rests)
   }
 
   #dueOf(lane: Lane, job: Job): number {
@@ -283,8 +323,13 @@ export class Agenda {
     else lanes.push(lane)
     progress.park(lane.session, job.indexes[0]!, wait.session, wait.ordinal)
     if (lane.unanswered > 0) this.#options.flush(lane)
-    if (this.#lanes.has(wait.session)) return
+    const own = this.#lanes.get(wait.session)
+    if (own !== undefined) {
+      if (own.resting) this.touch(own)
+      return
+    }
     this.#want(wait.session)
+    if (this.#draining) progress.wakeAll()
     // The other worker may have got there between our look and our wish.
     if (this.#mayGoOn(lane)) this.touch(lane)
   }

@@ -51,6 +51,7 @@ export function crewOf(
   for (let dense = 0; dense < plan.sessionCount; dense++) {
     if (statements[dense] === 0) progress.completed[dense] = progress.snapshots[dense] = FOREVER
   }
+  progress.restless[0] = busy
   const startsUs = startsOf(sessions.length, sends, common.pacing.rampUs)
   const tasks = Array.from({ length: workers }, (_, worker) => ({
     ...common,

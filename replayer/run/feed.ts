@@ -8,6 +8,7 @@
 import { createJob, type Job, type Script } from './job.js'
 import type { Plan } from './plan-shape.js'
 import { reenacted, reenactedIn } from './reenact.js'
+import { AGAIN } from './selection.js'
 
 export type FeedSource = Iterator<Script>
 
@@ -101,7 +102,9 @@ export class Feed {
     const isWanted = positions.snapshotWanted[this.#indexes[0]!] === 1 && first.doneUs - first.sentUs >= LONG_READ_US
     const flush = isWanted && first.frames.some(([kind]) => kind === 'B')
     const job = createJob([first, ...rest], this.#indexes, Math.max(0, first.sentUs - originUs), flush)
-    job.filtered = fates?.[job.indexes[0]!] ?? 0
+    const fate = fates?.[job.indexes[0]!] ?? 0
+    job.again = fate === AGAIN
+    job.filtered = job.again ? 0 : fate
     job.cancelAfterUs = this.#options.cancelledAfterUs?.(first) ?? -1
     const answeredUs = this.#answeredUs.get(first.session) ?? first.sentUs
     job.thinkUs = Math.max(0, first.sentUs - answeredUs)

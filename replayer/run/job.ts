@@ -27,6 +27,8 @@ export type Job = {
   readonly flushAfterBind: boolean
   /** Why it is not sent (a position in FILTERED); 0: it is. It has its turn all the same, without time. */
   filtered: number
+  /** Its outcome is known from before an interruption; it is sent for what it leaves in its session. */
+  again: boolean
   /** How many waits were found satisfied, over all rows; a wait never becomes unsatisfied again. */
   waitsDone: number
   /** When its session was free for it; -1: not yet. */
@@ -58,6 +60,7 @@ export function createJob(
     cancelAfterUs: -1,
     thinkUs: 0,
     filtered: 0,
+    again: false,
     ...times,
     relaxed: false,
     groups: null,
@@ -77,13 +80,13 @@ export function isPipelined(previous: Job, next: Job): boolean {
   return !asksForAnswer(previous) || next.rows[0].sentUs < previous.rows.at(-1)!.doneUs
 }
 
-/** Lateness by cause. At `max` nothing is due, so a statement is due when it is sent; its waits are told all the same. */
-export function timingOf(job: Job, doneUs: number, speed: Speed): Timing {
+/** Lateness by cause. `beforeUs`: what the replay took before it was interrupted. At `max` nothing is due, so a statement is due when it is sent; its waits are told all the same. */
+export function timingOf(job: Job, doneUs: number, speed: Speed, beforeUs = 0): Timing {
   const { due, free, ordered } = stepsOf(job, speed)
   return {
-    dueUs: Math.round(speed === 'max' ? job.sentUs : job.dueUs),
-    sentUs: Math.round(job.sentUs),
-    doneUs: Math.round(doneUs),
+    dueUs: Math.round(beforeUs + (speed === 'max' ? job.sentUs : job.dueUs)),
+    sentUs: Math.round(beforeUs + job.sentUs),
+    doneUs: Math.round(beforeUs + doneUs),
     waitOrderUs: Math.round(ordered - free),
     waitSessionUs: Math.round(free - due),
     waitWorkerUs: Math.round(Math.max(0, job.sentUs - ordered)),

@@ -17,7 +17,7 @@ import { COPY_FAILED, encode, FLUSH, type Sendable, SYNC } from './encode.js'
 import { asksForAnswer, createJob, type Job, type Script } from './job.js'
 import type { Remap } from './remap.js'
 import { exchangeOf, type Rewrite } from './rewriting.js'
-import { FILTERED } from './selection.js'
+import { DONE_BEFORE, FILTERED } from './selection.js'
 import { SessionState } from './session-state.js'
 import { Shelf } from './shelf.js'
 import type { Fate } from './tally.js'
@@ -45,11 +45,13 @@ export type SessionHost = {
   letGo(lane: Lane): void
   /** A statement was asked to be cancelled, as in production. */
   cancelled(): void
+  /** Before an interruption, what became of a statement that was not sent then; undefined: it was. */
+  before(seq: number): Fate | undefined
   /** What one piece of the stream brought has been taken in. */
   afterChunk(): void
 }
 
-const LOST_CONNECTION = 'connection'
+export const LOST_CONNECTION = 'connection'
 /** A replay that was stopped: what it had not sent, and what the server had not answered. */
 export const STOPPED = 'interrupted'
 const STOPPED_IN_FLIGHT = 'interrupted while the server was at it'
@@ -57,6 +59,7 @@ const STOPPED_IN_FLIGHT = 'interrupted while the server was at it'
 const FIRST_PAUSE_MS = 50
 const PAUSE_MS_MAX = 1000
 
+const KEPT: Fate = { kind: 'kept' }
 const NOT_SENDABLE: Fate = { kind: 'skipped', reason: 'a function call of the old protocol' }
 
 export class LiveSession {
@@ -158,11 +161,16 @@ export class LiveSession {
     this.#pool!.give(shared)
   }
 
+  /** Whether the server has no transaction open for it. */
+  get isIdle(): boolean {
+    return this.#connection === null || this.#answers.status === 'I'
+  }
+
   send(job: Job): void {
     const [script] = job.rows
     const fate = this.#fateOf(job)
     if (fate !== null) {
-      if (fate.kind === 'filtered') this.#leaveOut(script)
+      if (job.filtered > 0) this.#leaveOut(script)
       this.#skip(job, fate)
       return
     }
@@ -214,6 +222,7 @@ export class LiveSession {
   }
 
   #fateOf({ rows: [script], filtered }: Job): Fate | null {
+    if (filtered === DONE_BEFORE) return this.#host.before(script.seq) ?? KEPT
     if (filtered > 0) return LEFT_OUT[filtered]!
     if (this.#dead || script.transaction === this.#lostTransaction) return { kind: 'lost', reason: LOST_CONNECTION }
     if (script.unreplayable !== null) return { kind: 'skipped', reason: `unreplayable: ${script.unreplayable}` }
@@ -271,7 +280,7 @@ export class LiveSession {
       if (this.#host.remap.wantsRows(row.sql)) this.#host.remap.after(row, outcomes[i]!)
       this.#host.accounted(row, { kind: 'kept' })
     }
-    this.#host.outcomes(this.lane, job, outcomes, doneUs)
+    if (!job.again) this.#host.outcomes(this.lane, job, outcomes, doneUs)
     this.#host.agenda.answered(this.lane, job)
     if (asksForSync(job)) this.#giveBack()
   }

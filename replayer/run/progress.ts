@@ -37,6 +37,8 @@ export type SharedProgress = {
   /** Where sessions share connections, per session: number of the pool + 1 that it waits for, or has a connection of. 0: neither. */
   readonly wantsOf: Int32Array
   readonly holdsOf: Int32Array
+  /** One number: sessions that are not at rest. See `Agenda.drain`. */
+  readonly restless: Int32Array
 }
 
 export function createProgress(sessions: number, workers: number): SharedProgress {
@@ -55,6 +57,7 @@ export function createProgress(sessions: number, workers: number): SharedProgres
     backendPids: shared(sessions),
     wantsOf: shared(sessions),
     holdsOf: shared(sessions),
+    restless: shared(1),
   }
 }
 
@@ -103,6 +106,21 @@ export class Progress {
     Atomics.store(this.#shared.parkedIndex, session, 0)
   }
 
+  /** Somebody is parked on something that the session has not done yet. */
+  isAwaited(session: number): boolean {
+    const { sessions, parkedIndex, parkedOn, parkedOnOrdinal, completed } = this.#shared
+    for (let other = 0; other < sessions; other++) {
+      if (Atomics.load(parkedIndex, other) === 0 || Atomics.load(parkedOn, other) !== session) continue
+      if (Atomics.load(parkedOnOrdinal, other) > Atomics.load(completed, session)) return true
+    }
+    return false
+  }
+
+  /** A session came to rest, or has been roused. */
+  rests(isAtRest: boolean): void {
+    Atomics.add(this.#shared.restless, 0, isAtRest ? -1 : 1)
+  }
+
   isReleased(session: number, index: number): boolean {
     return Atomics.load(this.#shared.released, session) === index + 1
   }
@@ -115,6 +133,10 @@ export class Progress {
   wake(worker: number): void {
     const at = worker * WAKE_STRIDE
     if (Atomics.exchange(this.#shared.wakeFlags, at, 1) === 0) Atomics.notify(this.#shared.wakeFlags, at)
+  }
+
+  wakeAll(): void {
+    for (let worker = 0; worker < this.#shared.workers; worker++) if (worker !== this.#worker) this.wake(worker)
   }
 
   /** Whether this worker was woken since it last asked. */

@@ -18,22 +18,24 @@ import {
   type RunRole,
   type RunStart,
 } from '../../segment/run.js'
-import { createRun, type RunWriter } from '../../segment/run-file.js'
+import { createRun, goOnWithRun, type RunWriter } from '../../segment/run-file.js'
 import { loadParser } from '../../sql/parse.js'
 import type { RewriteSource } from '../rewrite/rewriter.js'
 import { bottleneckOf } from './bottleneck.js'
 import { type Crew, crewOf } from './crew.js'
+import { type Earlier, knowAgain, measuredEarlier } from './earlier.js'
 import { domainNames } from './generated.js'
 import { Guard } from './guard.js'
 import { Injections } from './inject/injections.js'
 import type { Prepared } from './inject/injector.js'
+import { atRest, donePerSession } from './interruption.js'
 import { STOPPED } from './live-session.js'
 import { latencyFacts, type Measured, mergeMeasured, spreadOf } from './measures.js'
 import { dueUs, type Pacing, ramped, rateOf, type Speed } from './pace.js'
 import { createPairLog, Pairs } from './pairs.js'
 import type { Plan } from './plan-shape.js'
 import type { SharedProgress } from './progress.js'
-import { type Filter, type Selection, select } from './selection.js'
+import { type Filter, NO_FILTER, type Selection, select } from './selection.js'
 import { planSharing, type Sharing } from './sharing.js'
 import { type ReplayState, type ReplayStatus, Totals } from './status.js'
 import { type Accounts, ledgerOf, Tally } from './tally.js'
@@ -77,7 +79,14 @@ export type ReplayOptions = {
   readonly isolation?: () => Promise<RunIsolation>
   /** How long a target that is away may take to come back; then sessions are lost, and the replay with them. */
   readonly patienceMs?: number
+  /** Stops it where it can be gone on with. */
   readonly signal?: AbortSignal
+  /** Stops it at once. */
+  readonly hurry?: AbortSignal
+  /** How long transactions that are under way have to end when it is stopped. */
+  readonly restMs?: number
+  /** What the interrupted run at `out` had done: the replay goes on with it, on the same shadow (../shadow/left-off.ts). */
+  readonly resume?: Earlier
   readonly onProgress?: (progress: ReplayProgress) => void
   /** Connect as the URL says, also where a Unix socket leads to the same server. */
   readonly asGiven?: boolean
@@ -106,6 +115,7 @@ const INCIDENTS_MAX = 1000
 const PATIENCE_MS = 30_000
 /** Between "go" and moment zero, so that every worker starts from the same one. */
 const START_MS = 5
+const REST_MS = 10_000
 
 export async function replay(options: ReplayOptions): Promise<RunFacts> {
   const target = await Target.connect(options.target, options.patienceMs ?? PATIENCE_MS)
@@ -154,6 +164,9 @@ class Replay {
   /** When the last statement was over; what was injected may take longer. */
   #endedMs: number | null = null
   #failure: { readonly error: unknown } | null = null
+  readonly #id = randomUUID()
+  /** Where it came to rest when it was stopped, and the backends it had by then. */
+  #leftOff: { readonly done: readonly number[]; readonly pids: readonly number[] } | null = null
 
   constructor(options: ReplayOptions, recording: RecordingReader, target: Target) {
     this.#options = options
@@ -164,13 +177,12 @@ class Replay {
   }
 
   async run(): Promise<RunFacts> {
-    const { out, force = false, signal, filter, plan, target, loop = 1, maxConnections } = this.#options
+    const { out, force = false, signal, filter, plan, target, loop = 1, maxConnections, resume } = this.#options
     const { injections = [], injectionsMustSucceed } = this.#options
     // Before anything is touched: nothing chosen is a mistake.
-    if (filter !== undefined || maxConnections !== undefined) await loadParser()
-    if (filter !== undefined) {
-      this.#selection = select(this.#recording, filter)
-    }
+    if (filter !== undefined || maxConnections !== undefined || resume !== undefined) await loadParser()
+    if (filter !== undefined || resume !== undefined)
+      this.#selection = select(this.#recording, filter ?? NO_FILTER, resume?.done)
     // Whether the connections are enough does not depend on how many workers have them.
     if (maxConnections !== undefined) this.#share(1, this.#whoSends(), maxConnections)
     this.#injections = new Injections({
@@ -188,7 +200,9 @@ class Replay {
         this.#stop()
       },
     })
-    this.#writer = createRun(out, { force })
+    this.#writer = resume === undefined ? createRun(out, { force }) : goOnWithRun(out)
+    if (resume !== undefined) this.#goOnWith(resume)
+    await this.#target.takeUp()
     await this.#chooseWay()
     this.#options.onBegin?.(() => this.#status())
     try {
@@ -204,6 +218,7 @@ class Replay {
     const isolation = await this.#isolation()
     if (signal?.aborted) this.#incident('interrupted', 'the replay was stopped before its end')
     else if (this.#stopFor !== null) this.#incident('interrupted', this.#stopFor)
+    await this.#leaveOff()
     const found = this.#facts(
       this.#writer.settle(),
       this.#injections.facts(() => this.#writer.served()),
@@ -220,6 +235,21 @@ class Replay {
       this.#incident('isolation', 'how often the ways out were knocked at could not be read')
       return undefined
     }
+  }
+
+  #goOnWith(earlier: Earlier): void {
+    this.#incident('resumed', 'the replay went on after an interruption', 0)
+    knowAgain(earlier, new Pairs(this.#pairs), domainNames(this.#recording.manifest.catalog))
+    this.#totals.statements = earlier.outcomes
+    this.#allMeasured.push(...measuredEarlier(earlier))
+  }
+
+  /** Only what is whole can be gone on with: the first pass, and nothing that was injected. */
+  async #leaveOff(): Promise<void> {
+    const { loop = 1, injections = [] } = this.#options
+    if (this.#leftOff === null) return
+    if (loop > 1 || injections.length > 0 || !(await this.#target.leaveOff(this.#id, this.#leftOff.pids)))
+      this.#leftOff = null
   }
 
   /** As whom, and by which way, workers connect. */
@@ -259,7 +289,7 @@ class Replay {
   }
 
   async #pass(pass: number): Promise<void> {
-    const { signal } = this.#options
+    const { signal, hurry } = this.#options
     this.#currentPass = pass
     this.#state = 'connecting'
     const { tasks, workerOf, sharing } = this.#crew(pass)
@@ -274,13 +304,15 @@ class Replay {
       // A worker that has nothing to do must not block its thread: its sockets live there.
       atomics: 'disabled',
     })
-    const stop = (): void => this.#stop()
+    const stop = (): void => void this.#rest(tasks[0]!.progress)
+    const stopNow = (): void => this.#stop()
     let guard: Guard | null = null
     const before = this.#totals.statements
     try {
       const crew = tasks.map((task) => this.#employ(pool, task))
       signal?.addEventListener('abort', stop, { once: true })
-      if (signal?.aborted) stop()
+      hurry?.addEventListener('abort', stopNow, { once: true })
+      if (signal?.aborted) stopNow()
       const working = Promise.all(crew.map(({ finished }) => finished))
       // Whoever fails or is stopped ends the replay, also while others are still getting ready.
       await Promise.race([Promise.all(crew.map(({ ready }) => ready)), working])
@@ -294,6 +326,7 @@ class Replay {
       guard?.stop()
       this.#injections.endPass()
       signal?.removeEventListener('abort', stop)
+      hurry?.removeEventListener('abort', stopNow)
       for (const port of this.#ports) port.close()
       await pool.destroy()
     }
@@ -309,6 +342,21 @@ class Replay {
     const sessions = this.#recording.sessions()
     const scripts = this.#recording.scripts(sessions.map(({ session }) => session))
     return planSharing({ sessions, scripts, sends }, connections, workers)
+  }
+
+  /** Comes to rest if it can, and stops. */
+  async #rest(progress: SharedProgress): Promise<void> {
+    const { restMs = REST_MS, hurry, plan } = this.#options
+    if (this.#state === 'replaying') {
+      this.#say({ kind: 'drain' })
+      const isOver = () => this.#failure !== null || hurry?.aborted === true
+      if (await atRest(progress, restMs, isOver)) {
+        const pids = [...progress.backendPids].filter((pid) => pid !== 0)
+        const done = donePerSession(plan, progress)
+        this.#leftOff = done && { done, pids }
+      }
+    }
+    this.#stop()
   }
 
   /** Everybody hangs up, and says what is not over. */
@@ -343,7 +391,8 @@ class Replay {
   }
 
   #crew(pass: number): Crew {
-    const { plan, recording, ratePerSecondMax, readOnly, workers, rewrite, patienceMs, maxConnections } = this.#options
+    const { plan, recording, ratePerSecondMax, readOnly, workers, rewrite, patienceMs, maxConnections, resume } =
+      this.#options
     return crewOf(
       plan,
       this.#recording.sessions(),
@@ -362,6 +411,7 @@ class Replay {
         rewrite: rewrite ?? null,
         parameters: readOnly ? { default_transaction_read_only: 'on' } : {},
         patienceMs: patienceMs ?? PATIENCE_MS,
+        earlier: resume === undefined ? null : { elapsedUs: resume.facts.elapsedUs, notSent: resume.notSent },
       },
       maxConnections === undefined ? null : (crew, sends) => this.#share(crew, sends, maxConnections),
     )
@@ -554,17 +604,20 @@ class Replay {
   }
 
   #incident(kind: string, detail: string, atUs = Math.round(this.#elapsedMs() * 1000)): void {
-    if (this.#incidents.length < INCIDENTS_MAX) this.#incidents.push({ atUs, kind, detail })
+    const beforeUs = this.#options.resume?.facts.elapsedUs ?? 0
+    if (this.#incidents.length < INCIDENTS_MAX) this.#incidents.push({ atUs: beforeUs + atUs, kind, detail })
   }
 
   #facts(outcomesWritten: number, injections: RunFacts['injections']): RunFacts {
     const { role, recording, plan, snapshotId, start, readOnly, madeBy, filter, rampMs, think, loop } = this.#options
     const latency = this.#allMeasured.length === 0 ? null : latencyFacts(mergeMeasured(this.#allMeasured))
+    const earlier = this.#options.resume?.facts
+    const cancelled = this.#cancelled + (earlier?.cancelRequests ?? 0)
     const bottleneck = bottleneckOf(this.#utilisationMax, latency)
     return {
       format: 'pgrehearse run',
       formatVersion: RUN_FORMAT_VERSION,
-      id: randomUUID(),
+      id: this.#id,
       madeBy: madeBy ?? 'pgrehearse',
       role: role ?? 'replay',
       recordingId: this.#recording.manifest.id,
@@ -586,14 +639,15 @@ class Replay {
         ...(loop === undefined ? {} : { loop }),
         ...this.#connectionFacts(),
       },
-      startedAtMs: this.#startedAtMs,
-      elapsedUs: Math.round(this.#elapsedMs() * 1000),
+      startedAtMs: earlier?.startedAtMs ?? this.#startedAtMs,
+      elapsedUs: (earlier?.elapsedUs ?? 0) + Math.round(this.#elapsedMs() * 1000),
       ledger: ledgerOf(this.#seen(), outcomesWritten + this.#repeated, this.#accounts),
-      eventLoopUtilisationMax: this.#utilisationMax,
-      orderRelaxed: this.#totals.relaxed,
+      eventLoopUtilisationMax: Math.max(this.#utilisationMax, earlier?.eventLoopUtilisationMax ?? 0),
+      orderRelaxed: this.#totals.relaxed + (earlier?.orderRelaxed ?? 0),
       ...(plan.reenacted?.length ? { reenacted: plan.reenacted.length / 2 } : {}),
-      incidents: this.#incidents,
-      ...(this.#cancelled === 0 ? {} : { cancelRequests: this.#cancelled }),
+      incidents: [...(earlier?.incidents ?? []), ...this.#incidents],
+      ...(cancelled === 0 ? {} : { cancelRequests: cancelled }),
+      ...(this.#leftOff === null ? {} : { leftOff: this.#leftOff.done }),
       ...(latency === null ? {} : { latency }),
       ...(bottleneck === null ? {} : { bottleneck }),
       ...(loop === undefined ? {} : { passes: this.#passFacts }),

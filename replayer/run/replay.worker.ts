@@ -14,7 +14,7 @@ import { ConnectionPool, type SharedSink } from './connection-pool.js'
 import { Feed } from './feed.js'
 import { createGenerated } from './generated.js'
 import { causesOf, timingOf } from './job.js'
-import { LiveSession, openShared, type SessionHost, STOPPED } from './live-session.js'
+import { LiveSession, LOST_CONNECTION, openShared, type SessionHost, STOPPED } from './live-session.js'
 import { Measures } from './measures.js'
 import { Outbox } from './outbox.js'
 import { dueUs, ramped, sharedTurns } from './pace.js'
@@ -22,7 +22,7 @@ import { Pairs } from './pairs.js'
 import { Progress } from './progress.js'
 import { IDENTITY, type Remap } from './remap.js'
 import { AS_RECORDED, type Rewrite } from './rewriting.js'
-import { Tally } from './tally.js'
+import { type Fate, Tally } from './tally.js'
 import type { FromWorker, ToWorker, WorkerTask } from './task.js'
 import { utilisationSampler } from './utilisation.js'
 
@@ -100,6 +100,7 @@ class ReplayWorker {
         this.#sent += 1
         this.#sessions.get(lane.session)!.send(job)
       },
+      isIdle: (lane) => this.#sessions.get(lane.session)!.isIdle,
       ...(task.pools.length === 0 ? {} : { acquire: (lane: Lane) => this.#sessions.get(lane.session)!.acquire() }),
       flush: (lane) => this.#sessions.get(lane.session)!.flush(),
       finished: (lane) => this.#sessions.get(lane.session)!.close(),
@@ -167,7 +168,7 @@ class ReplayWorker {
   }
 
   #addSessions(): void {
-    const { sessions, originUs, pacing, startsUs } = this.#task
+    const { sessions, originUs, pacing, startsUs, earlier } = this.#task
     const { speed } = pacing
     const host: SessionHost = {
       agenda: this.#agenda,
@@ -180,7 +181,7 @@ class ReplayWorker {
       patienceMs: this.#task.patienceMs,
       outcomes: (lane, job, outcomes, doneUs) => {
         for (let i = 0; i < job.rows.length; i++) {
-          const timing = timingOf(job, doneUs[i]!, speed)
+          const timing = timingOf(job, doneUs[i]!, speed, earlier?.elapsedUs)
           const outcome = outcomes[i]!
           const causes = causesOf(job, lane, speed)
           this.#measures.add(timing.dueUs, timing.sentUs, timing.doneUs, causes)
@@ -212,6 +213,7 @@ class ReplayWorker {
       cancelled: () => {
         this.#cancelled += 1
       },
+      before: (seq) => fateOf(earlier?.notSent.get(seq)),
       afterChunk: () => this.#pump(),
     }
     this.#makePools(host)
@@ -254,6 +256,10 @@ class ReplayWorker {
       }
       case 'written':
         this.#outbox.written()
+        return
+      case 'drain':
+        this.#agenda.drain()
+        this.#pump()
         return
       case 'stop':
         if (this.#stop.signal.aborted) return
@@ -366,6 +372,12 @@ class ReplayWorker {
   #tell(message: FromWorker): void {
     this.#port.postMessage(message)
   }
+}
+
+/** As it is kept in the run. */
+function fateOf(reason: string | undefined): Fate | undefined {
+  if (reason === undefined) return undefined
+  return { kind: reason === LOST_CONNECTION ? 'lost' : 'skipped', reason }
 }
 
 /** Connections awaited before the start; a recording with thousands of sessions opens the rest as it goes. */

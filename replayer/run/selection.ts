@@ -24,6 +24,9 @@ export type Filter = {
   readonly copy?: Within | null
 }
 
+/** An interrupted replay that is gone on with: of each session, by its dense index, the ordinal up to which it is done. */
+export type Done = readonly number[]
+
 /** Why a statement is not sent; position 0 is for those that are. */
 export const FILTERED = [
   '',
@@ -31,13 +34,17 @@ export const FILTERED = [
   'after --to',
   'not chosen by --only',
   'contained in the snapshot',
+  'replayed before the interruption',
 ] as const
 const [SENT, BEFORE, AFTER, NOT_CHOSEN, CONTAINED] = [0, 1, 2, 3, 4]
+export const DONE_BEFORE = 5
+/** Its outcome is known; it is sent for what it leaves in its session. */
+export const AGAIN = 6
 
 export type Selection = {
   /** Per statement of the plan, a position in FILTERED; in shared memory. */
   readonly fates: Uint8Array
-  /** Per session, by its dense index: 1 when anything of it is sent. */
+  /** Per session, by its dense index: 1 when anything of it is sent, from here on. */
   readonly sends: Uint8Array
   /** When the first chosen statement was sent, and the last one answered. */
   readonly firstUs: number
@@ -51,6 +58,8 @@ export type Selection = {
 
 /** Only if the session sends anything else: the fate otherwise stands above. */
 const ALONG = 16
+/** Before the interruption: as above, or for what it leaves behind. */
+const WAS = 32
 
 type Message = {
   readonly indexes: number[]
@@ -60,6 +69,7 @@ type Message = {
   role: Nature['role']
   leavesState: boolean
   doneUs: number
+  readonly isDone: boolean
 }
 
 /** A session's transaction while it is read. Messages that begin in one and end in another join the two. */
@@ -83,9 +93,12 @@ export type SelectionSource = {
 }
 
 /** Call loadParser() before. */
-export function select(source: SelectionSource, filter: Filter): Selection {
-  return new Selecting(source, filter).run()
+export function select(source: SelectionSource, filter: Filter, done: Done | null = null): Selection {
+  return new Selecting(source, filter, done).run()
 }
+
+/** Chooses everything. */
+export const NO_FILTER: Filter = { fromUs: null, toUs: null, only: null }
 
 class Selecting {
   readonly #source: SelectionSource
@@ -101,13 +114,18 @@ class Selecting {
   readonly #beside = { contained: 0, straddling: 0, undecided: 0 }
   readonly #unsure: number[] = []
   readonly #pids: readonly number[]
+  readonly #done: Done | null
+  /** Sessions of which something is left to be sent. */
+  readonly #goesOn: Uint8Array
 
-  constructor(source: SelectionSource, filter: Filter) {
+  constructor(source: SelectionSource, filter: Filter, done: Done | null) {
     this.#source = source
+    this.#done = done
     this.#filter = filter
     const sessions = source.sessions()
     this.#fates = new Uint8Array(new SharedArrayBuffer(Math.max(1, source.statementCount)))
     this.#sends = new Uint8Array(new SharedArrayBuffer(Math.max(1, sessions.length)))
+    this.#goesOn = new Uint8Array(sessions.length)
     this.#pids = sessions.map(({ backendPid }) => backendPid)
     this.#dense = new Map(sessions.map(({ session }, dense) => [session, dense]))
     this.#readings = sessions.map((session) => ({
@@ -131,13 +149,28 @@ class Selecting {
       this.#resolve(dense, reading)
     })
     if (this.#chosen === 0) throw nothing()
-    for (let i = 0; i < index; i++) {
-      const fate = this.#fates[i]!
-      if (fate >= ALONG) this.#fates[i] = this.#sends[owner[i]!] === 1 ? SENT : fate - ALONG
-    }
+    this.#sendAlong(owner.subarray(0, index))
     const [fates, sends] = [this.#fates, this.#sends]
     const [beside, unsure] = [this.#beside, this.#unsure]
     return { fates, sends, firstUs: this.#firstUs, lastUs: this.#lastUs, chosen: this.#chosen, beside, unsure }
+  }
+
+  /** What was to be sent only if its session sends anything else. */
+  #sendAlong(owner: Int32Array): void {
+    owner.forEach((dense, i) => {
+      const fate = this.#fates[i]!
+      if (fate < ALONG || fate >= WAS) return
+      this.#fates[i] = this.#sends[dense] === 1 ? SENT : fate - ALONG
+      if (this.#sends[dense] === 1) this.#goesOn[dense] = 1
+    })
+    if (this.#done === null) return
+    owner.forEach((dense, i) => {
+      const fate = this.#fates[i]! - WAS
+      if (fate < 0) return
+      const wasSent = fate === SENT || this.#sends[dense] === 1
+      this.#fates[i] = wasSent ? (this.#goesOn[dense] === 1 ? AGAIN : DONE_BEFORE) : fate - ALONG
+    })
+    this.#sends.set(this.#goesOn)
   }
 
   #read(dense: number, facts: StatementFacts, index: number): void {
@@ -155,7 +188,7 @@ class Selecting {
   }
 
   /** The message that the statement belongs to; a new transaction settles the one before. */
-  #messageOf(dense: number, reading: Reading, { part, transaction, sentUs }: StatementFacts): Message {
+  #messageOf(dense: number, reading: Reading, { part, transaction, sentUs, ordinal }: StatementFacts): Message {
     const last = reading.group?.messages.at(-1)
     if (part > 0 && last !== undefined) {
       reading.group!.number = transaction
@@ -173,6 +206,7 @@ class Selecting {
       role: 'transaction',
       leavesState: false,
       doneUs: 0,
+      isDone: this.#done !== null && ordinal <= this.#done[dense]!,
     }
     reading.group!.messages.push(message)
     return message
@@ -183,14 +217,19 @@ class Selecting {
     const outside = this.#outside(group.sentUs) || this.#contained(dense, group)
     const chosen = outside === SENT && group.messages.some((message) => message.chosen)
     if (chosen) this.#sends[dense] = 1
-    const goesAlong = outside !== AFTER && (chosen || group.messages.some((message) => message.leavesState))
+    const leavesState = group.messages.some((message) => message.leavesState)
+    const goesAlong = outside !== AFTER && (chosen || leavesState)
     for (const message of group.messages) {
       const sent = chosen && message.chosen
-      if (sent) this.#note(message, group.sentUs)
+      if (sent && !message.isDone) {
+        this.#note(message, group.sentUs)
+        this.#goesOn[dense] = 1
+      }
       const along = message.role === 'data' ? message.leavesState : goesAlong
       const instead = outside === SENT ? NOT_CHOSEN : outside
       const fate = sent ? SENT : along && outside !== AFTER ? ALONG + instead : instead
-      for (const index of message.indexes) this.#fates[index] = fate
+      const stays = message.role === 'data' ? message.leavesState : leavesState
+      for (const index of message.indexes) this.#fates[index] = message.isDone ? before(fate, stays) : fate
     }
   }
 
@@ -257,6 +296,12 @@ class Selecting {
     }
     return text
   }
+}
+
+/** A fate it had before the interruption, and what it means now. */
+function before(fate: number, leavesState: boolean): number {
+  if (fate === SENT) return leavesState ? WAS + SENT : DONE_BEFORE
+  return fate >= ALONG ? WAS + fate : fate
 }
 
 const TEXTS_MAX = 20_000

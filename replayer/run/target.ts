@@ -4,6 +4,7 @@
 import { EXIT, HarnessError } from '../../base/errors.js'
 import type { RunFacts } from '../../segment/run.js'
 import { type Connected, connect, withClient } from '../shadow/connect.js'
+import { leaveOff, takeUp } from '../shadow/left-off.js'
 import { nearest } from './nearest.js'
 import { makeReaderRole, type ReaderRole } from './reader-role.js'
 
@@ -85,6 +86,21 @@ export class Target {
         await new Promise((resolve) => setTimeout(resolve, 250))
       }
     }
+  }
+
+  /** Notes in the target where the replay left it; see ../shadow/left-off.ts. Whether it could. */
+  async leaveOff(run: string, pids: readonly number[]): Promise<boolean> {
+    if (this.#client === null) return false
+    return leaveOff(this.#client, run, pids).then(
+      () => true,
+      () => false,
+    )
+  }
+
+  /** Whoever replays on the target makes it another one. */
+  async takeUp(): Promise<void> {
+    // Who may not write there has never left a note there.
+    if (this.#client !== null) await takeUp(this.#client).catch(() => {})
   }
 
   async #dropReader(): Promise<void> {

@@ -48,6 +48,12 @@ export type WorkerTask = {
   readonly defaults: Readonly<Record<string, string>>
   /** And over them. */
   readonly parameters: Readonly<Record<string, string>>
+  /** What a replay that is gone on with had done; null: it begins anew. */
+  readonly earlier: {
+    readonly elapsedUs: number
+    /** Statements that were not sent, and why. */
+    readonly notSent: ReadonlyMap<number, string>
+  } | null
   /** How long a target that does not let a session in is asked again. */
   readonly patienceMs: number
 }
@@ -57,6 +63,8 @@ export type ToWorker =
   | { readonly kind: 'start'; readonly zeroNs: bigint }
   /** A batch of rows has been written. */
   | { readonly kind: 'written' }
+  /** Come to rest where the replay can be gone on with. */
+  | { readonly kind: 'drain' }
   | { readonly kind: 'stop' }
 
 export type FromWorker =
