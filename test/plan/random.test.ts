@@ -4,7 +4,6 @@
  * PGREHEARSE_SEED repeats it, PGREHEARSE_WORLDS tries more of them.
  */
 import { join } from 'node:path'
-import pg from 'pg'
 import { afterAll, expect, inject, test } from 'vitest'
 import { compareRuns } from '../../replayer/compare/compare.js'
 import { buildPlan } from '../../replayer/plan/build.js'
@@ -12,15 +11,12 @@ import { replay } from '../../replayer/run/replay.js'
 import { createDiff, openDiff } from '../../segment/diff-file.js'
 import { openRecording } from '../../segment/recording.js'
 import { openRun } from '../../segment/run-file.js'
-import { bench, through } from '../recorder/recording.js'
+import { bench } from '../recorder/recording.js'
 import { createDice } from '../rewrite/dice.js'
-import { createDatabase } from '../support/database.js'
 import { jittery } from './jitter.js'
-import { Application, makeWorld } from './random-world.js'
+import { contents, recordWorld } from './recorded-world.js'
 
 const WORLDS = Number(process.env.PGREHEARSE_WORLDS ?? 3)
-const SESSIONS = Number(process.env.PGREHEARSE_SESSIONS ?? 5)
-const STATEMENTS = Number(process.env.PGREHEARSE_STATEMENTS ?? 100)
 const seed = Number(process.env.PGREHEARSE_SEED ?? Date.now() % 1_000_000)
 const at = bench()
 afterAll(() => at.remove())
@@ -44,30 +40,11 @@ type Found = {
 }
 
 async function differences(world: number): Promise<Found> {
-  const dice = createDice(world)
-  const { tables, schema, data } = makeWorld(dice)
-  const production = await createDatabase(schema, data)
-  const names = ['a', 'b', 'c'].map((letter) => `${production.name}_${letter}`)
-  const admin = new pg.Client(inject('serverUrl'))
-  await admin.connect()
-  await production.rest()
-  for (const name of names) await admin.query(`CREATE DATABASE ${name} TEMPLATE ${production.name}`)
+  const recorded = await recordWorld(at, world, ['a', 'b', 'c'])
   try {
-    const recording = await at.start(production.url)
-    await Promise.all(
-      Array.from({ length: SESSIONS }, async (_, i) => {
-        const client = new pg.Client(through(production.url, recording))
-        await client.connect()
-        await new Application(client, { tables, schema, data }, createDice(world * 100 + i)).work(STATEMENTS)
-        await client.end()
-      }),
-    )
-    await recording.stop()
-    return await replays(world, recording.path, names)
+    return await replays(world, recorded.path, recorded.copies)
   } finally {
-    for (const name of names) await admin.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)
-    await admin.end()
-    await production.drop()
+    await recorded.drop()
   }
 }
 
@@ -115,22 +92,4 @@ async function replays(world: number, path: string, names: readonly string[]): P
     sent,
     tables: equal ? 'equal' : runs.map(({ tables }) => tables).join('\n--\n'),
   }
-}
-
-/** Every table's rows in order, random keys left out. */
-async function contents(url: string): Promise<string> {
-  const client = new pg.Client(url)
-  await client.connect()
-  const { rows } = await client.query<{ name: string }>(
-    "SELECT relname AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1",
-  )
-  const lines: string[] = []
-  for (const { name } of rows) {
-    const { rows: found } = await client.query(
-      `SELECT count(*) AS n, coalesce(sum(hashtextextended((to_jsonb(t) - CASE WHEN pg_typeof(id)::text = 'uuid' THEN 'id' ELSE '' END)::text, 0)), 0) AS sum FROM (SELECT *, ${name === 'counters' ? '1 AS id' : '1 AS dummy'} FROM ${name}) t`,
-    )
-    lines.push(`${name} ${found[0].n} ${found[0].sum}`)
-  }
-  await client.end()
-  return lines.join('\n')
 }
