@@ -42,12 +42,23 @@ async function marked(name: string, marker: Marker): Promise<string> {
   return url
 }
 
-async function replay(target: string, ...more: string[]): Promise<{ exit: number; out: string; err: string }> {
+type Said = { exit: number; out: string; err: string }
+
+/** `interrupts` is given the means to press Ctrl-C. */
+async function command(
+  of: string,
+  target: string,
+  more: readonly string[],
+  interrupts: (press: () => void) => void = () => {},
+): Promise<Said> {
   const said = { out: '', err: '' }
   const host = {
     env: {},
-    cwd: () => dirname(recording),
-    on: () => host,
+    cwd: () => dirname(of),
+    on: (event: string, listener: () => void) => {
+      if (event === 'SIGINT') interrupts(listener)
+      return host
+    },
     exit: () => {},
     exitCode: 0,
     stdout: { write: (text: string) => (said.out += text), on: () => {} },
@@ -55,9 +66,11 @@ async function replay(target: string, ...more: string[]): Promise<{ exit: number
   }
   const program = new Command('pgrehearse').exitOverride()
   register(program, createCli(host as unknown as NodeJS.Process))
-  await program.parseAsync(['replay', recording, '--target', target, '--out', 'run', ...more], { from: 'user' })
+  await program.parseAsync(['replay', of, '--target', target, '--out', 'run', ...more], { from: 'user' })
   return { exit: host.exitCode, ...said }
 }
+
+const replay = (target: string, ...more: string[]): Promise<Said> => command(recording, target, more)
 
 describe('refuses', () => {
   test.each([
@@ -124,4 +137,47 @@ test('replays, says what became of every statement, and refuses to do it over', 
   const again = await replay(shadow)
   expect([again.exit, again.err.includes('--force')]).toEqual([2, true])
   expect((await replay(shadow, '--force', '--order', 'commit', '--speed', '10')).exit).toBe(0)
+})
+
+describe('Ctrl-C and --resume', () => {
+  test('end between two transactions, and go on from there', async () => {
+    const LATER_US = 3_600_000_000
+    const url = await marked('resumed', MARKER)
+    await withClient(url, (client) => client.query('CREATE TABLE log (line int)'))
+    const tape = new Tape()
+    for (let i = 0; i < 6; i++)
+      tape.send(1 + (i % 2), { ...simple(`INSERT INTO log VALUES (${i})`), sentUs: i < 3 ? i : LATER_US + i })
+    const longer = tape.write()
+    const count = async () =>
+      Number((await withClient(url, (client) => client.query('SELECT count(*) FROM log'))).rows[0].count)
+    try {
+      const first = await command(longer, url, [], (press) => {
+        const look = async (): Promise<void> => ((await count()) === 3 ? press() : void setImmediate(() => void look()))
+        void look()
+      })
+      expect(first.exit).toBe(130)
+      expect(first.err).toContain('stopping when transactions under way are over')
+      expect(first.out).toContain('lost  3: interrupted')
+      expect(first.err).toContain('the same command with --resume')
+
+      expect((await command(longer, url, ['--resume', '--order', 'commit'])).err).toContain('other options: --order')
+      expect((await command(longer, shadow, ['--resume'])).err).toContain('another shadow')
+      expect((await command(longer, url, ['--resume', '--loop', '2'])).err).toContain('does not go with --loop')
+
+      const second = await command(longer, url, ['--resume', '--speed', '100000'])
+      expect(second.exit).toBe(0)
+      expect(second.out).toContain('replayed  6 of 6 statements, 6 of 6 transactions')
+      expect(await count()).toBe(6)
+      const third = await command(longer, url, ['--resume'])
+      expect([third.exit, third.err.includes('CANNOT_RESUME')]).toEqual([2, true])
+    } finally {
+      await plain.query(`DROP DATABASE ${databaseOf(url)} WITH (FORCE)`)
+      rmSync(dirname(longer), { recursive: true })
+    }
+  })
+
+  test('--resume without a run is told so', async () => {
+    const { exit, err } = await replay(shadow, '--resume', '--out', 'nowhere')
+    expect([exit, err.includes('there is no run at')]).toEqual([2, true])
+  })
 })
