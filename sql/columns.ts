@@ -58,6 +58,8 @@ export type ColumnResolver = {
   resolve(statements: readonly RawStmt[]): ResolvedColumns
   /** The columns below a view's column; null when there is none below, or it is not a view. */
   below(viewOid: number, attnum: number): readonly ColumnRef[] | null
+  /** The columns that a view's column is computed from, or hands through; null when it is no view's, or nobody knows. */
+  madeOf(viewOid: number, attnum: number): readonly ColumnRef[] | null
 }
 
 export function createColumnResolver(catalog: Catalog, index = new CatalogIndex(catalog)): ColumnResolver {
@@ -73,6 +75,10 @@ export function createColumnResolver(catalog: Catalog, index = new CatalogIndex(
     const outputs = select?.kind === 'SelectStmt' ? foreign(selectOutputs(newWalk(), null, select.body)) : null
     views.set(oid, outputs)
     return outputs
+  }
+  const viewOutput = (oid: number, attnum: number): Output | undefined => {
+    const at = index.byOid(oid)?.columns.findIndex((column) => column.attnum === attnum) ?? -1
+    return viewOutputs(oid)?.[at]
   }
   const newWalk = (slots = new SlotTable()): Walk => ({ index, slots, cautions: [], viewOutputs, depth: { now: 0 } })
 
@@ -99,10 +105,13 @@ export function createColumnResolver(catalog: Catalog, index = new CatalogIndex(
       return { statements: found, parameters: slots.all('parameter'), literals: slots.all('literal') }
     },
     below(viewOid, attnum) {
-      const outputs = viewOutputs(viewOid)
-      const at = index.byOid(viewOid)?.columns.findIndex((column) => column.attnum === attnum) ?? -1
-      const value = outputs?.[at]?.value
+      const value = viewOutput(viewOid, attnum)?.value
       return value === undefined || value.via !== 'exact' || value.columns.length === 0 ? null : value.columns
+    },
+    madeOf(viewOid, attnum) {
+      const value = viewOutput(viewOid, attnum)?.value
+      const found = value === undefined ? [] : [...value.columns, ...value.sources]
+      return found.length === 0 ? null : found
     },
   }
 }

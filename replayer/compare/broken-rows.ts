@@ -9,11 +9,29 @@ const KEYS_MAX = 200_000
 /** Long enough, and with a digit: such a value is one row's own, as a token, a number of an invoice or a document is. */
 const TELLING_LENGTH_MIN = 8
 const VALUE = 'value'
+const GIVEN_MAX = 10_000
+const GIVEN_LENGTH_MIN = 4
+const GIVEN_LENGTH_MAX = 200
+/** Given so often, and so seldom to others. */
+const GIVEN_MIN = 3
+const GIVEN_SHARE = 0.9
 
 export class BrokenRows {
   readonly #keys = new Set<string>()
   /** Of rows that were there, and that it meant to change. */
   readonly #changed = new Set<string>()
+
+  /** How often a value that does not tell by its looks was given at all, and to statements of broken transactions. */
+  readonly #given = new Map<string, { all: number; broken: number }>()
+
+  /** For every statement, once there are broken ones: what they alone are given tells as well. */
+  sent(parameters: readonly (string | null)[]): void {
+    if (this.#given.size === 0) return
+    for (const value of parameters) {
+      const seen = value === null ? undefined : this.#given.get(squeezed(value))
+      if (seen !== undefined) seen.all += 1
+    }
+  }
 
   get some(): boolean {
     return this.#keys.size + this.#changed.size > 0
@@ -21,7 +39,11 @@ export class BrokenRows {
 
   /** What a statement that writes was given, and what it returned on the side where it worked. */
   add(parameters: readonly (string | null)[], outcomes: readonly Outcome[], natures: readonly ColumnNature[]): void {
-    for (const value of parameters) if (value !== null && isTelling(value)) this.#note(`${VALUE}\0${squeezed(value)}`)
+    for (const value of parameters) {
+      if (value === null) continue
+      if (isTelling(value)) this.#note(`${VALUE}\0${squeezed(value)}`)
+      else if (value.length >= GIVEN_LENGTH_MIN && value.length <= GIVEN_LENGTH_MAX) this.#give(squeezed(value))
+    }
     for (const { rows } of outcomes)
       for (const row of rows ?? [])
         for (const [at, { key, domain, label }] of natures.entries())
@@ -43,7 +65,8 @@ export class BrokenRows {
         (name !== null && this.#keys.has(rowKey(name, value))) ||
         // Who points at a row that was to be changed is as it was.
         (name !== null && key && references === '' && this.#changed.has(rowKey(name, value))) ||
-        (isTelling(value) && this.#keys.has(`${VALUE}\0${squeezed(value)}`))
+        (isTelling(value) && this.#keys.has(`${VALUE}\0${squeezed(value)}`)) ||
+        this.#onlyGivenToBroken(value)
       )
     })
   }
@@ -51,6 +74,20 @@ export class BrokenRows {
   /** Keys that a statement asks for, as `rowKey` makes them. */
   hasSome(keys: readonly string[]): boolean {
     return keys.some((key) => this.#keys.has(key))
+  }
+
+  #give(value: string): void {
+    const seen = this.#given.get(value)
+    if (seen !== undefined) {
+      seen.broken += 1
+      seen.all = Math.max(seen.all, seen.broken)
+    } else if (this.#given.size < GIVEN_MAX) this.#given.set(value, { all: 1, broken: 1 })
+  }
+
+  #onlyGivenToBroken(value: string): boolean {
+    if (this.#given.size === 0 || value.length < GIVEN_LENGTH_MIN || value.length > GIVEN_LENGTH_MAX) return false
+    const seen = this.#given.get(squeezed(value))
+    return seen !== undefined && seen.broken >= GIVEN_MIN && seen.broken >= seen.all * GIVEN_SHARE
   }
 
   #note(key: string): void {

@@ -69,6 +69,7 @@ class Comparison {
       recordedAtMs: recording.manifest.startedAtMs,
       sent: this.#sent,
       describer: this.#candidate.describer,
+      read: (seq) => this.#read(seq),
     })
   }
 
@@ -84,8 +85,7 @@ class Comparison {
     }
     const latencies = this.#latencies.list()
     for (const verdict of latencies)
-      if (verdict.row.verdict === 'slower' && verdict.row.fingerprint !== '')
-        this.#log.slower(verdict, (seq) => this.#read(seq))
+      if (verdict.row.verdict === 'slower' && verdict.row.fingerprint !== '') this.#log.slower(verdict)
     const facts = this.#facts()
     this.#log.close(latencies, facts)
     return facts

@@ -9,19 +9,23 @@
  *  2. its statements filter, join, sort or compute by such a column;
  *  3. it came after an error that only one side had, about tables that the failed transactions meant to write;
  *  4. rows of the same tables are missing or extra, and it counts, sums or lists rows;
- *  5. it points at another row, and that came up only after such rows or such an error: ids were drawn in another order since.
+ *  5. it points at another row, and that came up only after such rows or such an error: ids were drawn in another order since;
+ *  6. it says the same of a column that is computed from the other's column;
+ *  7. it is about rows, came after an error about their tables, and is no more frequent than that error;
+ *  8. it is the same complaint in place of another error, or a value that fits now because its column has another type.
  *
  * Slower look-ups by one column take those by that column and others with them.
  *
  * It is a judgement, so they are counted apart (`follows`), and every statement stays in the diff with what it differs by.
  */
-import { TIMING } from './causes/errors.js'
+import { OF_DATA, TIMING } from './causes/errors.js'
 
 export type Suspect = {
   readonly id: string
   readonly mismatch: string
   readonly subKind: string
   readonly explainer: string
+  readonly subject: string
   /** Its sentence says more than that something differs. */
   readonly telling: boolean
   /** What its rows have in common: `status = 'closed'`. */
@@ -34,6 +38,9 @@ export type Suspect = {
   readonly tainted: number
   /** `users.email`; a computed column has no table. */
   readonly columns: readonly string[]
+  /** Columns of tables that they are made of. */
+  readonly madeOf: ReadonlySet<string>
+  readonly fingerprints: ReadonlySet<string>
   readonly tables: ReadonlySet<string>
   readonly columnNames: ReadonlySet<string>
   /** What the transactions in which it came up wrote or meant to write. */
@@ -79,7 +86,10 @@ export function consequences(findings: readonly Suspect[]): ReadonlyMap<string, 
         : one.explainer === 'reference.other'
           ? rootOfReference(one, named, rows)
           : namesCause(one)
-            ? sameCondition(one, rows)
+            ? (sameCondition(one, rows) ??
+              derivedFrom(one, named) ??
+              afterFewErrors(one, named) ??
+              sameOrder(one, named))
             : rootOfVague(one, named, rows)
     if (root !== undefined && root.id !== one.id) roots.set(one.id, root.id)
   }
@@ -108,6 +118,53 @@ function namesCause(one: Suspect): boolean {
   return !(VAGUE_IF_COMPUTED.has(one.explainer) && one.columns.some((column) => !column.includes('.')))
 }
 
+/** The same happened to a column that this one is computed from: it shows there again. */
+function derivedFrom(one: Suspect, named: readonly Suspect[]): Suspect | undefined {
+  if (one.subKind !== 'values') return undefined
+  const alike = named.filter(
+    (root) => root.id !== one.id && root.explainer === one.explainer && root.subKind === 'values',
+  )
+  const from = alike.filter(
+    (root) =>
+      root.columns.length > 0 && isOwn(root) && root.columns.every((column) => one.madeOf.has(column)) && !isOwn(one),
+  )
+  if (from.length > 0) return most(from)
+  // Computed from the same columns, which nobody has seen themselves: the more frequent one is told.
+  const [only, ...more] = one.madeOf
+  if (only === undefined || more.length > 0 || isOwn(one)) return undefined
+  return before(
+    one,
+    alike.filter((root) => !isOwn(root) && root.madeOf.size === 1 && root.madeOf.has(only)),
+  )
+}
+
+/** It shows the columns of a table as they are. */
+function isOwn({ columns, madeOf }: Suspect): boolean {
+  return columns.length > 0 && columns.every((column) => madeOf.has(column))
+}
+
+/** Of findings that are the same in kind, the most frequent one; of equally frequent ones the first. */
+function before(one: Suspect, others: readonly Suspect[]): Suspect | undefined {
+  const root = most(others)
+  if (root === undefined) return undefined
+  return root.count > one.count || (root.count === one.count && root.firstSeq < one.firstSeq) ? root : undefined
+}
+
+/** Rows that came up after an error, in its tables and no more often than it: what it wrote, or did not write, is seen again. */
+function afterFewErrors(one: Suspect, named: readonly Suspect[]): Suspect | undefined {
+  return isAboutRows(one) ? first(errorsBefore(one, named).filter(({ count }) => one.count <= count)) : undefined
+}
+
+/** One column sorts otherwise: however it looks in each result, that is one cause. */
+function sameOrder(one: Suspect, named: readonly Suspect[]): Suspect | undefined {
+  if (one.subKind !== 'order' || one.columns.length === 0) return undefined
+  const [key] = one.columns
+  return before(
+    one,
+    named.filter((root) => root.id !== one.id && root.subKind === 'order' && root.columns[0] === key),
+  )
+}
+
 function isError({ subKind }: Suspect): boolean {
   return subKind.startsWith('error')
 }
@@ -118,12 +175,22 @@ function isAboutRows({ explainer }: Suspect): boolean {
 
 /** An error may only follow from an earlier one; the same complaint in place of another error is the same finding. */
 function rootOfError(one: Suspect, named: readonly Suspect[], rows: readonly Suspect[]): Suspect | undefined {
+  if (one.subKind === 'error_vanished' && one.explainer === OF_DATA) {
+    const retyped = named.filter(
+      (root) => root.subKind === 'values' && root.columns.some((column) => uses(one, column)),
+    )
+    if (retyped.length > 0) return most(retyped)
+  }
   // A constraint that is gone refuses nothing any more; one that still refuses had nothing to refuse.
   if (one.subKind === 'error_vanished' && !one.refused && one.explainer !== TIMING) return undefined
   const earlier = named.filter((root) => isError(root) && root.id !== one.id && root.firstSeq < one.firstSeq)
   if (one.subKind === 'error_changed') {
     const same = named.find(
-      (root) => root.subKind === 'error_new' && root.explainer === one.explainer && overlap(root.tables, one.tables),
+      (root) =>
+        root.subKind === 'error_new' &&
+        root.explainer === one.explainer &&
+        (overlap(root.tables, one.tables) ||
+          (root.subject === one.subject && overlap(root.fingerprints, one.fingerprints))),
     )
     if (same !== undefined) return same
   }

@@ -80,6 +80,7 @@ export class Describer {
       tables: traits.relations.map((relation) => this.#origins.tableName(relation)),
       written: traits.written.map((relation) => this.#origins.tableName(relation)),
       sought: this.#sought(traits, statement.parameters),
+      lookups: this.#lookups(traits),
       columnNames: traits.columnNames,
       chancyRows: traits.chance.filter !== 'none' && (noise?.allowsChance(fingerprint) ?? true),
       aboutServer: traits.chance.aboutServer,
@@ -104,6 +105,13 @@ export class Describer {
     })
   }
 
+  #lookups({ sought }: Traits): Knowledge['lookups'] {
+    return sought.flatMap(({ parameter, column }) => {
+      const origin = this.#origins.of(column.tableOid, column.attnum)
+      return origin === null ? [] : [{ parameter, label: `${origin.table}.${origin.column.name}` }]
+    })
+  }
+
   #natures(traits: Traits, statement: Described, columns: readonly Column[]): readonly ColumnNature[] {
     const recorded = statement.outcome.columns
     const items = alignOutputs(traits.chance.items, columns.length)
@@ -125,8 +133,23 @@ export class Describer {
       const nature = this.#nature(name, at, items[at] ?? null, origins[at] ?? null, keys, traits, statement)
       const sources = this.#sources(origins[at] ?? null, results?.[at]?.sources ?? [])
       const masked = nature.free === null && this.#options.masked?.hides(statement, at, sources) === true
-      return { ...nature, free: masked ? 'masked' : nature.free, sources, subject: subjects[at] ?? name }
+      const made = (results?.[at]?.sources ?? []).flatMap((one) => this.#origins.baseOf(one.tableOid, one.attnum))
+      const own = origins[at] ?? null
+      const base = own === null ? [] : this.#origins.baseOf(own.relation.oid, own.column.attnum)
+      return {
+        ...nature,
+        free: masked ? 'masked' : nature.free,
+        sources,
+        madeOf: [...new Set([...base, ...made])],
+        fields: own === null ? [] : this.#fields(own.column.typeOid),
+        subject: subjects[at] ?? name,
+      }
     })
+  }
+
+  #fields(typeOid: number): readonly string[] {
+    const type = this.#resolver.index.catalog.types.find(({ oid }) => oid === typeOid)
+    return type?.attributes.map(({ name }) => name) ?? []
   }
 
   #sources(origin: Origin | null, columns: readonly ColumnRef[]): readonly string[] {
@@ -142,7 +165,7 @@ export class Describer {
     keys: ReadonlySet<Origin>,
     traits: Traits,
     { fingerprint }: Described,
-  ): Omit<ColumnNature, 'subject' | 'sources'> {
+  ): Omit<ColumnNature, 'subject' | 'sources' | 'madeOf' | 'fields'> {
     const { ignore, noise, sequencesDiffer } = this.#options
     const expressed = item?.chance ?? traits.chance.names.get(name) ?? 'none'
     const table = origin?.table ?? ''

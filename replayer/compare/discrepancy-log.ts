@@ -19,6 +19,7 @@ import type { LatencyVerdict } from './latency.js'
 import { latencyCause } from './latency-cause.js'
 import { OpenTransactions } from './open-transactions.js'
 import type { SentTexts } from './sent-texts.js'
+import { ValueTally } from './value-tally.js'
 
 export type DiffTarget = Pick<DiffWriter, 'discrepancy' | 'moveDiscrepancies' | 'finding' | 'latency' | 'close'>
 
@@ -30,8 +31,15 @@ export type LogOptions = {
   readonly traceId: (seq: number) => string
   readonly recordedAtMs: number
   readonly sent: SentTexts
-  readonly describer: Pick<Describer, 'written' | 'access' | 'isLabel'>
+  readonly describer: Pick<Describer, 'written' | 'access' | 'isLabel' | 'knowledge'>
+  /** Finds a statement and its outcomes again. */
+  readonly read: (seq: number) => Compared | null
 }
+
+/** Statements of broken transactions that are looked at again for what they had written before it broke. */
+const LOOKED_AT_AGAIN_MAX = 20_000
+/** Asked for by most of its kind, a value tells nothing about those that differ. */
+const ASKED_SHARE_MAX = 0.5
 
 const NO_NAMES: ReadonlySet<string> = new Set()
 
@@ -40,6 +48,8 @@ export class DiscrepancyLog {
   readonly #findings = new Findings()
   readonly #transactions = new OpenTransactions()
   readonly #broken = new BrokenRows()
+  readonly #values = new ValueTally()
+  #lookedAtAgain = 0
 
   constructor(options: LogOptions) {
     this.#options = options
@@ -48,6 +58,8 @@ export class DiscrepancyLog {
   /** For every statement, in the order of the recording. */
   sent(statement: RecordedStatement): void {
     this.#transactions.sent(statement)
+    this.#values.note(statement.fingerprint, statement.parameters)
+    this.#broken.sent(statement.parameters)
   }
 
   /** Differs only because its transaction was broken before: what it meant to write is missing as well. */
@@ -85,6 +97,7 @@ export class DiscrepancyLog {
       clocks,
       writes: (knowledge?.written.length ?? 0) > 0,
       isLabel: (type, label) => describer.isLabel(type, label),
+      asked: this.#asked(compared.statement, knowledge),
     }
     let part = 0
     for (const whole of judged.judgement.differences) {
@@ -95,12 +108,22 @@ export class DiscrepancyLog {
           suffix: part === 1 ? '' : `-${part}`,
           rows: difference.subKind.startsWith('error') ? null : judged.judgement.rows,
           labels: cause.columns.map((at) => natures[at]?.subject ?? ''),
+          madeOf: cause.columns.flatMap((at) => natures[at]?.madeOf ?? []),
           knowledge,
           tainted,
         })
         if (difference.subKind.startsWith('error')) this.#breaks(compared, knowledge, findingId)
       }
     }
+  }
+
+  /** What the statement was asked for that others of its kind are not. */
+  #asked({ fingerprint, parameters }: RecordedStatement, knowledge: Knowledge | null): ExplainContext['asked'] {
+    return (knowledge?.lookups ?? []).map(({ parameter, label }) => {
+      const value = parameters[parameter - 1] ?? null
+      const share = value === null ? null : this.#values.share(fingerprint, parameter, value)
+      return { label, value: share !== null && share <= ASKED_SHARE_MAX ? value : null }
+    })
   }
 
   /** Rows that a broken transaction meant to write need no other cause; the rest of them may have one. */
@@ -118,17 +141,18 @@ export class DiscrepancyLog {
       : { difference: { ...difference, missing, extra }, tainted: false }
   }
 
-  /** One finding per kind of statement that is slower, its slowest executions as examples; `read` finds them again. */
-  slower({ row, slowest }: LatencyVerdict, read: (seq: number) => Compared | null): void {
+  /** One finding per kind of statement that is slower, its slowest executions as examples. */
+  slower({ row, slowest }: LatencyVerdict): void {
     const access = this.#options.describer.access(row.sql)
     for (const [at, { seq }] of slowest.entries()) {
-      const compared = read(seq)
+      const compared = this.#options.read(seq)
       if (compared === null) continue
       const kind = { mismatch: 'LATENCY_SPIKE', subKind: 'latency' } as const
       const one = {
         suffix: '-latency',
         rows: null,
         labels: access.writtenTable === '' ? access.soughtColumns : [],
+        madeOf: [],
         knowledge: null,
         tainted: false,
         count: at === 0 ? row.count : 0,
@@ -147,10 +171,23 @@ export class DiscrepancyLog {
 
   #breaks({ statement, before, after }: Compared, knowledge: Knowledge | null, findingId: string): void {
     const { describer } = this.#options
-    for (const sql of this.#transactions.broken(statement.session, findingId))
-      this.#findings.reaches(findingId, describer.written(sql))
+    for (const { seq, sql } of this.#transactions.broken(statement.session, findingId)) {
+      const written = describer.written(sql)
+      this.#findings.reaches(findingId, written)
+      if (written.length > 0 && seq < statement.seq) this.#breakEarlier(seq)
+    }
     this.#breakRows({ statement, before, after }, knowledge)
     if (after.outcome.error !== null) this.#findings.refused(after.outcome.error)
+  }
+
+  /** What it had written before it broke is undone on one side as well. */
+  #breakEarlier(seq: number): void {
+    if (this.#lookedAtAgain >= LOOKED_AT_AGAIN_MAX) return
+    this.#lookedAtAgain += 1
+    const earlier = this.#options.read(seq)
+    if (earlier === null) return
+    const columns = earlier.before.outcome.columns ?? earlier.after.outcome.columns ?? []
+    this.#breakRows(earlier, this.#options.describer.knowledge(earlier.statement, columns))
   }
 
   #breakRows({ statement, before, after }: Compared, knowledge: Knowledge | null): void {
@@ -168,6 +205,7 @@ export class DiscrepancyLog {
       readonly suffix: string
       readonly rows: Discrepancy['rows']
       readonly labels: readonly string[]
+      readonly madeOf: readonly string[]
       readonly knowledge: Judged['knowledge']
       readonly tainted: boolean
       readonly count?: number
@@ -181,6 +219,7 @@ export class DiscrepancyLog {
       subKind,
       cause,
       columns: one.labels,
+      madeOf: one.madeOf,
       fingerprint,
       seq,
       atMs,

@@ -26,6 +26,8 @@ export type FindingInput = {
   readonly cause: Cause
   /** Of the columns that the cause explains: `users.email`. */
   readonly columns: readonly string[]
+  /** Columns of tables that those are made of. */
+  readonly madeOf: readonly string[]
   readonly fingerprint: string
   readonly atMs: number
   readonly alertId: string
@@ -46,6 +48,7 @@ type Group = {
   readonly subKind: SubKind
   readonly cause: Cause
   readonly columns: ReadonlySet<string>
+  readonly madeOf: Set<string>
   readonly fingerprints: Set<string>
   readonly tables: Set<string>
   readonly columnNames: Set<string>
@@ -79,6 +82,7 @@ export class Findings {
     group.lastAtMs = Math.max(group.lastAtMs, input.atMs)
     for (const table of input.tables) group.tables.add(table)
     for (const table of input.written) group.reach.add(table)
+    if (group.madeOf.size < NAMES_MAX) for (const column of input.madeOf) group.madeOf.add(column)
     if (group.columnNames.size < NAMES_MAX) for (const name of input.columnNames) group.columnNames.add(name)
     // Examples of different statements tell more than three of the same.
     const fresh = !group.fingerprints.has(input.fingerprint)
@@ -153,6 +157,7 @@ export class Findings {
       subKind,
       cause,
       columns: new Set(columns),
+      madeOf: new Set(),
       fingerprints: new Set(),
       tables: new Set(),
       columnNames: new Set(),
@@ -215,6 +220,7 @@ function suspect(group: Group, refused: boolean): Suspect {
   return {
     ...group,
     explainer: cause.explainer,
+    subject: cause.subject,
     refused,
     conditions: cause.explainer.startsWith('rows.') ? conditionsOf(group.detail) : [],
     shown: cause.explainer.startsWith('rows.') ? shownBy(group.detail) : NOTHING_SHOWN,

@@ -19,6 +19,8 @@ export type Knowledge = {
   readonly written: readonly string[]
   /** Keys of the rows it asks for, as far as parameters say so: `rowKey` of ./broken-rows.ts. */
   readonly sought: readonly string[]
+  /** Columns that its parameters are compared with for equality. */
+  readonly lookups: readonly { readonly parameter: number; readonly label: string }[]
   /** Names of the columns by which its text, or a view it reads, chooses, joins, sorts or computes. */
   readonly columnNames: ReadonlySet<string>
   /** What the two baseline runs disagree about for this kind of statement; columns stand in their nature. */

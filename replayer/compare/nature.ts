@@ -17,6 +17,10 @@ export type ColumnNature = {
   readonly table: string
   /** Every column that the value is made of, as far as known: `users.email`. */
   readonly sources: readonly string[]
+  /** The same, down to columns of tables: what a view computes is made of what it computes it from. */
+  readonly madeOf: readonly string[]
+  /** Names of the fields, where it is a composite type's value; empty otherwise. */
+  readonly fields: readonly string[]
   /** Not looked at, and why. */
   readonly free: Excuse | null
   /** What puts differing values there: the expression, or the default of the column it comes from. */
@@ -44,6 +48,8 @@ export function plainColumn(label: string): ColumnNature {
     subject: label,
     table: '',
     sources: [],
+    madeOf: [],
+    fields: [],
     free: null,
     chance: 'none',
     domain: null,

@@ -3,7 +3,8 @@
  */
 import type { RecordedStatement } from '../../segment/segment-reader.js'
 
-type Open = { readonly transaction: number; readonly texts: string[]; findingId: string | null }
+type Sent = { readonly seq: number; readonly sql: string }
+type Open = { readonly transaction: number; readonly sent: Sent[]; findingId: string | null }
 
 /** Longer transactions have said enough. */
 const TEXTS_MAX = 200
@@ -12,21 +13,21 @@ const MAY_WRITE = /^\s*(?:insert|update|delete|merge|with|copy|select)\b/i
 export class OpenTransactions {
   readonly #sessions = new Map<number, Open>()
 
-  sent({ session, transaction, sql }: Pick<RecordedStatement, 'session' | 'transaction' | 'sql'>): void {
+  sent({ session, transaction, seq, sql }: Pick<RecordedStatement, 'session' | 'transaction' | 'seq' | 'sql'>): void {
     let open = this.#sessions.get(session)
     if (open?.transaction !== transaction) {
-      open = { transaction, texts: [], findingId: null }
+      open = { transaction, sent: [], findingId: null }
       this.#sessions.set(session, open)
     }
-    if (open.texts.length < TEXTS_MAX && MAY_WRITE.test(sql)) open.texts.push(sql)
+    if (open.sent.length < TEXTS_MAX && MAY_WRITE.test(sql)) open.sent.push({ seq, sql })
   }
 
   /** The transaction differs from here on because of this finding. */
-  broken(session: number, findingId: string): readonly string[] {
+  broken(session: number, findingId: string): readonly Sent[] {
     const open = this.#sessions.get(session)
     if (open === undefined) return []
     open.findingId = findingId
-    return open.texts
+    return open.sent
   }
 
   /** The finding that broke the session's transaction; null when it is whole. */

@@ -23,6 +23,8 @@ export type Origin = {
   readonly references: string
 }
 
+const VIEWS_DEEP_MAX = 10
+
 export class Origins {
   readonly #index: CatalogIndex
   readonly #resolver: ColumnResolver
@@ -43,6 +45,15 @@ export class Origins {
       this.#known.set(key, origin)
     }
     return origin
+  }
+
+  /** Columns of tables that this one is made of, through views: `lines.net` for a view's sum; itself, where it is a table's. */
+  baseOf(relationOid: number, attnum: number, depth = 0): readonly string[] {
+    const made = depth < VIEWS_DEEP_MAX ? this.#resolver.madeOf(relationOid, attnum) : null
+    if (made !== null)
+      return [...new Set(made.flatMap((column) => this.baseOf(column.tableOid, column.attnum, depth + 1)))]
+    const origin = this.of(relationOid, attnum)
+    return origin === null ? [] : [`${origin.table}.${origin.column.name}`]
   }
 
   /** The one column of that name among the relations; null when there are several or none. */

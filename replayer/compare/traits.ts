@@ -13,6 +13,8 @@ import {
 } from '../../sql/nondeterminism.js'
 import { columnName, type Ordering, ordering, UNORDERED } from '../../sql/order-by.js'
 import { parse } from '../../sql/parse.js'
+import { isWrite } from '../../sql/touch.js'
+import { TouchReader } from '../../sql/touch-statement.js'
 import { type TreeNode, unwrap, walk } from '../../sql/tree-walk.js'
 
 export type Traits = {
@@ -52,9 +54,11 @@ export class TraitReader {
   readonly #resolver: ColumnResolver
   readonly #functions: ReadonlyMap<string, Chance>
   readonly #texts = new Map<string, Traits>()
+  readonly #touches: TouchReader
 
   constructor(resolver: ColumnResolver) {
     this.#resolver = resolver
+    this.#touches = new TouchReader(resolver.index)
     const { functions } = resolver.index.catalog
     this.#functions = new Map(
       functions.map(({ name, source }) => [name, source === null ? 'none' : chanceInText(source)]),
@@ -77,6 +81,9 @@ export class TraitReader {
     if (statements === null || tree === undefined) return NOTHING
     const found = new Found(this.#resolver)
     found.look(tree)
+    // What a function of the schema's own writes stands in its body.
+    if (this.#functions.size > 0 && found.calls(this.#functions))
+      for (const { relation, mode } of this.#touches.touch(sql).accesses) if (isWrite(mode)) found.writes(relation)
     const resolved = this.#resolver.resolve(statements)
     return {
       ordering: ordering(tree),
@@ -102,10 +109,16 @@ function comparedWith({ bindings }: SlotFacts): readonly ColumnRef[] {
   return bindings.flatMap(({ column, use }) => (use === 'store' || use === 'derive' ? [] : [column]))
 }
 
+function lastName(names: unknown): string {
+  const last = Array.isArray(names) ? unwrap(names.at(-1)) : null
+  return last?.kind === 'String' ? String(last.body.sval ?? '') : ''
+}
+
 class Found {
   readonly relations = new Set<Relation>()
   readonly written = new Set<Relation>()
   readonly columnNames = new Set<string>()
+  readonly #called = new Set<string>()
   inserts = false
   readonly #resolver: ColumnResolver
 
@@ -120,9 +133,19 @@ class Found {
       if (kind === 'ResTarget' && unwrap(body.val)?.kind === 'ColumnRef') return false
       if (kind === 'ColumnRef') this.columnNames.add(columnName({ ColumnRef: body }))
       if (kind === 'InsertStmt') this.inserts = true
+      if (kind === 'FuncCall') this.#called.add(lastName(body.funcname))
       if (WRITES.has(kind)) this.#noteWrite(node)
       return undefined
     })
+  }
+
+  calls(functions: ReadonlyMap<string, unknown>): boolean {
+    return [...this.#called].some((name) => functions.has(name))
+  }
+
+  writes(relationOid: number): void {
+    const relation = this.#resolver.index.byOid(relationOid)
+    if (relation !== undefined) this.#writes(relation)
   }
 
   /** The table that a statement writes stands bare in its tree. */

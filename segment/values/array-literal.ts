@@ -3,7 +3,11 @@
  */
 
 /** Rewrites each element that is not NULL; undefined when the text is no array literal as array_out writes it. */
-export function mapArrayLiteral(text: string, map: (element: string) => string): string | undefined {
+export function mapArrayLiteral(
+  text: string,
+  map: (element: string) => string,
+  onNull: () => void = () => {},
+): string | undefined {
   let at = text.startsWith('[') ? text.indexOf('=') + 1 : 0
   if (text[at] !== '{') return undefined
   let out = text.slice(0, at)
@@ -18,11 +22,28 @@ export function mapArrayLiteral(text: string, map: (element: string) => string):
     const end = quoted ? closingQuote(text, at + 1) : endOfWord(text, at)
     if (end < 0 || text[at - 1] === '}') return undefined
     const word = quoted ? text.slice(at + 1, end).replace(/\\(.)/gs, '$1') : text.slice(at, end)
-    out += !quoted && word === 'NULL' ? word : quoteElement(map(word))
+    if (!quoted && word === 'NULL') {
+      out += word
+      onNull()
+    } else out += quoteElement(map(word))
     at = quoted ? end + 1 : end
     if (text[at] !== ',' && text[at] !== '}') return undefined
   }
   return out
+}
+
+/** The elements, nesting left out; undefined when the text is no array literal. */
+export function arrayElements(text: string): (string | null)[] | undefined {
+  const elements: (string | null)[] = []
+  const read = mapArrayLiteral(
+    text,
+    (element) => {
+      elements.push(element)
+      return element
+    },
+    () => elements.push(null),
+  )
+  return read === undefined ? undefined : elements
 }
 
 const FRAME = /[{},]/

@@ -50,6 +50,36 @@ describe('why a text differs', () => {
   ])('$before → $after: $says', ({ before, after, says }) => expect(why(before, after)).toBe(says))
 })
 
+describe('why a value of several differs', () => {
+  const INTS = 1007
+  test.each([
+    { before: '{a,b,c}', after: '{a}', says: 'x is cut to its first 1 element (an array)' },
+    { before: '{a,"b c",NULL}', after: '{a,"b c"}', says: 'x is cut to its first 2 elements (an array)' },
+    { before: '{a,b,c}', after: '{a,c}', says: 'x has lost elements of its array' },
+    { before: '{a,b}', after: '{}', says: 'x has lost elements of its array' },
+    { before: '{a}', after: '{a,b}', says: 'x has new elements in its array' },
+    { before: '{a,b,a}', after: '{a,b}', says: 'x has lost repeated elements of its array' },
+    { before: '{a,b}', after: '{a,b,b}', says: 'x has elements of its array repeated' },
+    { before: '{a,b}', after: '{b,a}', says: 'x has its elements in another order' },
+    { before: '["a", 1, 2]', after: '["a"]', says: 'x is cut to its first 1 element (an array)' },
+    { before: '{Ann,Bo}', after: '{ann,bo}', says: 'x is in lower case now' },
+    { before: '{a1,b2}', after: '{c3,d4}', says: 'x differs' },
+    { before: '(Main,123,Rome)', after: '(Rome,123,Main)', says: 'x has its field 1 and field 3 swapped' },
+    { before: '("a b",,1)', after: '("a b",,"")', says: 'x.field 3 is empty where it had a value' },
+    { before: '(1,abcdef)', after: '(1,abc)', says: 'x.field 2 is cut to 3 characters' },
+    { before: '(1,a1)', after: '(2,b2)', says: 'x differs' },
+  ])('$before → $after: $says', ({ before, after, says }) => expect(why(before, after)).toBe(says))
+
+  test('elements are explained as what they are', () =>
+    expect(why('{70000,1}', '{4464,1}', INTS)).toBe('each element of x that differs does not fit 16 bits any more'))
+  test('fields are called by their names where the type is known', () => {
+    const nature = { ...plainColumn('seat'), table: 't', fields: ['street', 'zip', 'city'] }
+    const pair = { column: 0, before: '(Main,1,Rome)', after: '(Rome,1,Main)', rowBefore: [], rowAfter: [] }
+    const cause = explainColumn({ position: 0, nature, types: { before: 0, after: 0 }, pairs: [pair] }, CLOCKS)
+    expect(cause.sentence(cause.detail)).toBe('seat has its street and city swapped')
+  })
+})
+
 describe('why a number differs', () => {
   test.each([
     { before: '12.345', after: '12.35', says: 'x is rounded to 2 decimals' },

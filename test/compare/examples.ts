@@ -75,6 +75,7 @@ export function knowledge(columns: readonly Column[], more: Partial<Knowledge> =
     tables: [],
     written: [],
     sought: [],
+    lookups: [],
     columnNames: new Set(),
     noisy: { error: false, rows: false, order: false },
     ...more,

@@ -38,6 +38,10 @@ const NEW: Readonly<Record<string, Wording>> = {
     says: (name, e) => `exclusion constraint ${name}${on(e.table)} refuses rows`,
   },
   '22001': { explainer: 'error.too_long', says: (name) => `a value is too long for ${name || 'its column'}` },
+  '2200H': {
+    explainer: 'error.sequence_end',
+    says: (name) => `sequence ${name || 'of its numbers'} has come to its end (its limit is too low)`,
+  },
   '22003': { explainer: 'error.out_of_range', says: (name) => `a number is out of range${name ? ` for ${name}` : ''}` },
   '22P02': { explainer: 'error.input', says: (name) => `a value is no valid ${name || 'input for its type'}` },
   '40001': { explainer: 'error.serialization', says: () => 'transactions cannot be serialized' },
@@ -49,7 +53,13 @@ const NEW: Readonly<Record<string, Wording>> = {
     says: () => 'an object is not in the state that the statement needs (a view that takes no rows?)',
   },
   '25006': { explainer: 'error.read_only', says: () => 'the transaction is read-only' },
-  '0A000': { explainer: 'error.unsupported', says: () => 'the statement is not supported on this schema' },
+  '0A000': {
+    explainer: 'error.unsupported',
+    says: (command) =>
+      command === ''
+        ? 'the statement is not supported on this schema'
+        : `${command} is not allowed in a non-volatile function: a function that writes is declared stable or immutable`,
+  },
 }
 
 const VANISHED: Readonly<Record<string, (object: string, error: ServerError) => string>> = {
@@ -89,13 +99,22 @@ export function explainVanishedError(error: ServerError): Cause {
   const object = objectOf(error)
   const words = VANISHED[error.sqlstate]?.(object, error) ?? `SQLSTATE ${error.sqlstate} is no longer raised`
   const explainer =
-    VANISHED[error.sqlstate] !== undefined ? 'constraint.lost' : OF_TIMING.has(error.sqlstate) ? TIMING : 'unexplained'
+    VANISHED[error.sqlstate] !== undefined
+      ? 'constraint.lost'
+      : OF_TIMING.has(error.sqlstate)
+        ? TIMING
+        : error.sqlstate.startsWith(DATA_CLASS)
+          ? OF_DATA
+          : 'unexplained'
   return cause(explainer, error, words)
 }
 
 /** Raised for what others held or did at that moment: a lock, a deadlock, a serialization failure, a statement cancelled. */
 const OF_TIMING: ReadonlySet<string> = new Set(['55P03', '40P01', '40001', '57014'])
 export const TIMING = 'error.timing'
+/** Class 22, data exception: a value did not fit; which depends on its type, and on what it was computed from. */
+const DATA_CLASS = '22'
+export const OF_DATA = 'error.data'
 
 export function explainChangedError(before: ServerError, after: ServerError, isLabel?: IsLabel): Cause {
   const now = explainNewError(after, isLabel)
@@ -125,6 +144,9 @@ export function objectOf(error: ServerError): string {
   const quoted = /"([^"]{1,120})"/.exec(message)?.[1]
   if (error.sqlstate === '42703' || error.sqlstate === '42702')
     return quoted ?? /column (\S{1,120}) (?:does not exist|is ambiguous)/.exec(message)?.[1] ?? error.column ?? ''
+  if (error.sqlstate === '0A000')
+    return /^([A-Z ]{3,40}) is not allowed in a non-volatile function$/.exec(message)?.[1] ?? ''
+  if (error.sqlstate === '2200H') return quoted ?? ''
   if (error.sqlstate === '42883') return /^((?:function|operator) .{1,120}) does not exist/.exec(message)?.[1] ?? ''
   if (error.sqlstate === '42704') return /^(.{1,120}) does not exist/.exec(message)?.[1] ?? ''
   if (error.sqlstate === '42501') return /denied for (.{1,120})$/.exec(message)?.[1]?.replaceAll('"', '') ?? ''

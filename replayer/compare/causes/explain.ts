@@ -7,7 +7,7 @@ import type { CellPair, Difference } from '../judgement.js'
 import type { ColumnNature } from '../nature.js'
 import { type Cause, sameOrNothing } from './cause.js'
 import { explainChangedError, explainNewError, explainVanishedError, type IsLabel } from './errors.js'
-import { explainMembership, explainOrder } from './rows.js'
+import { explainMembership, explainOrder, type RowContext } from './rows.js'
 import { columnCells, explainColumn } from './values.js'
 
 export type ExplainContext = {
@@ -18,6 +18,7 @@ export type ExplainContext = {
   /** Rows that a statement returns after writing them show what it wrote, not what they were found by. */
   readonly writes: boolean
   readonly isLabel?: IsLabel
+  readonly asked?: RowContext['asked']
 }
 
 export function explain(difference: Difference, context: ExplainContext): readonly Cause[] {
@@ -27,7 +28,14 @@ export function explain(difference: Difference, context: ExplainContext): readon
   if (after.error !== null) return [explainNewError(after.error, context.isLabel)]
   if (before.error !== null) return [explainVanishedError(before.error)]
   if (difference.subKind === 'column_set') return [noted('columns', difference)]
-  const rows = { columns: before.columns ?? [], natures, before: before.rows ?? [], after: after.rows ?? [], writes }
+  const rows = {
+    columns: before.columns ?? [],
+    natures,
+    before: before.rows ?? [],
+    after: after.rows ?? [],
+    writes,
+    asked: context.asked ?? [],
+  }
   if (difference.subKind === 'order') return [explainOrder(difference, rows)]
   if (before.columns === null || after.columns === null)
     return [difference.subKind === 'row_count' ? affected(difference) : noted('tag', difference)]

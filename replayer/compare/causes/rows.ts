@@ -12,6 +12,8 @@ export type RowContext = {
   readonly before: readonly Row[]
   readonly after: readonly Row[]
   readonly writes: boolean
+  /** What the statement asked for, where few of its kind ask for that: `lines.account_no`, `1200`. */
+  readonly asked?: readonly { readonly label: string; readonly value: string | null }[]
 }
 
 const SHARED_SHOWN_MAX = 2
@@ -88,9 +90,11 @@ type Tally = Readonly<Record<string, Readonly<Record<string, number>>>>
 const NOTHING = ''
 
 /** What all of `rows` have in common and none of `others` has, as JSON of a Tally. */
-function shared(rows: readonly Row[], others: readonly Row[], { columns, natures, writes }: RowContext): string {
+function shared(rows: readonly Row[], others: readonly Row[], { columns, natures, writes, asked }: RowContext): string {
   if (writes) return '{}'
   const tally: Record<string, Record<string, number>> = {}
+  for (const { label, value } of asked ?? [])
+    tally[label] = { [value === null ? NOTHING : `${nameIn(label)} = '${value}'`]: rows.length }
   for (const [at, { name }] of columns.slice(0, SHARED_COLUMNS_MAX).entries()) {
     const nature = natures[at]
     if (nature === undefined || nature.table === '' || nature.key || nature.free !== null || nature.domain !== null)
@@ -105,6 +109,10 @@ function shared(rows: readonly Row[], others: readonly Row[], { columns, natures
     tally[nature.label] = { [condition]: rows.length }
   }
   return JSON.stringify(tally)
+}
+
+function nameIn(label: string): string {
+  return label.slice(label.lastIndexOf('.') + 1)
 }
 
 function inCommon(a: string, b: string): string {

@@ -1,6 +1,7 @@
 /**
  * What a migration does to JSON, arrays and booleans.
  */
+import { arrayElements } from '../../../segment/values/array-literal.js'
 import { isNumber, type ValueExplainer } from './cause.js'
 
 function parsed(text: string): unknown {
@@ -66,6 +67,62 @@ const jsonNumbers: ValueExplainer = {
   says: () => 'has other numbers in its JSON',
 }
 
+function elementsOf(text: string): readonly string[] | undefined {
+  const json = text.startsWith('[') ? parsed(text) : undefined
+  if (Array.isArray(json)) return json.map((item) => JSON.stringify(item))
+  return arrayElements(text)?.map((element) => JSON.stringify(element))
+}
+
+function isBeginning(part: readonly string[], whole: readonly string[]): boolean {
+  return part.every((element, at) => element === whole[at])
+}
+
+/** Are all of `part` in `whole`, in this order? */
+function isWithin(part: readonly string[], whole: readonly string[]): boolean {
+  let at = 0
+  for (const element of whole) if (at < part.length && part[at] === element) at += 1
+  return at === part.length
+}
+
+function elementsLost(before: string, after: string): string | null {
+  const [whole, part] = [elementsOf(before), elementsOf(after)]
+  if (whole === undefined || part === undefined || part.length >= whole.length) return null
+  if (part.length > 0 && isBeginning(part, whole)) return `is cut to its first ${part.length}`
+  return isWithin(part, whole) ? 'lost' : null
+}
+
+const listCut: ValueExplainer = {
+  name: 'list.cut',
+  match: elementsLost,
+  says: (detail) =>
+    detail === null || detail === 'lost'
+      ? 'has lost elements of its array'
+      : `${detail} ${detail.endsWith(' 1') ? 'element' : 'elements'} (an array)`,
+}
+
+const listNew: ValueExplainer = {
+  name: 'list.new',
+  match: (before, after) => (elementsLost(after, before) === null ? null : ''),
+  says: () => 'has new elements in its array',
+}
+
+const listRepeated: ValueExplainer = {
+  name: 'list.repeated',
+  match: (before, after) => {
+    const [was, is] = [elementsOf(before), elementsOf(after)]
+    if (was === undefined || is === undefined || is.length === was.length) return null
+    const once = (list: readonly string[]) => [...new Set(list)].join()
+    if (once(was) !== once(is)) return null
+    return is.length > was.length ? 'repeated' : 'once'
+  },
+  says: (how) =>
+    how === null
+      ? 'has its elements in another number'
+      : how === 'once'
+        ? 'has lost repeated elements of its array'
+        : 'has elements of its array repeated',
+}
+
 /** `{a,b}` or `[1, 2]` with the same elements. */
 const elementOrder: ValueExplainer = {
   name: 'list.order',
@@ -100,5 +157,8 @@ export const STRUCTURE_EXPLAINERS: readonly ValueExplainer[] = [
   keysLost,
   keysNew,
   jsonNumbers,
+  listRepeated,
+  listCut,
+  listNew,
   elementOrder,
 ]

@@ -2,6 +2,9 @@
  * Why the values of a column differ: each explainer is asked about each pair, and the one that explains most speaks.
  */
 import type { Column } from '../../../segment/outcome.js'
+import { arrayElements } from '../../../segment/values/array-literal.js'
+import { compositeFields } from '../../../segment/values/composite-literal.js'
+import { ELEMENT_OF } from '../../../segment/values/oids.js'
 import { type Clocks, zoneShiftUs } from '../clock.js'
 import type { CellPair } from '../judgement.js'
 import type { ColumnNature } from '../nature.js'
@@ -49,7 +52,11 @@ export function explainColumn(column: ColumnCells, clocks: Clocks): Cause {
   const found = best([...explainers, ...contextual(nature), ...WEAK], column)
   // Less than half explained is a coincidence.
   const known = found !== null && found.count * 2 >= pairs.length ? found : best([replaced], column)
-  if (known === null || known.count < pairs.length / 2) return unexplained(column)
+  if (known === null || known.count < pairs.length / 2) {
+    const part = partOf(column)
+    const cause = part === null ? null : explainColumn(part, clocks)
+    return cause === null || cause.explainer === 'unexplained' ? unexplained(column) : cause
+  }
   const { explainer } = known
   // What a computed column shows is said of the column it is made of only where it can be said of that one.
   const name = nature.table === '' && OF_EXPRESSIONS.has(explainer.name) ? nature.label : nature.subject
@@ -61,6 +68,51 @@ export function explainColumn(column: ColumnCells, clocks: Clocks): Cause {
     sentence: (detail) => `${name} ${explainer.says(detail)}`,
     merge: explainer.merge ?? sameOrNothing,
   }
+}
+
+/** What differs within a value of several: always the same field of a composite, or elements of arrays that are as long as they were. */
+function partOf(column: ColumnCells): ColumnCells | null {
+  return fieldOf(column) ?? elementsOf(column)
+}
+
+/** A type that nobody named is compared as text. */
+const ANY_TYPE: ValueTypes = { before: 0, after: 0 }
+
+function fieldOf(column: ColumnCells): ColumnCells | null {
+  const { nature, pairs } = column
+  const all = pairs.map((pair) => {
+    const fields = [pair.before, pair.after].map((text) => (text === null ? undefined : compositeFields(text)))
+    const [before, after] = fields
+    if (before === undefined || after === undefined || before.length !== after.length) return null
+    const differing = before.flatMap((field, at) => (field === after[at] ? [] : [at]))
+    return differing.length === 1 ? { pair, at: differing[0]!, before, after } : null
+  })
+  const at = all[0]?.at
+  if (at === undefined || all.some((one) => one?.at !== at)) return null
+  const name = `${nature.subject}.${nature.fields[at] ?? `field ${at + 1}`}`
+  return {
+    position: column.position,
+    types: ANY_TYPE,
+    nature: { ...nature, label: name, subject: name, references: '', hasDefault: false, fields: [] },
+    pairs: all.map((one) => ({ ...one!.pair, before: one!.before[at] ?? null, after: one!.after[at] ?? null })),
+  }
+}
+
+function elementsOf(column: ColumnCells): ColumnCells | null {
+  const { nature, pairs } = column
+  const found: CellPair[] = []
+  for (const pair of pairs) {
+    const before = pair.before === null ? undefined : arrayElements(pair.before)
+    const after = pair.after === null ? undefined : arrayElements(pair.after)
+    if (before === undefined || after === undefined || before.length !== after.length) return null
+    for (const [at, element] of before.entries())
+      if (element !== after[at]) found.push({ ...pair, before: element, after: after[at] ?? null })
+  }
+  if (found.length === 0) return null
+  const types = { before: ELEMENT_OF.get(column.types.before) ?? 0, after: ELEMENT_OF.get(column.types.after) ?? 0 }
+  const name = `each element of ${nature.subject} that differs`
+  const inner = { ...nature, label: name, subject: name, references: '', hasDefault: false, fields: [] }
+  return { position: column.position, types, nature: inner, pairs: found }
 }
 
 export function unexplained({ nature, position }: Pick<ColumnCells, 'nature' | 'position'>): Cause {
@@ -142,9 +194,25 @@ const replaced: PairExplainer = {
   says: (detail) => (detail === null ? 'differs' : `is ${detail}`),
 }
 
-function contextual({ references }: ColumnNature): readonly PairExplainer[] {
+/** Two fields of a composite hold each other's value. */
+function fieldsSwapped(fields: readonly string[]): PairExplainer {
+  return {
+    name: 'fields.swapped',
+    match: (before, after) => {
+      const [was, is] = [before, after].map((text) => (text === null ? undefined : compositeFields(text)))
+      if (was === undefined || is === undefined || was.length !== is.length) return null
+      const differing = was.flatMap((field, at) => (field === is[at] ? [] : [at]))
+      const [a, b] = differing
+      if (differing.length !== 2 || was[a!] !== is[b!] || was[b!] !== is[a!]) return null
+      return differing.map((at) => fields[at] ?? `field ${at + 1}`).join(' and ')
+    },
+    says: (names) => (names === null ? 'has fields of it swapped' : `has its ${names} swapped`),
+  }
+}
+
+function contextual({ references, fields }: ColumnNature): readonly PairExplainer[] {
   return references === ''
-    ? []
+    ? [fieldsSwapped(fields)]
     : [
         {
           name: 'reference.other',
