@@ -12,8 +12,7 @@ const VALUE = 'value'
 const GIVEN_MAX = 10_000
 const GIVEN_LENGTH_MIN = 4
 const GIVEN_LENGTH_MAX = 200
-/** Given so often, and so seldom to others. */
-const GIVEN_MIN = 3
+/** Of those that were given it, so many are broken. */
 const GIVEN_SHARE = 0.9
 
 export class BrokenRows {
@@ -34,7 +33,7 @@ export class BrokenRows {
   }
 
   get some(): boolean {
-    return this.#keys.size + this.#changed.size > 0
+    return this.#keys.size + this.#changed.size + this.#given.size > 0
   }
 
   /** What a statement that writes was given, and what it returned on the side where it worked. */
@@ -87,7 +86,7 @@ export class BrokenRows {
   #onlyGivenToBroken(value: string): boolean {
     if (this.#given.size === 0 || value.length < GIVEN_LENGTH_MIN || value.length > GIVEN_LENGTH_MAX) return false
     const seen = this.#given.get(squeezed(value))
-    return seen !== undefined && seen.broken >= GIVEN_MIN && seen.broken >= seen.all * GIVEN_SHARE
+    return seen !== undefined && seen.broken >= seen.all * GIVEN_SHARE
   }
 
   #note(key: string): void {

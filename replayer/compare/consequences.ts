@@ -217,11 +217,16 @@ function rootOfVague(one: Suspect, named: readonly Suspect[], rows: readonly Sus
     (root) => isAboutRows(one) && namesCause(root) && root.id !== one.id && overlap(root.tables, one.tables),
   )
   if (byRows !== undefined) return byRows
-  const byUse = named.filter((root) => root.subKind === 'values' && root.columns.some((column) => uses(one, column)))
+  const byUse = named.filter((root) => tellsOfColumn(root, one) && root.columns.some((column) => uses(one, column)))
   if (byUse.length > 0) return most(byUse)
   const afterError = errorsBefore(one, named)
   if (afterError.length > 0) return first(afterError)
   return rows.find((root) => root.id !== one.id && overlap(root.tables, one.tables) && !followsInTurn(one, root, rows))
+}
+
+/** Other values may change anything that uses them; another order changes which rows come, and what is computed from those. */
+function tellsOfColumn(root: Suspect, one: Suspect): boolean {
+  return root.subKind === 'values' || (root.subKind === 'order' && one.explainer.startsWith('rows.'))
 }
 
 function errorsBefore(one: Suspect, named: readonly Suspect[]): readonly Suspect[] {

@@ -126,7 +126,10 @@ export class Describer {
       const [only, ...more] = results?.[at]?.sources ?? []
       const source =
         origins[at] ?? (only === undefined || more.length > 0 ? null : this.#origins.of(only.tableOid, only.attnum))
-      return source === null || source === undefined ? name : `${source.table}.${source.column.name}`
+      if (source === null || source === undefined) return name
+      const whole = `${source.table}.${source.column.name}`
+      // `(seat).city`: of a composite value, the one field that is shown.
+      return origins[at] == null && this.#fields(source.column.typeOid).includes(name) ? `${whole}.${name}` : whole
     })
     const keys = fullKeys(origins)
     return columns.map(({ name }, at) => {

@@ -27,9 +27,9 @@ export function explainMembership(difference: Difference, context: RowContext): 
   const { missing, extra, note } = difference
   const from = tables(context.natures)
   // Rows that are missing as well were pushed out of a LIMIT or a FETCH.
-  if (extra.length > 0 && areRepeats(extra, context.after, context.natures))
+  if (extra.length > 0 && areRepeats(extra, context.after, context.before, context.natures))
     return rowCause('rows.repeated', from, '', () => `rows${of(from)} are duplicated (a join that fans out)`)
-  if (extra.length === 0 && missing.length > 0 && areRepeats(missing, context.before, context.natures))
+  if (extra.length === 0 && missing.length > 0 && areRepeats(missing, context.before, context.after, context.natures))
     return rowCause('rows.merged', from, '', () => `duplicate rows${of(from)} come only once`)
   if (extra.length === 0 && missing.length > 0)
     return rowCause(
@@ -74,14 +74,23 @@ function tables(natures: readonly ColumnNature[]): string {
   return [...new Set(natures.map(({ table }) => table).filter((table) => table !== ''))].sort().join(', ')
 }
 
-/** Every one of `rows` stands among `all` once more, by key or as a whole. */
-function areRepeats(rows: readonly Row[], all: readonly Row[], natures: readonly ColumnNature[]): boolean {
+/** Every one of `rows` stands among `all` once more, by key or as a whole; where the others repeat it too, that tells nothing. */
+function areRepeats(
+  rows: readonly Row[],
+  all: readonly Row[],
+  others: readonly Row[],
+  natures: readonly ColumnNature[],
+): boolean {
   const keys = natures.flatMap(({ key }, at) => (key ? [at] : []))
   const by = keys.length > 0 ? keys : natures.map((_, at) => at)
-  const counts = new Map<string, number>()
   const keyOf = (row: Row) => JSON.stringify(by.map((at) => row[at]))
-  for (const row of all) counts.set(keyOf(row), (counts.get(keyOf(row)) ?? 0) + 1)
-  return rows.every((row) => (counts.get(keyOf(row)) ?? 0) > 1)
+  const counted = (list: readonly Row[]) => {
+    const counts = new Map<string, number>()
+    for (const row of list) counts.set(keyOf(row), (counts.get(keyOf(row)) ?? 0) + 1)
+    return (row: Row) => counts.get(keyOf(row)) ?? 0
+  }
+  const [here, there] = [counted(all), counted(others)]
+  return rows.every((row) => here(row) > 1 && (keys.length > 0 || there(row) <= 1))
 }
 
 /** By column: how many of the rows that differ meet which condition; NOTHING counts those that share none. */
@@ -152,7 +161,8 @@ export function shownBy(detail: string | null): ReadonlySet<string> {
 export function explainOrder(difference: Difference, context: RowContext): Cause {
   const at = difference.columns[0]
   const subject = at === undefined ? tables(context.natures) : (context.natures[at]?.label ?? '')
-  const how = at === undefined ? null : orderChange(values(context.before, at), values(context.after, at))
+  const isText = TEXT_OIDS.has(context.columns[at ?? -1]?.typeOid ?? 0)
+  const how = at === undefined ? null : orderChange(values(context.before, at), values(context.after, at), isText)
   return {
     explainer: how?.explainer ?? 'order.other',
     subject,
@@ -168,14 +178,17 @@ function values(rows: readonly Row[], at: number): readonly (string | null)[] {
   return rows.map((row) => row[at] ?? null)
 }
 
-function orderChange(before: readonly (string | null)[], after: readonly (string | null)[]) {
+/** text, varchar, char(n), name, citext has no fixed number. */
+const TEXT_OIDS: ReadonlySet<number> = new Set([25, 1043, 1042, 19])
+
+function orderChange(before: readonly (string | null)[], after: readonly (string | null)[], isText: boolean) {
   const known = (list: readonly (string | null)[]): string[] => list.flatMap((value) => value ?? [])
   if (known(before).join('\0') === known(after).join('\0'))
     return { explainer: 'order.nulls', words: 'NULL sorts at the other end' }
   if (known(before).join('\0') === known(after).reverse().join('\0'))
     return { explainer: 'order.reversed', words: 'the other way round' }
-  const text = known(after).some((value) => /\p{L}/u.test(value))
-  if (text && (isByteOrder(known(after)) || isByteOrder(known(before))))
+  const lettered = isText && known(after).some((value) => /\p{L}/u.test(value))
+  if (lettered && (isByteOrder(known(after)) || isByteOrder(known(before))))
     return { explainer: 'order.collation', words: 'another collation' }
   return null
 }

@@ -47,14 +47,21 @@ const OF_EXPRESSIONS = new Set([
 ])
 
 export function explainColumn(column: ColumnCells, clocks: Clocks): Cause {
+  const field = fieldOf(column)
+  const ofField = field === null ? null : explainColumn(field, clocks)
+  if (ofField !== null && ofField.explainer !== 'unexplained') return ofField
+  return explainWhole(column, clocks)
+}
+
+function explainWhole(column: ColumnCells, clocks: Clocks): Cause {
   const { nature, pairs } = column
   const explainers = [...always(nature, clocks), ...(isNumber(column.types) ? OF_NUMBERS : OTHER)]
   const found = best([...explainers, ...contextual(nature), ...WEAK], column)
   // Less than half explained is a coincidence.
   const known = found !== null && found.count * 2 >= pairs.length ? found : best([replaced], column)
   if (known === null || known.count < pairs.length / 2) {
-    const part = partOf(column)
-    const cause = part === null ? null : explainColumn(part, clocks)
+    const elements = elementsOf(column)
+    const cause = elements === null ? null : explainColumn(elements, clocks)
     return cause === null || cause.explainer === 'unexplained' ? unexplained(column) : cause
   }
   const { explainer } = known
@@ -70,14 +77,10 @@ export function explainColumn(column: ColumnCells, clocks: Clocks): Cause {
   }
 }
 
-/** What differs within a value of several: always the same field of a composite, or elements of arrays that are as long as they were. */
-function partOf(column: ColumnCells): ColumnCells | null {
-  return fieldOf(column) ?? elementsOf(column)
-}
-
 /** A type that nobody named is compared as text. */
 const ANY_TYPE: ValueTypes = { before: 0, after: 0 }
 
+/** Always the same field of a composite differs. */
 function fieldOf(column: ColumnCells): ColumnCells | null {
   const { nature, pairs } = column
   const all = pairs.map((pair) => {
@@ -98,6 +101,7 @@ function fieldOf(column: ColumnCells): ColumnCells | null {
   }
 }
 
+/** Elements differ, of arrays that are as long as they were. */
 function elementsOf(column: ColumnCells): ColumnCells | null {
   const { nature, pairs } = column
   const found: CellPair[] = []
