@@ -9,6 +9,7 @@ const KEYS_MAX = 200_000
 /** Long enough, and with a digit: such a value is one row's own, as a token, a number of an invoice or a document is. */
 const TELLING_LENGTH_MIN = 8
 const VALUE = 'value'
+const ALL = 'all'
 const GIVEN_MAX = 10_000
 const GIVEN_LENGTH_MIN = 4
 const GIVEN_LENGTH_MAX = 200
@@ -47,6 +48,15 @@ export class BrokenRows {
       for (const row of rows ?? [])
         for (const [at, { key, domain, label }] of natures.entries())
           if (key && row[at] != null) this.#note(rowKey(domain ?? label, row[at]))
+  }
+
+  /** What a statement that writes this table was given, all together. */
+  give(table: string, parameters: readonly (string | null)[]): void {
+    if (parameters.length > 0) this.#note(`${ALL}\0${table}\0${JSON.stringify(parameters)}`)
+  }
+
+  gave(table: string, parameters: readonly (string | null)[]): boolean {
+    return this.#keys.has(`${ALL}\0${table}\0${JSON.stringify(parameters)}`)
   }
 
   /** Keys, as `rowKey` makes them, of rows that a statement which writes asked for. */

@@ -12,7 +12,9 @@
  *  5. it points at another row, and that came up only after such rows or such an error: ids were drawn in another order since;
  *  6. it says the same of a column that is computed from the other's column;
  *  7. it is about rows, came after an error about their tables, and is no more frequent than that error;
- *  8. it is the same complaint in place of another error, or a value that fits now because its column has another type.
+ *  8. a write found fewer rows, so what its triggers and cascades do is missing as well;
+ *  9. a duplicate or a reference is no longer in the way, since the row that was in the way was refused;
+ * 10. it is the same complaint in place of another error, or a value that fits now because its column has another type.
  *
  * Slower look-ups by one column take those by that column and others with them.
  *
@@ -34,6 +36,8 @@ export type Suspect = {
   readonly shown: ReadonlySet<string>
   /** An error that vanished here is still raised elsewhere. */
   readonly refused: boolean
+  /** A row could go since rows of this table, which point at it, are not there: no foreign key is lost. Empty: not so. */
+  readonly relievedBy: string
   /** How often its rows are rows that a broken transaction meant to write. */
   readonly tainted: number
   /** `users.email`; a computed column has no table. */
@@ -49,6 +53,9 @@ export type Suspect = {
   readonly count: number
 }
 
+const REPEATS = new Set(['rows.repeated', 'rows.merged'])
+const LOST = 'constraint.lost'
+const CONFLICT_TARGET = 'error.conflict_target'
 const VAGUE = new Set(['unexplained', 'number.off_by_one', 'number.multiplied', 'rows.other', 'rows.merged', 'tag'])
 /** One word in place of another may be anything; always the same one in place of the same other is a rule. */
 const REPLACED_MIN = 3
@@ -87,10 +94,12 @@ export function consequences(findings: readonly Suspect[]): ReadonlyMap<string, 
           ? rootOfReference(one, named, rows)
           : namesCause(one)
             ? (sameCondition(one, rows) ??
+              repeatedAgain(one, rows) ??
+              byCondition(one, named) ??
               derivedFrom(one, named) ??
               afterFewErrors(one, named) ??
               sameOrder(one, named))
-            : rootOfVague(one, named, rows)
+            : rootOfVague(one, named, rows, candidates)
     if (root !== undefined && root.id !== one.id) roots.set(one.id, root.id)
   }
   const slow = findings.filter(({ mismatch }) => mismatch === 'LATENCY_SPIKE')
@@ -181,6 +190,17 @@ function rootOfError(one: Suspect, named: readonly Suspect[], rows: readonly Sus
     )
     if (retyped.length > 0) return most(retyped)
   }
+  if (one.subKind === 'error_vanished') {
+    const unique = one.explainer === LOST && one.subject.startsWith('23505')
+    const target =
+      unique && named.find((root) => root.explainer === CONFLICT_TARGET && overlap(root.tables, one.tables))
+    if (target) return target
+    const wrote = named.filter(
+      (root) => isError(root) && root.firstSeq < one.firstSeq && hasTable(root, one.relievedBy),
+    )
+    if (wrote.length > 0) return first(wrote)
+    if (one.tainted * 2 >= one.count) return first(errorsBefore(one, named))
+  }
   // A constraint that is gone refuses nothing any more; one that still refuses had nothing to refuse.
   if (one.subKind === 'error_vanished' && !one.refused && one.explainer !== TIMING) return undefined
   const earlier = named.filter((root) => isError(root) && root.id !== one.id && root.firstSeq < one.firstSeq)
@@ -198,6 +218,10 @@ function rootOfError(one: Suspect, named: readonly Suspect[], rows: readonly Sus
   return first(earlier.filter((root) => overlap(root.reach, one.tables))) ?? rowsBefore(one, rows)
 }
 
+function hasTable({ reach }: Suspect, table: string): boolean {
+  return table !== '' && [...reach].some((name) => name === table || name.endsWith(`.${table}`))
+}
+
 /** A row that is not there can be pointed at by none, and is not in the way of another. */
 function rowsBefore(one: Suspect, rows: readonly Suspect[]): Suspect | undefined {
   return rows.find((root) => namesCause(root) && root.firstSeq < one.firstSeq && overlap(root.tables, one.tables))
@@ -210,13 +234,32 @@ function rootOfReference(one: Suspect, named: readonly Suspect[], rows: readonly
   return error !== undefined && missing !== undefined ? first([error, missing]) : (error ?? missing)
 }
 
-function rootOfVague(one: Suspect, named: readonly Suspect[], rows: readonly Suspect[]): Suspect | undefined {
+/** Earlier writes that found fewer rows, and would have written these tables. */
+function writesThatFoundFewer(one: Suspect, candidates: readonly Suspect[]): readonly Suspect[] {
+  return candidates.filter(
+    (root) =>
+      root.id !== one.id &&
+      (root.subKind === 'row_count' || root.subKind === 'rows_missing') &&
+      root.firstSeq < one.firstSeq &&
+      !overlap(root.tables, one.tables) &&
+      overlap(root.reach, one.tables),
+  )
+}
+
+function rootOfVague(
+  one: Suspect,
+  named: readonly Suspect[],
+  rows: readonly Suspect[],
+  candidates: readonly Suspect[],
+): Suspect | undefined {
   const byColumn = named.filter((root) => !isError(root) && root.columns.some((column) => one.columns.includes(column)))
   if (byColumn.length > 0) return most(byColumn)
   const byRows = rows.find(
     (root) => isAboutRows(one) && namesCause(root) && root.id !== one.id && overlap(root.tables, one.tables),
   )
   if (byRows !== undefined) return byRows
+  const fewer = isAboutRows(one) ? writesThatFoundFewer(one, candidates) : []
+  if (fewer.length > 0) return first(fewer)
   const byUse = named.filter((root) => tellsOfColumn(root, one) && root.columns.some((column) => uses(one, column)))
   if (byUse.length > 0) return most(byUse)
   const afterError = errorsBefore(one, named)
@@ -255,6 +298,23 @@ function sameCondition(one: Suspect, rows: readonly Suspect[]): Suspect | undefi
           (condition) => one.conditions.includes(condition) || !one.shown.has(columnOf(condition, root)),
         ),
     )
+}
+
+/** Rows of the same tables are repeated, here beyond the others and there pushing them out of a LIMIT: one join fans out. */
+function repeatedAgain(one: Suspect, rows: readonly Suspect[]): Suspect | undefined {
+  const again = REPEATS.has(one.explainer)
+    ? rows.filter((root) => root.id !== one.id && root.explainer === one.explainer && root.subject === one.subject)
+    : []
+  return before(one, again)
+}
+
+/** Rows that have a column in common of which it is known what happened to it. */
+function byCondition(one: Suspect, named: readonly Suspect[]): Suspect | undefined {
+  if (!isAboutRows(one)) return undefined
+  const about = one.conditions.map((condition) => columnOf(condition, one))
+  return most(
+    named.filter((root) => root.subKind === 'values' && root.columns.some((column) => about.includes(column))),
+  )
 }
 
 /** The condition's column with its table, as the rows of its finding show it. */

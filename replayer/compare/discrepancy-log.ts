@@ -110,7 +110,8 @@ export class DiscrepancyLog {
           labels: cause.columns.map((at) => natures[at]?.subject ?? ''),
           madeOf: cause.columns.flatMap((at) => natures[at]?.madeOf ?? []),
           knowledge,
-          tainted,
+          tainted: tainted || this.#isRepeated(compared, knowledge),
+          relievedBy: relievedBy(compared, knowledge),
         })
         if (difference.subKind.startsWith('error')) this.#breaks(compared, knowledge, findingId)
       }
@@ -124,6 +125,12 @@ export class DiscrepancyLog {
       const share = value === null ? null : this.#values.share(fingerprint, parameter, value)
       return { label, value: share !== null && share <= ASKED_SHARE_MAX ? value : null }
     })
+  }
+
+  /** It is no longer refused, and gives the table what a broken transaction gave it before: that row is not in the way. */
+  #isRepeated({ statement, before, after }: Compared, knowledge: Knowledge | null): boolean {
+    const vanished = before.outcome.error !== null && after.outcome.error === null
+    return vanished && knowledge !== null && this.#broken.gave(knowledge.written[0] ?? '', statement.parameters)
   }
 
   /** Rows that a broken transaction meant to write need no other cause; the rest of them may have one. */
@@ -194,6 +201,7 @@ export class DiscrepancyLog {
     const writes = knowledge !== null && knowledge.written.length > 0
     const parameters = writes ? statement.parameters : []
     if (writes) this.#broken.change(knowledge.sought)
+    if (writes) this.#broken.give(knowledge.written[0] ?? '', parameters)
     this.#broken.add(parameters, [before.outcome, after.outcome], knowledge?.columns ?? [])
   }
 
@@ -208,6 +216,7 @@ export class DiscrepancyLog {
       readonly madeOf: readonly string[]
       readonly knowledge: Judged['knowledge']
       readonly tainted: boolean
+      readonly relievedBy?: string
       readonly count?: number
     },
   ): string {
@@ -228,6 +237,7 @@ export class DiscrepancyLog {
       columnNames: one.knowledge?.columnNames ?? NO_NAMES,
       written: one.knowledge?.written ?? [],
       tainted: one.tainted,
+      relievedBy: one.relievedBy ?? '',
       ...(one.count === undefined ? {} : { count: one.count }),
     })
     this.#options.out.discrepancy({
@@ -254,6 +264,17 @@ export class DiscrepancyLog {
     })
     return findingId
   }
+}
+
+const FOREIGN_KEY_VIOLATION = '23503'
+
+/** The referencing table, where a foreign key was in the way of a row's removal and is not any more. */
+function relievedBy({ before, after }: Compared, knowledge: Knowledge | null): string {
+  const { error } = before.outcome
+  if (error?.sqlstate !== FOREIGN_KEY_VIOLATION || after.outcome.error !== null || error.table === undefined) return ''
+  const { table } = error
+  const writes = knowledge?.written.some((name) => name === table || name.endsWith(`.${table}`)) ?? false
+  return writes ? '' : table
 }
 
 export function serviceUs({ timing }: RunRow): number {

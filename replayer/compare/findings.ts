@@ -38,6 +38,8 @@ export type FindingInput = {
   readonly written: readonly string[]
   /** The rows that differ are rows that a broken transaction meant to write. */
   readonly tainted: boolean
+  /** See `Suspect`. */
+  readonly relievedBy?: string
   /** Statements it stands for; one unless said. */
   readonly count?: number
 }
@@ -60,6 +62,7 @@ type Group = {
   detail: string | null
   /** For the others: how often each was seen. */
   readonly details: Map<string | null, number>
+  relievedBy: string
   count: number
   tainted: number
   firstAtMs: number
@@ -77,6 +80,7 @@ export class Findings {
     const group = this.#group(input)
     group.count += input.count ?? 1
     if (input.tainted) group.tainted += 1
+    group.relievedBy = input.relievedBy ?? ''
     noteDetail(group, input.cause)
     group.firstAtMs = Math.min(group.firstAtMs, input.atMs)
     group.lastAtMs = Math.max(group.lastAtMs, input.atMs)
@@ -135,6 +139,7 @@ export class Findings {
       cause.explainer,
       cause.subject,
       String(input.tainted),
+      input.relievedBy ?? '',
       ...[...input.columns].sort(),
     ]
     // Nobody knows whether what is not explained has one cause: but for a table's own column, kinds of statement stay apart.
@@ -166,6 +171,7 @@ export class Findings {
       examples: [],
       detail: cause.detail,
       details: new Map(),
+      relievedBy: '',
       count: 0,
       tainted: 0,
       firstAtMs: atMs,

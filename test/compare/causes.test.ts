@@ -90,6 +90,7 @@ describe('why a number differs', () => {
     { before: '5', after: '-5', says: 'x has the opposite sign' },
     { before: '70000', after: '4464', says: 'x does not fit 16 bits any more' },
     { before: '3000000000', after: '-1294967296', says: 'x does not fit 32 bits any more' },
+    { before: '130000', after: '64464', says: 'x does not fit 16 bits any more (it starts again after 65535)' },
     { before: '3000000000', after: '2147483647', says: 'x does not fit 32 bits any more' },
     { before: '19.99', after: '1999', says: 'x is 100 times too large (another unit)' },
     { before: '1999', after: '19.99', says: 'x is 100 times too small (another unit)' },

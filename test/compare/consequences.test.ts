@@ -10,6 +10,7 @@ function suspect(id: string, more: Partial<Suspect>): Suspect {
     subKind: 'values',
     explainer: 'unexplained',
     subject: '',
+    relievedBy: '',
     madeOf: set(),
     fingerprints: set(),
     telling: false,

@@ -70,13 +70,25 @@ const overflow = ofNumbers(
   'number.overflow',
   (a, b) => {
     if (a.scale > 0 || b.scale > 0) return null
-    for (const bits of [8, 16, 32])
-      if (a.digits !== b.digits && BigInt.asIntN(bits, a.digits) === b.digits) return String(bits)
+    for (const bits of [8, 16, 32]) {
+      if (a.digits === b.digits) continue
+      const positive = BigInt.asUintN(bits, a.digits) === b.digits
+      if (positive && BigInt.asIntN(bits, a.digits) !== b.digits) return `${bits} unsigned`
+      if (positive) return `${bits}`
+      if (BigInt.asIntN(bits, a.digits) === b.digits) return `${bits} signed`
+    }
     for (const bits of [16, 32])
-      if (b.digits === 2n ** BigInt(bits - 1) - 1n && a.digits > b.digits) return String(bits)
+      if (b.digits === 2n ** BigInt(bits - 1) - 1n && a.digits > b.digits) return `${bits} signed`
     return null
   },
-  (bits) => (bits === null ? 'does not fit its type any more' : `does not fit ${bits} bits any more`),
+  (detail) => {
+    if (detail === null) return 'does not fit its type any more'
+    const [bits, sign] = detail.split(' ')
+    const again = sign === 'unsigned' ? ` (it starts again after ${2n ** BigInt(bits!) - 1n})` : ''
+    return `does not fit ${bits} bits any more${again}`
+  },
+  // Small rests look the same with a sign and without.
+  { merge: (x, y) => (x === y || x.startsWith(`${y} `) ? x : y.startsWith(`${x} `) ? y : null) },
 )
 
 /** Cents and euros, seconds and milliseconds. Small whole numbers are a hundred times others by accident. */
