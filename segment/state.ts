@@ -46,7 +46,13 @@ export type SchemaKind =
   | 'comment'
 
 /** `object` is qualified: a table, a view, a function with its arguments, a sequence, a schema. */
-export type SchemaFact = { readonly object: string; readonly kind: SchemaKind; readonly text: string }
+export type SchemaFact = {
+  readonly object: string
+  readonly kind: SchemaKind
+  readonly text: string
+  /** Of a constraint, an index or a trigger: its name, which says nothing about what it does. */
+  readonly called?: string
+}
 
 /** The object is on both sides and says something else. */
 export type SchemaChange = {

@@ -82,7 +82,7 @@ export class BrokenRows {
 
   /** Keys that a statement asks for, as `rowKey` makes them. */
   hasSome(keys: readonly string[]): boolean {
-    return keys.some((key) => this.#keys.has(key))
+    return keys.some((key) => this.#keys.has(key) || this.#changed.has(key))
   }
 
   #give(value: string): void {

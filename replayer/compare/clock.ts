@@ -73,6 +73,17 @@ function keepsPace(before: Moment, after: Moment, clocks: Clocks): boolean {
   return Math.abs(paceErrorUs(before, after, clocks)) <= toleranceUs(before, after, clocks)
 }
 
+/** One of them was made in its run, and the other is older than its run by more than a zone. */
+export function touchedByOne(before: Moment, after: Moment, clocks: Clocks): 'before' | 'after' | null {
+  const made = {
+    before: withinRun(before, clocks.beforeStartMs, clocks.beforeElapsedMs),
+    after: withinRun(after, clocks.afterStartMs, clocks.afterElapsedMs),
+  }
+  const isOld = (moment: Moment, startMs: number) => moment.atUs < startMs * 1000 - 2 * ZONE_MAX_US
+  if (made.before && isOld(after, clocks.afterStartMs)) return 'before'
+  return made.after && isOld(before, clocks.beforeStartMs) ? 'after' : null
+}
+
 function withinRun(moment: Moment, startMs: number, elapsedMs: number): boolean {
   const early = SKEW_MS * 1000 + (moment.zoned ? 0 : ZONE_MAX_US) + (moment.day ? DAY_US : 0)
   const late = SKEW_MS * 1000 + (moment.zoned ? 0 : ZONE_MAX_US)

@@ -66,6 +66,7 @@ const VAGUE_IF_COMPUTED = new Set([
   'value.null_filled',
   'value.emptied',
   'value.replaced',
+  'number.rounded_whole',
 ])
 /** Errors that a row which is missing or too much brings about. */
 const LATE_ERRORS = new Set([
@@ -282,7 +283,7 @@ function errorsBefore(one: Suspect, named: readonly Suspect[]): readonly Suspect
 }
 
 function isTainted(one: Suspect): boolean {
-  return one.explainer.startsWith('rows.') && one.tainted * 2 >= one.count
+  return !isError(one) && one.tainted * 2 >= one.count
 }
 
 /** Rows with one condition in common are missing for one reason, whichever tables they are joined with; also where that column is not shown. */

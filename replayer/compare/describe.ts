@@ -144,6 +144,7 @@ export class Describer {
         free: masked ? 'masked' : nature.free,
         sources,
         madeOf: [...new Set([...base, ...made])],
+        view: recorded?.length === columns.length ? this.#origins.viewName(recorded[at]!.tableOid) : '',
         fields: own === null ? [] : this.#fields(own.column.typeOid),
         subject: subjects[at] ?? name,
       }
@@ -168,7 +169,7 @@ export class Describer {
     keys: ReadonlySet<Origin>,
     traits: Traits,
     { fingerprint }: Described,
-  ): Omit<ColumnNature, 'subject' | 'sources' | 'madeOf' | 'fields'> {
+  ): Omit<ColumnNature, 'subject' | 'sources' | 'madeOf' | 'view' | 'fields'> {
     const { ignore, noise, sequencesDiffer } = this.#options
     const expressed = item?.chance ?? traits.chance.names.get(name) ?? 'none'
     const table = origin?.table ?? ''

@@ -101,7 +101,7 @@ export class DiscrepancyLog {
     }
     let part = 0
     for (const whole of judged.judgement.differences) {
-      const { difference, tainted } = this.#withoutBroken(whole, knowledge)
+      const { difference, tainted } = this.#withoutBroken(whole, compared, knowledge)
       for (const cause of explain(difference, context)) {
         part += 1
         const findingId = this.#write(compared, difference, cause, {
@@ -134,18 +134,26 @@ export class DiscrepancyLog {
   }
 
   /** Rows that a broken transaction meant to write need no other cause; the rest of them may have one. */
-  #withoutBroken(difference: Difference, knowledge: Knowledge | null) {
+  #withoutBroken(difference: Difference, compared: Compared, knowledge: Knowledge | null) {
     if (knowledge === null || !this.#broken.some) return { difference, tainted: false }
     const sought = this.#broken.hasSome(knowledge.sought)
     const known = (row: Row) => sought || this.#broken.has(row, knowledge.columns)
-    const missing = difference.missing.filter((row) => !known(row))
-    const extra = difference.extra.filter((row) => !known(row))
-    const rows = difference.missing.length + difference.extra.length
-    const left = missing.length + extra.length
-    if (left === rows) return { difference, tainted: false }
+    const cells = difference.cells.filter(({ rowBefore, rowAfter }) => !known(rowBefore) && !known(rowAfter))
+    let missing = difference.missing.filter((row) => !known(row))
+    let extra = difference.extra.filter((row) => !known(row))
+    // Behind a LIMIT each of them pushed another row out, or let one in.
+    if (mayBeCut(compared, knowledge)) {
+      const pushing = difference.extra.length - extra.length
+      const gone = difference.missing.length - missing.length
+      missing = missing.slice(Math.min(missing.length, pushing))
+      extra = extra.slice(Math.min(extra.length, gone))
+    }
+    const whole = difference.missing.length + difference.extra.length + difference.cells.length
+    const left = missing.length + extra.length + cells.length
+    if (left === whole) return { difference, tainted: false }
     return left === 0
       ? { difference, tainted: true }
-      : { difference: { ...difference, missing, extra }, tainted: false }
+      : { difference: { ...difference, missing, extra, cells }, tainted: false }
   }
 
   /** One finding per kind of statement that is slower, its slowest executions as examples. */
@@ -264,6 +272,10 @@ export class DiscrepancyLog {
     })
     return findingId
   }
+}
+
+function mayBeCut({ before, after }: Compared, { sort }: Knowledge): boolean {
+  return Math.max(before.outcome.rowCount, after.outcome.rowCount) >= sort.cutFrom
 }
 
 const FOREIGN_KEY_VIOLATION = '23503'

@@ -19,6 +19,8 @@ export type ColumnNature = {
   readonly sources: readonly string[]
   /** The same, down to columns of tables: what a view computes is made of what it computes it from. */
   readonly madeOf: readonly string[]
+  /** View that shows it; empty: a table does, or nobody knows. */
+  readonly view: string
   /** Names of the fields, where it is a composite type's value; empty otherwise. */
   readonly fields: readonly string[]
   /** Not looked at, and why. */
@@ -49,6 +51,7 @@ export function plainColumn(label: string): ColumnNature {
     table: '',
     sources: [],
     madeOf: [],
+    view: '',
     fields: [],
     free: null,
     chance: 'none',

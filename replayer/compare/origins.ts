@@ -68,6 +68,12 @@ export class Origins {
     return this.#index.catalog.searchPath.includes(schema) ? name : `${schema}.${name}`
   }
 
+  /** Empty: no view. */
+  viewName(relationOid: number): string {
+    const relation = this.#index.byOid(relationOid)
+    return relation === undefined || relation.viewSql === null ? '' : this.tableName(relation)
+  }
+
   #find(relationOid: number, attnum: number): Origin | null {
     const relation = this.#index.byOid(relationOid)
     const column = relation?.columns.find((one) => one.attnum === attnum)

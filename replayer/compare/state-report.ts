@@ -62,13 +62,15 @@ function ofSchema({ missing, changed, behind }: SchemaState): Draft[] {
       }),
     ),
     ...missing.map(
-      ({ object, kind, text }): Draft => ({
+      ({ object, kind, text, called }): Draft => ({
         ...NONE,
         kind: 'schema_missing',
         object,
         schemaKind: kind,
         sentence:
-          text === 'is not there' ? `${kind} ${object} is not there` : `${object} has lost ${words(kind)} ${text}`,
+          text === 'is not there'
+            ? `${kind} ${object} is not there`
+            : `${object} has lost ${words(kind)} ${called === undefined ? '' : `${called}: `}${text}`,
       }),
     ),
     ...changed.map(

@@ -28,39 +28,39 @@ const granted = (on: string) => `pg_catalog.format('%s${on} to %s', a.privilege_
 
 export const FACTS = `
   WITH relations AS (${RELATIONS}), tables AS (SELECT * FROM relations WHERE kind IN ('r', 'p')), functions AS (${FUNCTIONS})
-  SELECT t.name AS object, 'constraint' AS kind, NULL AS key, pg_catalog.pg_get_constraintdef(k.oid) AS text, r.name AS refers
+  SELECT t.name AS object, 'constraint' AS kind, NULL AS key, pg_catalog.pg_get_constraintdef(k.oid) AS text, r.name AS refers, k.conname AS called
     FROM tables t JOIN pg_catalog.pg_constraint k ON k.conrelid = t.oid LEFT JOIN tables r ON r.oid = k.confrelid
    WHERE k.contype IN ('c', 'f', 'p', 'u', 'x')
   UNION ALL
-  SELECT t.name, 'not null', NULL, pg_catalog.quote_ident(a.attname), NULL
+  SELECT t.name, 'not null', NULL, pg_catalog.quote_ident(a.attname), NULL, NULL
     FROM tables t JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull
   UNION ALL
   SELECT t.name, 'index', NULL, CASE WHEN i.indisunique THEN 'unique ' ELSE '' END
-         || pg_catalog.regexp_replace(pg_catalog.pg_get_indexdef(i.indexrelid), '^.*? USING ', ''), NULL
+         || pg_catalog.regexp_replace(pg_catalog.pg_get_indexdef(i.indexrelid), '^.*? USING ', ''), NULL, (SELECT x.relname FROM pg_catalog.pg_class x WHERE x.oid = i.indexrelid)
     FROM relations t JOIN pg_catalog.pg_index i ON i.indrelid = t.oid
    WHERE i.indisvalid AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
   UNION ALL
   SELECT t.name, 'default', NULL, pg_catalog.format('%I: %s%s', a.attname,
          CASE WHEN a.attgenerated <> '' THEN 'generated ' WHEN a.attidentity <> '' THEN 'identity' ELSE '' END,
-         pg_catalog.pg_get_expr(d.adbin, d.adrelid)), NULL
+         pg_catalog.pg_get_expr(d.adbin, d.adrelid)), NULL, NULL
     FROM relations t JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = t.oid AND d.adnum = a.attnum
    WHERE d.oid IS NOT NULL OR a.attidentity <> ''
   UNION ALL
-  SELECT t.name, 'collation', a.attname, pg_catalog.format('%I: %s', a.attname, c.collname), NULL
+  SELECT t.name, 'collation', a.attname, pg_catalog.format('%I: %s', a.attname, c.collname), NULL, NULL
     FROM tables t JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
     JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation
   UNION ALL
   SELECT t.name, 'trigger', NULL, pg_catalog.regexp_replace(pg_catalog.pg_get_triggerdef(g.oid), '^CREATE (CONSTRAINT )?TRIGGER ("[^"]*"|\\S+) ', '')
-         || CASE g.tgenabled WHEN 'D' THEN ' (disabled)' ELSE '' END, NULL
+         || CASE g.tgenabled WHEN 'D' THEN ' (disabled)' ELSE '' END, NULL, g.tgname
     FROM relations t JOIN pg_catalog.pg_trigger g ON g.tgrelid = t.oid WHERE NOT g.tgisinternal
   UNION ALL
-  SELECT t.name, 'view', 'query', pg_catalog.pg_get_viewdef(t.oid), NULL FROM relations t WHERE t.kind IN ('v', 'm')
+  SELECT t.name, 'view', 'query', pg_catalog.pg_get_viewdef(t.oid), NULL, NULL FROM relations t WHERE t.kind IN ('v', 'm')
   UNION ALL
-  SELECT f.name, 'function', 'body', CASE WHEN f.parsed THEN pg_catalog.pg_get_functiondef(f.oid) ELSE f.prosrc END, NULL
+  SELECT f.name, 'function', 'body', CASE WHEN f.parsed THEN pg_catalog.pg_get_functiondef(f.oid) ELSE f.prosrc END, NULL, NULL
     FROM functions f WHERE f.prokind <> 'a'
   UNION ALL
-  SELECT f.name, 'function', said.key, said.text, NULL
+  SELECT f.name, 'function', said.key, said.text, NULL, NULL
     FROM functions f, LATERAL (VALUES
       ('volatility', CASE f.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END),
       ('null', CASE WHEN f.proisstrict THEN 'returns NULL on NULL' ELSE 'called on NULL' END),
@@ -70,38 +70,38 @@ export const FACTS = `
       ('language', 'language ' || f.lanname), ('result', 'returns ' || coalesce(f.result, 'nothing')),
       ('settings', coalesce(pg_catalog.array_to_string(f.proconfig, ', '), 'no settings'))) AS said (key, text)
   UNION ALL
-  SELECT pg_catalog.format('%I.%I', n.nspname, y.typname), 'type', NULL, pg_catalog.format('label %L', e.enumlabel), NULL
+  SELECT pg_catalog.format('%I.%I', n.nspname, y.typname), 'type', NULL, pg_catalog.format('label %L', e.enumlabel), NULL, NULL
     FROM pg_catalog.pg_enum e JOIN pg_catalog.pg_type y ON y.oid = e.enumtypid JOIN pg_catalog.pg_namespace n ON n.oid = y.typnamespace
    WHERE ${OWN_SCHEMAS} AND NOT ${isOfExtension('pg_type', 'y.oid')}
   UNION ALL
-  SELECT pg_catalog.format('%I.%I', n.nspname, y.typname), 'type', NULL, pg_catalog.pg_get_constraintdef(k.oid), NULL
+  SELECT pg_catalog.format('%I.%I', n.nspname, y.typname), 'type', NULL, pg_catalog.pg_get_constraintdef(k.oid), NULL, NULL
     FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_type y ON y.oid = k.contypid JOIN pg_catalog.pg_namespace n ON n.oid = y.typnamespace
    WHERE ${OWN_SCHEMAS} AND NOT ${isOfExtension('pg_type', 'y.oid')}
   UNION ALL
-  SELECT t.name, 'row security', 'switch', CASE WHEN t.relforcerowsecurity THEN 'forced' WHEN t.relrowsecurity THEN 'on' ELSE 'off' END, NULL
+  SELECT t.name, 'row security', 'switch', CASE WHEN t.relforcerowsecurity THEN 'forced' WHEN t.relrowsecurity THEN 'on' ELSE 'off' END, NULL, NULL
     FROM tables t
   UNION ALL
   SELECT t.name, 'row security', NULL, pg_catalog.format('%s %s to %s using %s check %s',
          CASE WHEN o.polpermissive THEN 'permissive' ELSE 'restrictive' END, o.polcmd,
          (SELECT pg_catalog.string_agg(CASE r WHEN 0 THEN 'public' ELSE pg_catalog.pg_get_userbyid(r) END, ', ' ORDER BY 1) FROM pg_catalog.unnest(o.polroles) r),
-         pg_catalog.pg_get_expr(o.polqual, o.polrelid), pg_catalog.pg_get_expr(o.polwithcheck, o.polrelid)), NULL
+         pg_catalog.pg_get_expr(o.polqual, o.polrelid), pg_catalog.pg_get_expr(o.polwithcheck, o.polrelid)), NULL, NULL
     FROM tables t JOIN pg_catalog.pg_policy o ON o.polrelid = t.oid
   UNION ALL
-  SELECT t.name, 'privilege', NULL, ${granted('')}, NULL
+  SELECT t.name, 'privilege', NULL, ${granted('')}, NULL, NULL
     FROM relations t, pg_catalog.aclexplode(t.relacl) a WHERE a.grantee <> t.relowner
   UNION ALL
-  SELECT t.name, 'privilege', NULL, ${granted(' (%s)').replace('a.privilege_type,', 'a.privilege_type, pg_catalog.quote_ident(c.attname),')}, NULL
+  SELECT t.name, 'privilege', NULL, ${granted(' (%s)').replace('a.privilege_type,', 'a.privilege_type, pg_catalog.quote_ident(c.attname),')}, NULL, NULL
     FROM relations t JOIN pg_catalog.pg_attribute c ON c.attrelid = t.oid AND c.attnum > 0 AND NOT c.attisdropped,
          pg_catalog.aclexplode(c.attacl) a WHERE a.grantee <> t.relowner
   UNION ALL
-  SELECT f.name, 'privilege', NULL, ${granted('')}, NULL
+  SELECT f.name, 'privilege', NULL, ${granted('')}, NULL, NULL
     FROM functions f, pg_catalog.aclexplode(coalesce(f.proacl, pg_catalog.acldefault('f', f.proowner))) a WHERE a.grantee <> f.proowner
   UNION ALL
-  SELECT pg_catalog.format('schema %I', n.nspname), 'privilege', NULL, ${granted('')}, NULL
+  SELECT pg_catalog.format('schema %I', n.nspname), 'privilege', NULL, ${granted('')}, NULL, NULL
     FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner))) a
    WHERE ${OWN_SCHEMAS} AND a.grantee <> n.nspowner
   UNION ALL
-  SELECT t.name, 'comment', NULL, pg_catalog.format('%s: %s', coalesce(pg_catalog.quote_ident(a.attname), 'table'), d.description), NULL
+  SELECT t.name, 'comment', NULL, pg_catalog.format('%s: %s', coalesce(pg_catalog.quote_ident(a.attname), 'table'), d.description), NULL, NULL
     FROM tables t JOIN pg_catalog.pg_description d ON d.objoid = t.oid AND d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass
     LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.objsubid AND d.objsubid > 0`
 

@@ -9,7 +9,8 @@ import type pg from 'pg'
 import type { SchemaChange, SchemaFact, SchemaKind, SchemaState } from '../../segment/state.js'
 import { FACTS, OBJECTS, SEQUENCES, TRIGGERS } from './verify-schema-sql.js'
 
-type ReadFact = SchemaFact & {
+type ReadFact = Omit<SchemaFact, 'called'> & {
+  readonly called: string | null
   /** What the object says one thing about; null: it may say several of the kind. */
   readonly key: string | null
   /** Table that a foreign key leads to. */
@@ -144,9 +145,14 @@ function without(all: readonly ReadFact[], others: readonly ReadFact[]): SchemaF
     left.set(keyOf(fact), count - 1)
     return count <= 0
   })
-  return found.map(({ object, kind, text }) => ({ object, kind, text }))
+  return found.map(({ object, kind, text, called }) => ({
+    object,
+    kind,
+    text,
+    ...(called == null ? {} : { called }),
+  }))
 }
 
-function keyOf({ object, kind, text }: SchemaFact): string {
+function keyOf({ object, kind, text }: Pick<SchemaFact, 'object' | 'kind' | 'text'>): string {
   return JSON.stringify([object, kind, text])
 }

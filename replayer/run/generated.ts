@@ -86,9 +86,12 @@ class Generated implements Remap {
     // Rows of an INSERT come in the order of its values; other rows may stand for each other only when there is one.
     const alike = recorded.rows.length === outcome.rows.length
     if (!alike || (outcome.rows.length > 1 && !recorded.tag.startsWith('INSERT'))) return
+    const inserted = recorded.tag.startsWith('INSERT')
     recorded.columns.forEach((column, at) => {
       const domain = this.#numberOf(column.tableOid, column.attnum)
-      if (domain === undefined) return
+      // A result whose columns stand in another order shows something else at this place.
+      if (domain === undefined || outcome.columns?.[at]?.name !== column.name) return
+      if (!inserted && !this.#tells(column.tableOid, column.attnum)) return
       outcome.rows!.forEach((row, r) => {
         const [then, now] = [recorded.rows![r]![at], row[at]]
         if (then != null && now != null && then !== now) this.#pairs.publish({ domain, recorded: then, actual: now })
@@ -166,6 +169,18 @@ class Generated implements Remap {
       if (domain !== undefined) return domain
     }
     return undefined
+  }
+
+  /**
+   * A foreign key that is only shown may point at the wrong row, which is for comparing to find: taken for another name of the right one,
+   * every later statement about that row would be sent to the wrong one as well. Random keys may be shown nowhere else.
+   */
+  #tells(tableOid: number, attnum: number): boolean {
+    const domain = this.#domains.get(columnName(tableOid, attnum))
+    if (domain?.source !== 'sequence') return true
+    const relation = this.#resolver.index.byOid(tableOid)
+    const column = relation?.columns.find((one) => one.attnum === attnum)
+    return relation === undefined || domain.name === `${relation.name}.${column?.name ?? ''}`
   }
 
   #numberOf(tableOid: number, attnum: number): number | undefined {

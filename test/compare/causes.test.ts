@@ -70,6 +70,17 @@ describe('why a value of several differs', () => {
     { before: '(1,a1)', after: '(2,b2)', says: 'x differs' },
   ])('$before → $after: $says', ({ before, after, says }) => expect(why(before, after)).toBe(says))
 
+  test.each([
+    { before: '{"w": 347, "c": 1}', after: '{"c": 1, "w": 350}', says: 'x -> w is rounded to tens' },
+    { before: '{"a": {"b": "Ann"}}', after: '{"a": {"b": "ann"}}', says: 'x -> a.b is in lower case now' },
+    {
+      before: '{"a": [{"b": 1.25}, {"b": 2.5}]}',
+      after: '{"a": [{"b": 1.3}, {"b": 3}]}',
+      says: 'x -> a[].b is rounded to 1 decimal',
+    },
+    { before: '{"a": "pending"}', after: '{"a": null}', says: 'x -> a is NULL where it had a value' },
+    { before: '{"a": 1, "b": 2}', after: '{"a": 7, "b": 9}', says: 'x has other numbers in its JSON' },
+  ])('$before → $after: $says', ({ before, after, says }) => expect(why(before, after, 3802)).toBe(says))
   test('elements are explained as what they are', () =>
     expect(why('{70000,1}', '{4464,1}', INTS)).toBe('each element of x that differs does not fit 16 bits any more'))
   test('fields are called by their names where the type is known', () => {
@@ -133,6 +144,15 @@ describe('why a moment differs', () => {
     { before: '2026-01-02 10:00:00+00', after: '2025-03-02 11:07:00+00', says: 'x differs' },
   ])('$before → $after: $says', ({ before, after, says }) => expect(why(before, after, TIMESTAMPTZ)).toBe(says))
 
+  test('set by the change on one side, and left as it was on the other', () => {
+    const [old, made] = ['2024-03-01 08:00:00+00', '2026-06-01 12:00:30+00']
+    expect(why(made, old, TIMESTAMPTZ)).toBe(
+      'x is an old moment where the change had set it to the present (a lost trigger?)',
+    )
+    expect(why(old, '2026-06-01 12:10:30+00', TIMESTAMPTZ)).toBe(
+      'x is set to the present by the change where it was an old moment',
+    )
+  })
   test('made in the replay, hours apart from its run', () =>
     // examples: before runs from 12:00, after from 12:10
     expect(why('2026-06-01 12:00:01.25+00', '2026-06-01 07:10:01.75+00', TIMESTAMPTZ)).toBe(

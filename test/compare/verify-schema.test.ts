@@ -178,7 +178,12 @@ test('a sequence that was not moved on with its rows', async () => {
 test('what was added is told, and is nothing forgotten; what has no counterpart is named', async () => {
   const found = await after(`
     CREATE INDEX ON shop.purchase (at); ALTER TABLE shop.customer RENAME TO client`)
-  expect(found.added).toContainEqual({ object: 'shop.purchase', kind: 'index', text: 'btree (at)' })
+  expect(found.added).toContainEqual({
+    object: 'shop.purchase',
+    kind: 'index',
+    text: 'btree (at)',
+    called: 'purchase_at_idx',
+  })
   expect(found.missing).toEqual([])
   expect(found.notCompared).toEqual([
     'shop.customer',

@@ -48,6 +48,26 @@ const cutTo = ofNumbers(
   most,
 )
 
+/** 347 to 350: a whole number that was rounded. One such number may be an accident, so others are asked first. */
+const roundedWhole = ofNumbers(
+  'number.rounded_whole',
+  (a, b) => {
+    if (a.scale > 0 || b.scale > 0 || b.digits === 0n) return null
+    for (const [unit, name] of [
+      [1_000_000n, 'millions'],
+      [1000n, 'thousands'],
+      [100n, 'hundreds'],
+      [10n, 'tens'],
+    ] as const)
+      if (a.digits % unit !== 0n && b.digits % unit === 0n && magnitude(a.digits - b.digits) * 2n <= unit) return name
+    return null
+  },
+  (unit) => (unit === null ? 'is rounded' : `is rounded to ${unit}`),
+  // 347 to 350 and 298 to 300: the least of them is the truth.
+  { merge: (x, y) => (WHOLE_UNITS.indexOf(x) < WHOLE_UNITS.indexOf(y) ? x : y) },
+)
+const WHOLE_UNITS = ['tens', 'hundreds', 'thousands', 'millions']
+
 const float = ofNumbers(
   'number.float',
   (a, b, types) => {
@@ -137,4 +157,4 @@ const offByOne = ofNumbers(
 export const NUMBER_EXPLAINERS: readonly ValueExplainer[] = [sign, overflow, float, roundedTo, cutTo, unit]
 
 /** They fit by accident now and then, so everything else is asked first. */
-export const WEAK_NUMBER_EXPLAINERS: readonly ValueExplainer[] = [multiplied, offByOne]
+export const WEAK_NUMBER_EXPLAINERS: readonly ValueExplainer[] = [multiplied, offByOne, roundedWhole]

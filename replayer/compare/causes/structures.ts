@@ -57,6 +57,46 @@ const keysNew: ValueExplainer = {
   says: (paths) => (paths === null ? 'has new keys in its JSON' : `has the new JSON key ${paths}`),
 }
 
+/** A value within a document that is another one now; what is gone or new is told by its keys. */
+export type ChangedPlace = {
+  readonly path: string
+  readonly before: string | null
+  readonly after: string | null
+  readonly numbers: boolean
+}
+
+const PLACES_MAX = 100
+
+/** null: they differ in their shape too, or are no JSON objects or arrays. */
+export function changedPlaces(before: string, after: string): readonly ChangedPlace[] | null {
+  const [a, b] = [parsed(before), parsed(after)]
+  if (a === undefined || b === undefined) return null
+  const places: ChangedPlace[] = []
+  return collect(a, b, '', places) && places.length <= PLACES_MAX ? places : null
+}
+
+function collect(a: unknown, b: unknown, path: string, into: ChangedPlace[]): boolean {
+  if (into.length > PLACES_MAX) return false
+  if (Array.isArray(a) && Array.isArray(b))
+    return a.length === b.length && a.every((item, at) => collect(item, b[at], `${path}[]`, into))
+  if (isObject(a) && isObject(b)) {
+    const keys = Object.keys(a)
+    return (
+      keys.length === Object.keys(b).length &&
+      keys.every((key) => key in b && collect(a[key], b[key], path === '' ? key : `${path}.${key}`, into))
+    )
+  }
+  if (JSON.stringify(a) === JSON.stringify(b)) return true
+  if (typeof a === 'object' && a !== null) return false
+  if (typeof b === 'object' && b !== null) return false
+  into.push({ path, before: textOf(a), after: textOf(b), numbers: typeof a === 'number' && typeof b === 'number' })
+  return path !== ''
+}
+
+function textOf(value: unknown): string | null {
+  return value === null || value === undefined ? null : String(value)
+}
+
 const jsonNumbers: ValueExplainer = {
   name: 'json.numbers',
   match: (before, after) => {

@@ -5,14 +5,14 @@ import type { Column } from '../../../segment/outcome.js'
 import { arrayElements } from '../../../segment/values/array-literal.js'
 import { compositeFields } from '../../../segment/values/composite-literal.js'
 import { ELEMENT_OF } from '../../../segment/values/oids.js'
-import { type Clocks, zoneShiftUs } from '../clock.js'
+import { type Clocks, touchedByOne, zoneShiftUs } from '../clock.js'
 import type { CellPair } from '../judgement.js'
 import type { ColumnNature } from '../nature.js'
 import { momentOf } from '../time.js'
 import { type Cause, isNumber, sameOrNothing, type ValueExplainer, type ValueTypes } from './cause.js'
 import { MOMENT_EXPLAINERS, shiftInWords } from './moments.js'
 import { NUMBER_EXPLAINERS, WEAK_NUMBER_EXPLAINERS } from './numbers.js'
-import { STRUCTURE_EXPLAINERS } from './structures.js'
+import { type ChangedPlace, changedPlaces, STRUCTURE_EXPLAINERS } from './structures.js'
 import { TEXT_EXPLAINERS } from './text.js'
 
 export type ColumnCells = {
@@ -47,7 +47,7 @@ const OF_EXPRESSIONS = new Set([
 ])
 
 export function explainColumn(column: ColumnCells, clocks: Clocks): Cause {
-  const field = fieldOf(column)
+  const field = fieldOf(column) ?? jsonPathOf(column)
   const ofField = field === null ? null : explainColumn(field, clocks)
   if (ofField !== null && ofField.explainer !== 'unexplained') return ofField
   return explainWhole(column, clocks)
@@ -77,6 +77,8 @@ function explainWhole(column: ColumnCells, clocks: Clocks): Cause {
   }
 }
 
+const NUMERIC_OID = 1700
+
 /** A type that nobody named is compared as text. */
 const ANY_TYPE: ValueTypes = { before: 0, after: 0 }
 
@@ -98,6 +100,28 @@ function fieldOf(column: ColumnCells): ColumnCells | null {
     types: ANY_TYPE,
     nature: { ...nature, label: name, subject: name, references: '', hasDefault: false, fields: [] },
     pairs: all.map((one) => ({ ...one!.pair, before: one!.before[at] ?? null, after: one!.after[at] ?? null })),
+  }
+}
+
+/** One place of a JSON document differs, always the same; places within arrays count as one. */
+function jsonPathOf(column: ColumnCells): ColumnCells | null {
+  const { nature, pairs } = column
+  const found: { readonly pair: CellPair; readonly place: ChangedPlace }[] = []
+  for (const pair of pairs) {
+    const places = pair.before === null || pair.after === null ? null : changedPlaces(pair.before, pair.after)
+    if (places === null || places.length === 0) return null
+    for (const place of places) found.push({ pair, place })
+  }
+  const [first] = found
+  if (first === undefined || found.some(({ place }) => place.path !== first.place.path)) return null
+  const name = `${nature.subject} -> ${first.place.path}`
+  const numbers = found.every(({ place }) => place.numbers)
+  const type = numbers ? NUMERIC_OID : 0
+  return {
+    position: column.position,
+    types: { before: type, after: type },
+    nature: { ...nature, label: name, subject: name, references: '', hasDefault: false, fields: [] },
+    pairs: found.map(({ pair, place }) => ({ ...pair, before: place.before, after: place.after })),
   }
 }
 
@@ -125,7 +149,7 @@ export function unexplained({ nature, position }: Pick<ColumnCells, 'nature' | '
     subject: nature.subject,
     detail: '',
     columns: [position],
-    sentence: () => `${nature.subject} differs`,
+    sentence: () => `${nature.subject} differs${nature.view === '' ? '' : ` in what ${nature.view} shows`}`,
     merge: sameOrNothing,
   }
 }
@@ -182,6 +206,20 @@ function always({ hasDefault }: ColumnNature, clocks: Clocks): readonly PairExpl
         return shift === 0 ? null : shiftInWords(shift)
       },
       says: (shift) => (shift === null ? 'is off by whole hours (time zone)' : `is exactly ${shift} (time zone)`),
+    },
+    {
+      name: 'moment.untouched',
+      match: (before, after) => {
+        const a = before === null ? null : momentOf(before)
+        const b = after === null ? null : momentOf(after)
+        return a === null || b === null ? null : touchedByOne(a, b, clocks)
+      },
+      says: (by) =>
+        by === null
+          ? 'is set by the change on one side only'
+          : by === 'before'
+            ? 'is an old moment where the change had set it to the present (a lost trigger?)'
+            : 'is set to the present by the change where it was an old moment',
     },
   ]
 }
