@@ -43,12 +43,3 @@ function readField(text: string, from: number): { readonly value: string | null;
   }
   return undefined
 }
-
-export function compositeLiteral(fields: readonly (string | null)[]): string {
-  return `(${fields.map((field) => (field === null ? '' : quoteField(field))).join(',')})`
-}
-
-function quoteField(field: string): string {
-  if (field !== '' && !/["\\(),\s]/.test(field)) return field
-  return `"${field.replace(/["\\]/g, '$&$&')}"`
-}
