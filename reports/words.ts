@@ -41,6 +41,7 @@ const EXCUSES: Readonly<Record<string, string>> = {
   rounding: 'Last digits of a computed floating-point value',
   server: 'Asks about the server, not about data',
   ambiguous: 'Production ran a race here',
+  unwritten: 'A write that one side did not replay, or looks at what one would have written',
   relaxed: 'The order was given up here to end a standstill',
   follows: 'Follows from an earlier difference in its transaction',
   masked: 'Depends on more of a masked value than its token keeps',

@@ -10,6 +10,7 @@ import { EXCUSES } from '../../replayer/compare/excuses.js'
 import { explainStatement } from '../../replayer/compare/explain-statement.js'
 import { type IgnoreRule, parseIgnoreRule } from '../../replayer/compare/ignore.js'
 import type { JudgeOptions } from '../../replayer/compare/judges.js'
+import { restingOnLeftOut } from '../../replayer/compare/left-out.js'
 import { planOf } from '../../replayer/plan/cache.js'
 import { buildModel, judgeDiff } from '../../reports/build-model.js'
 import { impact } from '../../reports/format.js'
@@ -103,6 +104,7 @@ async function openInputs(
     const races = [before, after].some(({ facts }) => facts.role === 'production')
       ? await racesOf(recording, [before, after])
       : undefined
+    const unwritten = await restingOnLeftOut(recording, [before, after])
     const options: JudgeOptions = {
       before,
       after,
@@ -110,6 +112,7 @@ async function openInputs(
       ignore,
       ...(noise === undefined ? {} : { noise }),
       ...(races === undefined ? {} : { ambiguous: (seq: number) => races.has(seq) }),
+      ...(unwritten === null ? {} : { unwritten: (seq: number) => unwritten.has(seq) }),
     }
     return { options, close }
   } catch (error) {

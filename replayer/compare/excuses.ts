@@ -13,6 +13,7 @@ export const EXCUSES = {
   rounding: 'a computed floating-point value differs in its last digits',
   server: 'the statement asks about the server, not about data',
   ambiguous: 'production ran a race here, or the snapshot was taken meanwhile; its outcome was one of several',
+  unwritten: 'one side did not replay a write: it is this one, or this looks at what it would have written',
   relaxed: 'the order was given up here to end a standstill',
   follows:
     'an earlier statement of its transaction, or an earlier FETCH of its cursor, already differed or was sent by one side only',
@@ -27,6 +28,7 @@ const TELLING: readonly Excuse[] = [
   'server',
   'follows',
   'masked',
+  'unwritten',
   'ambiguous',
   'relaxed',
   'noise',

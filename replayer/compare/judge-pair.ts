@@ -21,6 +21,7 @@ export type Pairing = {
   readonly canonical: CellContext['canonical']
   /** Production ran a race at these; null when production is not one of the two. */
   readonly ambiguous: ((seq: number) => boolean) | null
+  readonly unwritten: ((seq: number) => boolean) | null
   /** null when production is not one of the two. */
   readonly masked: MaskedTrail | null
 }
@@ -89,7 +90,7 @@ export class PairJudge {
     after: RunRow,
     { differences }: Extract<Judgement, { verdict: 'discrepancy' }>,
     knowledge: Knowledge | null,
-  ): 'follows' | 'relaxed' | 'masked' | 'ambiguous' | null {
+  ): 'follows' | 'relaxed' | 'masked' | 'unwritten' | 'ambiguous' | null {
     const open = this.#sessions.get(statement.session)
     // After an unexpected error PostgreSQL refuses the rest of the transaction; after an unexpected success it goes on.
     if (open?.transaction === statement.transaction && open.diverged) return 'follows'
@@ -99,6 +100,7 @@ export class PairJudge {
     const error = after.outcome.error?.sqlstate ?? before.outcome.error?.sqlstate ?? ''
     const asked = this.#cursors.behind(statement) ?? statement
     if (this.#pairing.masked?.excuses(asked, differences, error, knowledge) === true) return 'masked'
+    if (this.#pairing.unwritten?.(statement.seq) === true) return 'unwritten'
     return this.#pairing.ambiguous?.(statement.seq) === true ? 'ambiguous' : null
   }
 

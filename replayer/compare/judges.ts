@@ -23,6 +23,8 @@ export type JudgeOptions = {
   readonly ignore?: readonly IgnoreRule[]
   /** Statements at which production ran a race; asked only when production is one of the two. */
   readonly ambiguous?: (seq: number) => boolean
+  /** Statements that rest on what one of the two did not replay: see ./left-out.ts. */
+  readonly unwritten?: (seq: number) => boolean
 }
 
 /** The parts of a recording that comparing needs. */
@@ -43,7 +45,7 @@ export function refuseStrangers({ before, after, noise, recording }: JudgeOption
 
 /** Judges the first run against another. It remembers what it saw, so it is asked in the order of the recording. */
 export function judgeFor(options: JudgeOptions, other: RunSource, noise: Noise | null): PairJudge {
-  const { before, recording, ignore = [], ambiguous } = options
+  const { before, recording, ignore = [], ambiguous, unwritten } = options
   const runs = [before, other]
   const bijection = new Bijection()
   const production = runs.some(({ facts }) => facts.role === 'production')
@@ -61,6 +63,7 @@ export function judgeFor(options: JudgeOptions, other: RunSource, noise: Noise |
     }),
     canonical: (value, { typeOid }) => canonicalText(typeOid, value),
     ambiguous: production ? (ambiguous ?? null) : null,
+    unwritten: unwritten ?? null,
     masked,
   })
 }

@@ -35,6 +35,10 @@ export function locksOnly(kind: number): boolean {
   return kind === OP.lock || kind === OP.hold
 }
 
+export function writes(kind: number): boolean {
+  return kind === OP.write || kind === OP.rekey || kind === OP.insert
+}
+
 /** Nobody can need the key meanwhile. */
 export function locksKey(kind: number): boolean {
   return kind === OP.rekey || kind === OP.lock

@@ -477,7 +477,7 @@ class Scan {
 }
 
 /** Statements (i) and ends of explicit transactions (count + t), by point; equal points in the order of sending. */
-function inOrder(g: Gathered, points: Points): Uint32Array {
+export function inOrder(g: Gathered, points: Points): Uint32Array {
   const { explicit, last, count: transactions } = g.transactions
   const events = new Uint32Array(g.count + transactions)
   let length = 0
