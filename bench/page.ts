@@ -53,6 +53,8 @@ function repeated(of: DiffReader, wanted: number): DiffSource {
     findings: () => findings.map((finding) => ({ ...finding, count: finding.count * rounds })),
     latency: () => of.latency(),
     state: () => of.state(),
+    plans: () => of.plans(),
+    vouching: () => of.vouching(),
     errorsByFinding: () => of.errorsByFinding(),
     *discrepancies(filter = {}) {
       for (let round = 0; round < rounds; round += 1) yield* of.discrepancies(filter)

@@ -3,11 +3,13 @@
  * next call, so a webhook that is slow, failing or absent loses nothing and holds nobody up.
  */
 import type { Discrepancy, Finding } from '../segment/diff.js'
+import type { StateFinding } from '../segment/state.js'
 import type { DiffSource } from './source.js'
 import { clip } from './text.js'
 
 const PATH = 'api/v1/comparator/alerts'
 const SQL_CHARACTERS_MAX = 20_000
+const OBJECT_CHARACTERS_MAX = 200
 const MESSAGE_CHARACTERS_MAX = 2_000
 const TRIES = 3
 const FIRST_PAUSE_MS = 250
@@ -30,12 +32,34 @@ export type Alert = {
   readonly reconciliation_action: 'ENQUEUE_TRIAGE_JOB'
 }
 
-/** One for each finding, told by its first example. Parameters are left out: the SQL says enough to find it. */
+/**
+ * One for each finding, told by its first example (parameters are left out: the SQL says enough to find it); then one for each fault of
+ * the tables and the schema, which no statement showed.
+ */
 export function alertsOf(source: DiffSource): Alert[] {
-  return [...source.findings()].flatMap((finding) => {
+  const answers = [...source.findings()].flatMap((finding) => {
     const example = exampleOf(source, finding)
     return example === undefined ? [] : [alertOf(finding, example)]
   })
+  const faults = (source.state()?.findings ?? []).filter(({ fault }) => fault)
+  return [...answers, ...faults.map((fault) => alertOfState(source.facts.id, fault))]
+}
+
+/** No statement was slow or refused, so there is none to quote and nothing was timed. */
+function alertOfState(diffId: string, { findingId, kind, object, sentence }: StateFinding): Alert {
+  return {
+    alert_id: `${diffId}-state-${findingId}`,
+    trace_id: `state/${clip(object, OBJECT_CHARACTERS_MAX)}`,
+    mismatch_type: 'SEMANTIC_MISMATCH',
+    production_db_duration_ms: 0,
+    shadow_db_duration_ms: 0,
+    comparison_details: {
+      sql_statement: '',
+      error_class: kind,
+      error_message: clip(sentence, MESSAGE_CHARACTERS_MAX),
+    },
+    reconciliation_action: 'ENQUEUE_TRIAGE_JOB',
+  }
 }
 
 function exampleOf(source: DiffSource, { findingId, exampleAlertIds }: Finding): Discrepancy | undefined {

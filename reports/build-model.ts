@@ -8,6 +8,7 @@ import type { GateConfig } from './gate-config.js'
 import type { PastRun } from './gate-streak.js'
 import { measureLatency, type QueryLatency } from './latency.js'
 import { type Example, REPORT_FORMAT_VERSION, type ReportFinding, type ReportModel, type Side } from './model.js'
+import { type ReportPlan, reportPlans } from './plans.js'
 import { type RowBounds, viewRows } from './rows.js'
 import { explainVerdict } from './sentences.js'
 import type { DiffSource } from './source.js'
@@ -36,6 +37,7 @@ export function judgeDiff(
     findings: [...source.findings()],
     errors: source.errorsByFinding(),
     state: source.state(),
+    fidelity: source.vouching().fidelity,
     overall: measured.find((row) => row.fingerprint === '') ?? null,
     queries: measured.filter((row) => row.fingerprint !== ''),
   }
@@ -73,7 +75,9 @@ export function buildModel(source: DiffSource, gateFacts: GateFacts, gate: GateR
       overall: gateFacts.overall,
       queries: [...gateFacts.queries].sort((a, b) => impactMs(b) - impactMs(a)),
     },
+    plans: plansOf(source),
     state: gateFacts.state && reportState(gateFacts.state, gate),
+    vouching: source.vouching(),
     timeline: { before: facts.timelineBefore, after: facts.timelineAfter },
     excused: facts.excused,
     uncompared: facts.uncompared,
@@ -85,6 +89,11 @@ export function buildModel(source: DiffSource, gateFacts: GateFacts, gate: GateR
 /** What the query shape costs more (or less), so that the list starts with what matters. A diff of an older build knows totals alone. */
 function impactMs({ impactMsPerSecond, totalMs }: QueryLatency): number {
   return Math.abs(impactMsPerSecond ?? totalMs.after - totalMs.before)
+}
+
+function plansOf(source: DiffSource): ReportPlan[] | null {
+  const plans = source.plans()
+  return plans && reportPlans(plans)
 }
 
 function side(run: RunSummary, label: string): Side {

@@ -102,6 +102,7 @@ const file = z.strictObject({
       order_relaxed: limitShare.optional(),
       lateness_p95_ms: z.number().positive().optional(),
       event_loop_utilisation: limitShare.optional(),
+      fidelity_min: limitShare.optional(),
     })
     .optional(),
   state: z
@@ -173,6 +174,8 @@ export type GateConfig = {
     readonly latenessP95Ms: number
     /** undefined: left to the comparison, which knows whether the replay had to keep a schedule. */
     readonly eventLoopUtilisation?: number
+    /** Of V1's replay to production, where that was measured. */
+    readonly fidelityMin: number
   }
   /** What the databases hold after the replays, as far as `verify --diff` laid it into the diff. */
   readonly state: {
@@ -199,7 +202,7 @@ export const DEFAULT_GATE: GateConfig = {
     executionsMin: 100,
     differenceMsMin: 0.25,
   },
-  trust: { comparedMin: 0.95, lost: 0.001, orderRelaxed: 0.001, latenessP95Ms: 250 },
+  trust: { comparedMin: 0.95, lost: 0.001, orderRelaxed: 0.001, latenessP95Ms: 250, fidelityMin: 0.95 },
   state: { tables: 0, schema: 0, sequences: 0, required: false, overrides: [] },
   overrides: [],
 }
@@ -228,6 +231,7 @@ export function parseGateConfig(text: string, path: string): GateConfig {
       lost: given.trust?.lost ?? base.trust.lost,
       orderRelaxed: given.trust?.order_relaxed ?? base.trust.orderRelaxed,
       latenessP95Ms: given.trust?.lateness_p95_ms ?? base.trust.latenessP95Ms,
+      fidelityMin: given.trust?.fidelity_min ?? base.trust.fidelityMin,
       ...(given.trust?.event_loop_utilisation === undefined
         ? {}
         : { eventLoopUtilisation: given.trust.event_loop_utilisation }),

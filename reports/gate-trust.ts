@@ -3,6 +3,7 @@
  */
 import type { DiffFacts, RunSummary, TimelinePoint } from '../segment/diff.js'
 import { imbalance, sum } from '../segment/ledger.js'
+import type { Fidelity } from '../segment/vouching.js'
 import { count, counted, milliseconds } from './format.js'
 import type { GateLine } from './gate.js'
 import type { GateConfig } from './gate-config.js'
@@ -10,13 +11,19 @@ import type { GateConfig } from './gate-config.js'
 const RELAXED_MIN = 10
 
 /** `slower`: a latency line fails, so lateness of the candidate is its own doing and not the harness's. */
-export function judgeTrust(facts: DiffFacts, config: GateConfig, slower: boolean): GateLine[] {
+export function judgeTrust(
+  facts: DiffFacts,
+  fidelity: Fidelity | null,
+  config: GateConfig,
+  slower: boolean,
+): GateLine[] {
   const runs = [facts.before, facts.after, ...(facts.noise ? [facts.noise] : [])]
   const loadMax = config.trust.eventLoopUtilisation
   return [
     vouchedLine(facts),
     ledgerLine(runs),
     comparedLine(facts, config.trust.comparedMin),
+    fidelityLine(fidelity, config.trust.fidelityMin),
     lostLine(runs.filter(isReplay), config.trust.lost),
     relaxedLine(runs, config.trust.orderRelaxed),
     latenessLine(facts, config.trust.latenessP95Ms, slower),
@@ -59,6 +66,27 @@ function comparedLine(facts: DiffFacts, threshold: number): GateLine {
     // A gate that compared nothing has seen nothing, whatever the limit says.
     outcome: facts.compared === 0 || actual < threshold ? 'fail' : 'pass',
   }
+}
+
+/** A replay that does not do on V1 what production did says little about V2. */
+function fidelityLine(fidelity: Fidelity | null, threshold: number): GateLine {
+  const share = fidelity && fidelityShare(fidelity)
+  return {
+    ...trustLine('trust.fidelity', 'Answered on V1 as in production', 'share', threshold, share ?? 0, {
+      explanation:
+        fidelity === null
+          ? 'V1’s replay was not compared with production: `compare RECORDING BASELINE`, then `compare … --fidelity`.'
+          : `${count(fidelity.differ)} of ${counted(fidelity.compared, 'statement')} that V1’s replay and production both answered differ.`,
+    }),
+    bound: 'min',
+    actual: share,
+    outcome: share === null ? 'not judged' : share < threshold ? 'fail' : 'pass',
+  }
+}
+
+/** 1: every statement was answered as in production, or differs for a known reason. */
+export function fidelityShare({ compared, differ }: Fidelity): number {
+  return compared === 0 ? 0 : 1 - differ / compared
 }
 
 function lostLine(runs: readonly RunSummary[], threshold: number): GateLine {

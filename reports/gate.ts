@@ -6,6 +6,7 @@
  */
 import type { DiffFacts, Finding } from '../segment/diff.js'
 import type { StateReport } from '../segment/state.js'
+import type { Fidelity } from '../segment/vouching.js'
 import { type GateConfig, hasExpired, type Override } from './gate-config.js'
 import { judgeFindings, judgeRates } from './gate-findings.js'
 import { judgeLatency } from './gate-latency.js'
@@ -24,6 +25,8 @@ export type GateFacts = {
   readonly overall: QueryLatency | null
   readonly queries: readonly QueryLatency[]
   /** null: nobody compared the tables after the replays. */
+  /** null: nobody asked how near V1's replay is to production. */
+  readonly fidelity: Fidelity | null
   readonly state: StateReport | null
 }
 
@@ -101,7 +104,7 @@ export function judge(
     ...judgeRates(counted, facts, config),
     ...state.lines,
     ...latencyLines,
-    ...judgeTrust(facts.facts, config, slower),
+    ...judgeTrust(facts.facts, facts.fidelity, config, slower),
   ]
   const ownVerdict = verdictOf(own)
   const run = { diffId: facts.facts.id, comparedAtMs: facts.facts.createdAtMs, verdict: ownVerdict }

@@ -7,8 +7,10 @@
  */
 import type { MismatchType, RunSummary, SubKind, TimelinePoint } from '../segment/diff.js'
 import type { SchemaKind, StateFinding } from '../segment/state.js'
+import type { Vouching } from '../segment/vouching.js'
 import type { GateResult, Verdict } from './gate.js'
 import type { QueryLatency } from './latency.js'
+import type { ReportPlan } from './plans.js'
 import type { RowsView } from './rows.js'
 
 export const REPORT_FORMAT_VERSION = 1
@@ -137,8 +139,12 @@ export type ReportModel = {
   readonly findings: readonly ReportFinding[]
   /** Query shapes with the greatest change in cost first. `overall` null: nothing was measured. */
   readonly latency: { readonly overall: QueryLatency | null; readonly queries: readonly QueryLatency[] }
+  /** How the server ran what is slower, what costs most first; null: nobody asked. Absent in reports of older builds. */
+  readonly plans?: readonly ReportPlan[] | null
   /** null: nobody compared the tables after the replays. Absent in reports of older builds. */
   readonly state?: ReportState | null
+  /** How near V1's replay is to production, and what a look for leaks found; null in it: nobody asked. Absent in reports of older builds. */
+  readonly vouching?: Vouching
   readonly timeline: { readonly before: readonly TimelinePoint[]; readonly after: readonly TimelinePoint[] }
   readonly excused: Readonly<Record<string, number>>
   readonly uncompared: Readonly<Record<string, number>>

@@ -16,10 +16,12 @@ import {
 } from './diff.js'
 import { getPlans, putPlans } from './diff-plans.js'
 import { getState, putState } from './diff-state.js'
+import { getVouching, putVouching } from './diff-vouching.js'
 import type { PlanEvidence } from './explained.js'
 import { claimFile } from './files.js'
 import { addToDb, createDb, type Db, type Insert, type Kind, openDb, sealDb } from './sqlite.js'
 import type { StateReport } from './state.js'
+import type { Vouching } from './vouching.js'
 
 export const DIFF: Kind = {
   noun: 'diff',
@@ -191,6 +193,16 @@ export function addPlans(path: string, plans: readonly PlanEvidence[]): void {
   addToDb(path, (db) => putPlans(db, plans))
 }
 
+/** Lays what is known about the measurement itself into a diff that is there already. */
+export function addVouching<Name extends keyof Vouching>(
+  path: string,
+  name: Name,
+  value: NonNullable<Vouching[Name]>,
+): void {
+  openDiff(path).close()
+  addToDb(path, (db) => putVouching(db, name, value))
+}
+
 export class DiffReader {
   readonly facts: DiffFacts
   readonly #db: Db
@@ -267,6 +279,11 @@ export class DiffReader {
       )
       .raw()
     return new Map(rows.iterate())
+  }
+
+  /** How near the replay is to production, and what a look for leaks found; null: nobody asked. */
+  vouching(): Vouching {
+    return getVouching(this.#db)
   }
 
   /** Table state after the replays; null when `verify --diff` was not asked for it. */

@@ -17,18 +17,20 @@ import { impact } from '../../reports/format.js'
 import { DEFAULT_GATE } from '../../reports/gate-config.js'
 import { findingsTable, latencyTable, type TableOptions } from '../../reports/table.js'
 import type { DiffFacts } from '../../segment/diff.js'
-import { createDiff, type DiffReader, openDiff } from '../../segment/diff-file.js'
+import { addVouching, createDiff, type DiffReader, openDiff } from '../../segment/diff-file.js'
 import { kindOf } from '../../segment/kind.js'
 import { openRecording, type RecordingReader } from '../../segment/recording.js'
 import { openRun } from '../../segment/run-file.js'
 import { type RunSource, runOfRecording } from '../../segment/run-source.js'
 import { loadParser } from '../../sql/parse.js'
 import type { Cli } from '../cli.js'
+import { fidelityOf } from '../fidelity.js'
 
 type Flags = {
   readonly noise?: string
   readonly recording?: string
   readonly out?: string
+  readonly fidelity?: string
   readonly ignore: readonly string[]
   readonly explain?: string
   readonly force?: boolean
@@ -46,6 +48,7 @@ export function register(program: Command, cli: Cli): void {
     .option('--noise <run>', 'the baseline once more: what differs between the two is no finding')
     .option('--recording <folder>', 'the recording, when it is no longer where it was replayed from')
     .option('--out <file>', 'the diff to make')
+    .option('--fidelity <diff>', 'of the recording and run-a: how near its replay is to production, for the report')
     .option('--ignore <rule>', 'table.column, table.column~tolerance, fingerprint:…; may be repeated', collect, [])
     .option('--explain <id>', 'one statement, by its position or an alert id: why it was judged so')
     .option('--force', 'replace an existing diff')
@@ -142,6 +145,7 @@ async function racesOf(recording: RecordingReader, runs: readonly RunSource[]): 
 }
 
 function write(options: JudgeOptions, path: string, flags: Flags, madeBy: string, cli: Cli): ExitCode {
+  const fidelity = flags.fidelity === undefined ? null : fidelityOf(resolve(cli.cwd, flags.fidelity), options.before)
   const out = createDiff(path, { force: flags.force ?? false })
   const progress = cli.progress('compare')
   let facts: DiffFacts
@@ -159,6 +163,7 @@ function write(options: JudgeOptions, path: string, flags: Flags, madeBy: string
     out.abandon()
     throw error
   }
+  if (fidelity !== null) addVouching(path, 'fidelity', fidelity)
   progress.done(`${facts.compared} statements compared`)
   show(path, facts, cli)
   return EXIT.pass

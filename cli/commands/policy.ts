@@ -4,18 +4,25 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { EXIT, type ExitCode } from '../../base/errors.js'
-import { audit } from '../../privacy/audit/audit.js'
+import { type AuditResult, audit } from '../../privacy/audit/audit.js'
 import { sampledPersonalValues } from '../../privacy/audit/sampled.js'
 import { sampleColumns } from '../../privacy/suggest/sample.js'
 import { suggestPolicy } from '../../privacy/suggest/suggest.js'
 import { withClient } from '../../replayer/shadow/connect.js'
+import { addVouching, openDiff } from '../../segment/diff-file.js'
+import type { AuditSummary } from '../../segment/vouching.js'
 import { loadParser } from '../../sql/parse.js'
 import { readCatalog } from '../../sql/read-catalog.js'
 import type { Cli } from '../cli.js'
 import { readPolicyOption } from '../masking-options.js'
 
 type SuggestFlags = { readonly from: string }
-type AuditFlags = { readonly from?: string; readonly policy?: string; readonly strict?: boolean }
+type AuditFlags = {
+  readonly from?: string
+  readonly policy?: string
+  readonly strict?: boolean
+  readonly diff?: string
+}
 
 export function register(program: Command, cli: Cli): void {
   const policy = program.command('policy').description('what is personal: propose a policy, look for leaks')
@@ -30,6 +37,7 @@ export function register(program: Command, cli: Cli): void {
     .argument('<path...>', 'recordings, snapshots, runs, reports, logs')
     .option('--from <url>', 'a live database: values of its masked columns are looked for letter by letter')
     .option('--policy <file>', 'with --from: which columns are masked')
+    .option('--diff <file>', 'lay what is found into this diff, for the report')
     .option('--strict', 'also count phones, cards, IBANs and IP addresses, which tokens look like')
     .action(cli.action((args, flags: AuditFlags) => runAudit(args, flags, cli)))
 }
@@ -45,6 +53,8 @@ async function suggest({ from }: SuggestFlags, cli: Cli): Promise<ExitCode> {
 }
 
 async function runAudit(paths: readonly string[], flags: AuditFlags, cli: Cli): Promise<ExitCode> {
+  const diff = flags.diff === undefined ? null : resolve(cli.cwd, flags.diff)
+  if (diff !== null) openDiff(diff).close()
   const values = flags.from === undefined ? [] : await valuesOf(flags.from, flags.policy, cli)
   const progress = cli.progress('audit')
   const result = await audit(
@@ -57,6 +67,7 @@ async function runAudit(paths: readonly string[], flags: AuditFlags, cli: Cli): 
     },
   )
   progress.done(`${result.files} files, ${Math.round(result.characters / 1e6)} MB of text`)
+  if (diff !== null) addVouching(diff, 'audit', summary(result, paths, values.length))
   cli.result({ ...result, sampledValues: values.length })
   for (const { file, place, what, excerpt } of result.hits) cli.print(`${file}: ${what} at ${place}: ${excerpt}`)
   const alike = Object.entries(result.lookalikes)
@@ -66,6 +77,22 @@ async function runAudit(paths: readonly string[], flags: AuditFlags, cli: Cli): 
     )
   cli.print(result.count === 0 ? 'nothing personal found' : `${result.count} personal values found`)
   return result.count === 0 ? EXIT.pass : EXIT.failed
+}
+
+const HITS_KEPT = 50
+
+function summary(result: AuditResult, paths: readonly string[], sampledValues: number): AuditSummary {
+  const { files, characters, count, hits, lookalikes } = result
+  return {
+    auditedAtMs: Date.now(),
+    paths,
+    files,
+    characters,
+    count,
+    hits: hits.slice(0, HITS_KEPT),
+    lookalikes,
+    sampledValues,
+  }
 }
 
 async function valuesOf(from: string, policyFile: string | undefined, cli: Cli): Promise<readonly string[]> {

@@ -26,6 +26,10 @@ export type RunConfig = {
   readonly v1: SideConfig
   readonly v2: SideConfig & { readonly mapping?: string }
   readonly noise: boolean
+  /** Compare the recording with the baseline: how near its replay is to production. */
+  readonly fidelity: boolean
+  /** Look for personal values in what was recorded and made. */
+  readonly audit: boolean
   readonly restore: Section
   /** Of each replay: what `replay` says, and what the replay's own section changes. */
   readonly baseline: Section
@@ -41,7 +45,7 @@ export type RunConfig = {
 const OWNED: Readonly<Record<CommandName, readonly string[]>> = {
   restore: ['to', 'embedded', 'dataDir', 'serverBin', 'database', 'migrate', 'json'],
   replay: ['target', 'out', 'force', 'rewrite', 'role', 'json'],
-  compare: ['noise', 'recording', 'out', 'explain', 'force', 'json'],
+  compare: ['noise', 'recording', 'fidelity', 'out', 'explain', 'force', 'json'],
   verify: ['from', 'to', 'mapping', 'baseline', 'candidate', 'diff', 'json'],
   report: ['gate', 'compare', 'force'],
 }
@@ -77,6 +81,8 @@ export function parseRunConfig(
       ...(given.v2?.mapping === undefined ? {} : { mapping: given.v2.mapping }),
     },
     noise: given.noise ?? true,
+    fidelity: given.fidelity ?? true,
+    audit: given.audit ?? true,
     restore: given.restore ?? {},
     baseline: { ...replay, ...given.baseline },
     candidate: { ...replay, ...given.candidate },
@@ -106,6 +112,8 @@ function schemaOf(commands: Commands) {
       })
       .optional(),
     noise: z.boolean().optional(),
+    fidelity: z.boolean().optional(),
+    audit: z.boolean().optional(),
     restore: section('restore').optional(),
     replay: section('replay').optional(),
     baseline: section('replay').optional(),

@@ -13,28 +13,39 @@ export type Decision = {
   readonly why: string
 }
 
-export type Wanted = { readonly noise: boolean; readonly verify: boolean; readonly fresh: boolean }
+export type Wanted = {
+  readonly noise: boolean
+  readonly fidelity: boolean
+  readonly verify: boolean
+  readonly audit: boolean
+  readonly fresh: boolean
+}
 
 /** Is what this step made still there? */
 export type Present = (step: StepName) => { readonly database: boolean; readonly file: boolean }
 
-export function decide(keys: Keys, kept: Kept, present: Present, { noise, verify, fresh }: Wanted): Decision[] {
+export function decide(keys: Keys, kept: Kept, present: Present, wanted: Wanted): Decision[] {
   const done = new Map<StepName, Decision>()
   const isDone = (step: StepName) => done.get(step)?.action === 'do'
   const set = (step: StepName, action: Decision['action'], why: string) => done.set(step, { step, action, why })
   const own = (step: StepName, needs: { database: boolean; file: boolean }) => {
-    const [action, why] = ownReason(step, keys, kept, present(step), needs, fresh)
+    const [action, why] = ownReason(step, keys, kept, present(step), needs, wanted.fresh)
     set(step, action, why)
   }
+  /** A step that only makes a file, where it is wanted. */
+  const file = (step: 'noise' | 'fidelity' | 'verify' | 'audit', causes: readonly StepName[]) => {
+    if (!wanted[step]) return void set(step, 'leave out', 'not wanted')
+    own(step, { database: false, file: true })
+    after(step, causes)
+  }
   own('baseline', { database: true, file: true })
-  if (noise) own('noise', { database: false, file: true })
-  else set('noise', 'leave out', 'not wanted')
+  file('noise', [])
   own('candidate', { database: true, file: true })
+  file('fidelity', ['baseline'])
   own('compare', { database: false, file: true })
-  after('compare', ['baseline', 'noise', 'candidate'])
-  if (verify) own('verify', { database: false, file: true })
-  else set('verify', 'leave out', 'not wanted')
-  if (verify) after('verify', ['compare'])
+  after('compare', ['baseline', 'noise', 'candidate', 'fidelity'])
+  file('verify', ['compare'])
+  file('audit', ['compare'])
   golden('golden V1', ['baseline', 'noise'])
   golden('golden V2', ['candidate'])
   return ORDER.map((step) => done.get(step)!)
@@ -47,12 +58,22 @@ export function decide(keys: Keys, kept: Kept, present: Present, { noise, verify
   function golden(step: StepName, users: readonly StepName[]): void {
     if (!users.some(isDone)) return void set(step, 'leave out', 'nothing needs it')
     // Its name holds its key, so one that is there is the right one, whoever made it.
-    if (!fresh && present(step).database) return void set(step, 'reuse', 'it is there')
+    if (!wanted.fresh && present(step).database) return void set(step, 'reuse', 'it is there')
     own(step, { database: true, file: false })
   }
 }
 
-const ORDER: readonly StepName[] = ['golden V1', 'golden V2', 'baseline', 'noise', 'candidate', 'compare', 'verify']
+const ORDER: readonly StepName[] = [
+  'golden V1',
+  'golden V2',
+  'baseline',
+  'noise',
+  'candidate',
+  'fidelity',
+  'compare',
+  'verify',
+  'audit',
+]
 
 const WORDS: Readonly<Record<StepName, string>> = {
   'golden V1': 'the golden of V1',
@@ -60,8 +81,10 @@ const WORDS: Readonly<Record<StepName, string>> = {
   baseline: 'the baseline',
   noise: 'the noise run',
   candidate: 'the candidate',
+  fidelity: 'the fidelity',
   compare: 'the comparison',
   verify: 'the table state',
+  audit: 'the look for leaks',
 }
 
 function ownReason(

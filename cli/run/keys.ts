@@ -13,7 +13,16 @@ import type { RunConfig, Section } from './config.js'
 export type Parts = Readonly<Record<string, string>>
 export type Keyed = { readonly key: string; readonly parts: Parts }
 
-export type StepName = 'golden V1' | 'golden V2' | 'baseline' | 'noise' | 'candidate' | 'compare' | 'verify'
+export type StepName =
+  | 'golden V1'
+  | 'golden V2'
+  | 'baseline'
+  | 'noise'
+  | 'candidate'
+  | 'fidelity'
+  | 'compare'
+  | 'verify'
+  | 'audit'
 export type Keys = Readonly<Record<StepName, Keyed>>
 
 const KEY_CHARACTERS = 12
@@ -44,9 +53,15 @@ export function keysOf(config: RunConfig, folder: string, version: string): Keys
   const baseline = replayed(v1, 'V1', config.baseline, undefined)
   const candidate = replayed(v2, 'V2', config.candidate, config.v2.mapping)
   const noise = keyed({ ...baseline.parts, 'the noise run': config.noise ? 'wanted' : 'not wanted' })
+  const fidelity = keyed({
+    ...base,
+    'the baseline': baseline.key,
+    'settings of compare': hashOfSection(config.compare),
+  })
   const compare = keyed({
     ...base,
     'the baseline': baseline.key,
+    'the fidelity': config.fidelity ? fidelity.key : 'not wanted',
     'the noise run': noise.key,
     'the candidate': candidate.key,
     'settings of compare': hashOfSection(config.compare),
@@ -55,7 +70,8 @@ export function keysOf(config: RunConfig, folder: string, version: string): Keys
     'the comparison': compare.key,
     'settings of verify': hashOfSection(config.verify ?? {}),
   })
-  return { 'golden V1': v1, 'golden V2': v2, baseline, noise, candidate, compare, verify }
+  const audit = keyed({ 'the comparison': compare.key })
+  return { 'golden V1': v1, 'golden V2': v2, baseline, noise, candidate, fidelity, compare, verify, audit }
 }
 
 /** Names of the parts that are not what they were. */

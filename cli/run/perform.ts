@@ -10,6 +10,7 @@ import { duration } from '../../reports/format.js'
 import type { Cli } from '../cli.js'
 import { register as compare } from '../commands/compare.js'
 import { register as gate } from '../commands/gate.js'
+import { register as policy } from '../commands/policy.js'
 import { register as replay } from '../commands/replay.js'
 import { register as report } from '../commands/report.js'
 import { register as snapshot } from '../commands/snapshot.js'
@@ -52,7 +53,8 @@ export async function planSteps(
       database: database !== null && (await isThere(step, server, database)),
     })
   }
-  const wanted = { noise: config.noise, verify: config.verify !== null, fresh }
+  const { noise, fidelity, audit } = config
+  const wanted = { noise, fidelity, verify: config.verify !== null, audit, fresh }
   return { keys, decisions: decide(keys, kept, (step) => present.get(step)!, wanted) }
 
   async function isThere(step: StepName, server: string, database: string): Promise<boolean> {
@@ -106,16 +108,20 @@ export function stepLine(step: string, what: string, why: string): string {
 /** `null`: the step makes no file. */
 function fileOf(step: StepName, keys: Keys, out: string): string | null {
   const { key } = keys[step]
-  if (step === 'compare' || step === 'verify') return join(out, `rehearsal-${keys.compare.key}.diff`)
+  if (step === 'compare' || step === 'verify' || step === 'audit')
+    return join(out, `rehearsal-${keys.compare.key}.diff`)
+  if (step === 'fidelity') return join(out, `fidelity-${key}.diff`)
   return step.startsWith('golden') ? null : join(out, `${step}-${key}.run`)
 }
 
 /** A golden's name holds its key, so that whoever needs the same one finds it. */
 function databaseOf(step: StepName, keys: Keys): string | null {
   const { key } = keys[step]
-  if (step === 'compare' || step === 'verify') return null
+  if (!WITH_DATABASE.has(step)) return null
   return step.startsWith('golden') ? `pgr_${sideOf(step).toLowerCase()}_${key}` : `pgr_${step}_${key}`
 }
+
+const WITH_DATABASE: ReadonlySet<StepName> = new Set(['golden V1', 'golden V2', 'baseline', 'noise', 'candidate'])
 
 function sideOf(step: StepName): Side {
   return step === 'golden V2' || step === 'candidate' ? 'V2' : 'V1'
@@ -123,7 +129,9 @@ function sideOf(step: StepName): Side {
 
 function perform(step: StepName, rehearsal: Rehearsal, keys: Keys, cli: Cli): Promise<Done> {
   if (step === 'golden V1' || step === 'golden V2') return restoreGolden(step, rehearsal, keys, cli)
+  if (step === 'fidelity') return compareWithProduction(rehearsal, keys, cli)
   if (step === 'compare') return compareRuns(rehearsal, keys, cli)
+  if (step === 'audit') return lookForLeaks(rehearsal, keys, cli)
   return step === 'verify' ? verifyTables(rehearsal, keys, cli) : replayOn(step, rehearsal, keys, cli)
 }
 
@@ -195,6 +203,25 @@ export function fromFolder(section: Section, folder: string): Section {
   return { ...section, inject: injections }
 }
 
+function compareWithProduction({ config, folder, out, version }: Rehearsal, keys: Keys, cli: Cli): Promise<Done> {
+  const runs = [resolve(folder, config.recording), fileOf('baseline', keys, out)!]
+  const settings = [`--out=${fileOf('fidelity', keys, out)}`, '--force', ...toArguments(config.compare)]
+  return runInProcess(compare, ['compare', ...runs, ...settings], version, cli)
+}
+
+/** In what was recorded and in all that was made of it here; what it finds is told in the report. */
+function lookForLeaks({ config, folder, out, version }: Rehearsal, keys: Keys, cli: Cli): Promise<Done> {
+  const steps = ['baseline', ...(config.noise ? (['noise'] as const) : []), 'candidate', 'compare'] as const
+  const files = [resolve(folder, config.recording), ...steps.map((step) => fileOf(step, keys, out)!)]
+  const diff = fileOf('compare', keys, out)!
+  return runInProcess(
+    policy,
+    ['policy', 'audit', ...files.map((file) => nameFor(file, cli)), `--diff=${diff}`],
+    version,
+    cli,
+  )
+}
+
 function compareRuns({ config, out, version }: Rehearsal, keys: Keys, cli: Cli): Promise<Done> {
   return runInProcess(
     compare,
@@ -203,6 +230,7 @@ function compareRuns({ config, out, version }: Rehearsal, keys: Keys, cli: Cli):
       fileOf('baseline', keys, out)!,
       fileOf('candidate', keys, out)!,
       ...(config.noise ? [`--noise=${fileOf('noise', keys, out)}`] : []),
+      ...(config.fidelity ? [`--fidelity=${fileOf('fidelity', keys, out)}`] : []),
       `--out=${fileOf('compare', keys, out)}`,
       '--force',
       ...toArguments(config.compare),

@@ -3,6 +3,7 @@
  * the shadow that were shut, and how captured values are protected.
  */
 import type { RunConditions } from '../../segment/diff.js'
+import type { AuditSummary } from '../../segment/vouching.js'
 import { count, counted, milliseconds } from '../format.js'
 import type { ReportModel, Side } from '../model.js'
 import { captured } from './captured.js'
@@ -133,7 +134,59 @@ function isolation(runs: readonly Measured[]): Child {
   })
 }
 
-function privacy({ privacy: facts }: ReportModel): Element {
+function privacy({ privacy: facts, vouching }: ReportModel): Child {
+  return [masking(facts), audited(vouching?.audit ?? null)]
+}
+
+const HITS_SHOWN_MAX = 20
+
+/** What was looked at, for what, and what was found: never a value. */
+function audited(audit: AuditSummary | null): Child {
+  if (audit === null) {
+    return h(
+      'p',
+      { class: 'quiet' },
+      'Nobody looked for leaks; ',
+      h('code', null, 'pgrehearse policy audit … --diff'),
+      ' does.',
+    )
+  }
+  const { count: found, hits, files, characters, paths, sampledValues, lookalikes } = audit
+  const alike = Object.entries(lookalikes).map(([what, of]) => `${count(of)} × ${what}`)
+  const looked = `${counted(files, 'file')} (${count(Math.round(characters / 1e6))} MB of text) were searched for personal values${
+    sampledValues > 0 ? `, ${count(sampledValues)} of them known from a live database` : ' by their form'
+  }: `
+  return [
+    h(
+      'p',
+      { class: found > 0 ? 'note' : null },
+      h('strong', null, 'Leaks: '),
+      looked,
+      found === 0 ? 'none found. ' : h('strong', { class: 'bad' }, `${counted(found, 'personal value')} found. `),
+      h(
+        'span',
+        { class: 'quiet' },
+        'In ',
+        paths.map((path, i) => [i > 0 ? ', ' : '', h('code', null, captured(path))]),
+        alike.length > 0 ? captured(`. Only alike, as tokens are: ${alike.join(', ')}.`) : '.',
+      ),
+    ),
+    hits.length === 0
+      ? null
+      : h(
+          'ul',
+          null,
+          hits
+            .slice(0, HITS_SHOWN_MAX)
+            .map(({ file, place, what, excerpt }) => h('li', null, captured(`${file}, ${place}: ${what} ${excerpt}`))),
+          found > Math.min(hits.length, HITS_SHOWN_MAX)
+            ? h('li', null, `and ${count(found - Math.min(hits.length, HITS_SHOWN_MAX))} more`)
+            : null,
+        ),
+  ]
+}
+
+function masking(facts: ReportModel['privacy']): Element {
   return h(
     'p',
     null,
@@ -147,13 +200,6 @@ function privacy({ privacy: facts }: ReportModel): Element {
           '. ',
         ]
       : 'values on this page are those of the recording. ',
-    h(
-      'span',
-      { class: 'quiet' },
-      'This report did not look for leaks; ',
-      h('code', null, 'pgrehearse policy audit'),
-      ' does.',
-    ),
   )
 }
 

@@ -7,6 +7,7 @@ import type { ReportModel } from '../model.js'
 import { captured, sqlBlocks, sqlLine } from './captured.js'
 import { bothSizes, distributionChart, intervalMark } from './charts.js'
 import { anchor, type Child, type Element, h } from './html.js'
+import { planDetail, slowerBlock } from './plans.js'
 
 /** Rows written into the page; further ones are unpacked when asked for. */
 export const ROWS_SHOWN_MAX = 100
@@ -18,6 +19,7 @@ export function latencySection(model: ReportModel): Element {
     { id: 'latency', 'aria-labelledby': 'latency-title' },
     h('h2', { id: 'latency-title' }, 'Latency'),
     overall ? overallBlock(overall, model) : h('p', { class: 'lead' }, 'Latency was not measured.'),
+    slowerBlock(model),
     queries.length > 0 ? queriesBlock(queries, model) : null,
   )
 }
@@ -281,6 +283,7 @@ export function queryDetail(query: QueryLatency, model: ReportModel): Element {
       h('figure', null, h('figcaption', null, 'Service time', legend()), chart(query)),
       percentileTable(query, 'This query shape'),
     ),
+    planDetail(query, model),
     findings.length > 0
       ? h(
           'p',

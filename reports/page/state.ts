@@ -7,14 +7,16 @@ import { stateWords } from '../state.js'
 import { captured } from './captured.js'
 import { rowsTable } from './cells.js'
 import { anchor, type Child, type Element, h } from './html.js'
+import { lockWaits } from './locks.js'
 
 const TABLES_OPEN_MAX = 12
 
-export function stateSection({ state }: ReportModel): Element {
+export function stateSection(model: ReportModel): Element {
+  const { state } = model
   return h(
     'section',
     { id: 'state', 'aria-labelledby': 'state-title' },
-    h('h2', { id: 'state-title' }, 'Table state'),
+    h('h2', { id: 'state-title' }, 'Table state and locks'),
     h('p', { class: 'lead' }, stateWords(state)),
     state
       ? [
@@ -35,6 +37,7 @@ export function stateSection({ state }: ReportModel): Element {
           h('code', null, 'pgrehearse verify --diff'),
           ' compares the tables and lays what it finds into the diff.',
         ),
+    lockWaits(model),
   )
 }
 

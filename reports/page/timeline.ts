@@ -8,6 +8,7 @@ import { bothSizes, type Series, timelineChart } from './charts.js'
 import { type Child, type Element, h } from './html.js'
 import { injections, type Mark, marksOf } from './injections.js'
 import { legend } from './latency.js'
+import { everySecond } from './locks.js'
 
 const POINTS_MAX = 240
 const TABLE_ROWS_MAX = 30
@@ -44,6 +45,7 @@ export function timelineSection(model: ReportModel): Element {
             'div',
             { class: 'charts' },
             MEASURES.map((measure) => figure(measure, before, after, untilMs, marks)),
+            locksFigure(model, untilMs, marks),
           ),
           table(before, after, untilMs),
         ],
@@ -71,6 +73,38 @@ function figure(
       ? h('p', { class: 'quiet' }, 'Zero throughout, on both sides.')
       : bothSizes(1072, (width, size) =>
           timelineChart(series, words(measure, before, after), measure.tick, untilMs, width, size, marks),
+        ),
+  )
+}
+
+/** Sampled from beside the replay, so it has points of its own; absent where nobody looked. */
+function locksFigure(model: ReportModel, untilMs: number, marks: readonly Mark[]): Child {
+  const runs = [model.before, model.after]
+  if (runs.every(({ conditions }) => conditions?.locks === undefined)) return null
+  const sides = runs.map(({ label, conditions }) => ({ label, points: everySecond(conditions?.locks, untilMs) }))
+  const title = 'Sessions waiting for a lock'
+  const said = sides.map(({ label, points }) => {
+    const most = points.reduce((max, { waiting }) => Math.max(max, waiting), 0)
+    return points.length === 0 ? `${label} not sampled.` : `${label} ${count(most)} at most.`
+  })
+  const series = sides.map(({ points }, i): Series => {
+    const size = Math.max(1, Math.ceil(points.length / POINTS_MAX))
+    // The most of neighbours, not their mean: a short queue is what one looks for.
+    const most = groups(points, size).map((group) => Math.max(...group.map(({ waiting }) => waiting)))
+    return {
+      side: i === 0 ? 'before' : 'after',
+      points: most.map((value, at) => ({ atMs: at * size * 1000, value })),
+    }
+  })
+  const quiet = sides.every(({ points }) => points.every(({ waiting }) => waiting === 0))
+  return h(
+    'figure',
+    { id: 'locks-over-time' },
+    h('figcaption', null, title),
+    quiet
+      ? h('p', { class: 'quiet' }, 'Nobody was seen to wait, on either side.')
+      : bothSizes(1072, (width, size) =>
+          timelineChart(series, `${title}. ${said.join(' ')}`, count, untilMs, width, size, marks),
         ),
   )
 }

@@ -8,6 +8,7 @@ import type { ReportModel, Side } from '../model.js'
 import { excuseTitle } from '../words.js'
 import { captured } from './captured.js'
 import { runConditions } from './conditions.js'
+import { fidelityBlock } from './fidelity.js'
 import { type Child, type Element, h } from './html.js'
 
 export function trustSection(model: ReportModel): Element {
@@ -52,6 +53,7 @@ export function trustSection(model: ReportModel): Element {
         'Nothing was excused.',
         excuseTitle,
       ),
+      fidelityBlock(model),
     ),
     h('h3', null, 'Ledger'),
     h(

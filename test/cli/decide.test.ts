@@ -4,14 +4,24 @@ import { decide } from '../../cli/run/decide.js'
 import type { Kept } from '../../cli/run/kept.js'
 import type { Keyed, Keys, StepName } from '../../cli/run/keys.js'
 
-const STEPS: StepName[] = ['golden V1', 'golden V2', 'baseline', 'noise', 'candidate', 'compare', 'verify']
+const STEPS: StepName[] = [
+  'golden V1',
+  'golden V2',
+  'baseline',
+  'noise',
+  'candidate',
+  'fidelity',
+  'compare',
+  'verify',
+  'audit',
+]
 const keyed = (key: string): Keyed => ({ key, parts: { 'the version of pgrehearse': key } })
 const KEYS = Object.fromEntries(STEPS.map((step) => [step, keyed('1')])) as unknown as Keys
 const KEPT: Kept = {
   steps: Object.fromEntries(STEPS.map((step) => [step, { ...keyed('1'), finishedAtMs: 0, elapsedMs: 1 }])),
   begun: [],
 }
-const WANTED = { noise: true, verify: true, fresh: false }
+const WANTED = { noise: true, fidelity: true, verify: true, audit: true, fresh: false }
 const ALL = { database: true, file: true }
 
 const cases: {
@@ -26,17 +36,26 @@ const cases: {
   {
     name: 'the baseline lost its shadow',
     gone: ['baseline', { database: false }],
-    does: ['baseline', 'compare', 'verify'],
+    does: ['baseline', 'fidelity', 'compare', 'verify', 'audit'],
   },
-  { name: 'the baseline lost its run', gone: ['baseline', { file: false }], does: ['baseline', 'compare', 'verify'] },
+  {
+    name: 'the baseline lost its run',
+    gone: ['baseline', { file: false }],
+    does: ['baseline', 'fidelity', 'compare', 'verify', 'audit'],
+  },
   { name: 'the noise run needs no shadow', gone: ['noise', { database: false }], does: [] },
   { name: 'a golden that nothing needs may be gone', gone: ['golden V1', { database: false }], does: [] },
-  { name: 'the diff is gone', gone: ['compare', { file: false }], does: ['compare', 'verify'] },
+  { name: 'the diff is gone', gone: ['compare', { file: false }], does: ['compare', 'verify', 'audit'] },
+  {
+    name: 'the fidelity is gone',
+    gone: ['fidelity', { file: false }],
+    does: ['fidelity', 'compare', 'verify', 'audit'],
+  },
   { name: '--fresh: everything', wanted: { fresh: true }, does: STEPS },
   {
-    name: 'without noise and verify',
+    name: 'only what is needed for a verdict on answers',
     kept: { steps: {}, begun: [] },
-    wanted: { noise: false, verify: false },
+    wanted: { noise: false, fidelity: false, verify: false, audit: false },
     does: ['baseline', 'candidate', 'compare'],
   },
 ]

@@ -58,7 +58,7 @@ async function finished(
 }
 
 const doing = (steps: readonly Step[]) => steps.filter(({ action }) => action === 'do').map(({ step }) => step)
-const ALL = ['golden V1', 'golden V2', 'baseline', 'noise', 'candidate', 'compare', 'verify']
+const ALL = ['golden V1', 'golden V2', 'baseline', 'noise', 'candidate', 'fidelity', 'compare', 'verify', 'audit']
 
 describe('a rehearsal, again and again', () => {
   let of: ReturnType<typeof rehearsal>
@@ -79,6 +79,10 @@ describe('a rehearsal, again and again', () => {
       ['accounts', 'equal'],
       ['moves', 'equal'],
     ])
+    expect(model.vouching.fidelity).toMatchObject({ compared: model.compared, differ: 0, causes: [] })
+    expect(model.vouching.audit).toMatchObject({ count: 0, hits: [] })
+    expect(model.vouching.audit.paths).toHaveLength(5)
+    expect(model.vouching.audit.characters).toBeGreaterThan(10_000)
   })
 
   test('the second time nothing is', async () => {
@@ -105,7 +109,7 @@ describe('a rehearsal, again and again', () => {
     const before = await shadows.databases()
     const changed = await finished(of.run('--json'))
     expect(changed.code, changed.err).toBe(1)
-    expect(doing(changed.steps)).toEqual(['golden V2', 'candidate', 'compare', 'verify'])
+    expect(doing(changed.steps)).toEqual(['golden V2', 'candidate', 'compare', 'verify', 'audit'])
     const after = await shadows.databases()
     expect(after).toHaveLength(before.length)
     expect(after.filter((name) => !before.includes(name)).map((name) => name.replace(/_[0-9a-f]+$/, ''))).toEqual([
@@ -121,7 +125,7 @@ describe('a rehearsal, again and again', () => {
     await shadows.drop(shadow)
     const { steps } = await finished(of.run('--json'))
     expect(steps.find(({ step }) => step === 'baseline')?.why).toBe('its database is gone')
-    expect(doing(steps)).toEqual(['baseline', 'compare', 'verify'])
+    expect(doing(steps)).toEqual(['baseline', 'fidelity', 'compare', 'verify', 'audit'])
     expect(steps.find(({ step }) => step === 'golden V1')?.action).toBe('reuse')
     expect(await shadows.databases()).toContain(shadow)
   })
@@ -175,7 +179,7 @@ describe('interrupted', () => {
     writeFileSync(join(of.folder, 'pgrehearse.yaml'), JSON.stringify({ ...file, candidate: {} }))
     const again = await finished(of.run('--json'))
     expect(again.code, again.err).toBe(0)
-    expect(doing(again.steps)).toEqual(['candidate', 'compare', 'verify'])
+    expect(doing(again.steps)).toEqual(['candidate', 'fidelity', 'compare', 'verify', 'audit'])
     const diff = JSON.parse(readFileSync(join(of.out, 'report.json'), 'utf8'))
     expect(diff.compared).toBe(diff.before.ledger.seen.statements)
   })
@@ -271,12 +275,20 @@ test('what is injected is found beside the file, and its outcome is on the page'
 })
 
 test('a golden of the same key is shared, whoever made it', async () => {
-  const { steps } = await finished(rehearsal('shared', { verify: false, noise: false }).run('--json'))
+  const { steps } = await finished(
+    rehearsal('shared', { verify: false, noise: false, fidelity: false, audit: false }).run('--json'),
+  )
   expect(doing(steps)).toEqual(['golden V2', 'baseline', 'candidate', 'compare'])
 })
 
 test('a measurement that the gate does not believe is exit 3', async () => {
-  const of = rehearsal('unverified', { v1: { migrate: 'v1.sql' }, verify: false, noise: false })
+  const of = rehearsal('unverified', {
+    v1: { migrate: 'v1.sql' },
+    verify: false,
+    noise: false,
+    fidelity: false,
+    audit: false,
+  })
   writeFileSync(join(of.folder, 'gate.yaml'), 'state: {required: true}\n')
   const ended = await finished(of.run('--json'))
   expect(ended.code).toBe(3)

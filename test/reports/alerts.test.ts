@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { createDiff } from '../../segment/diff-file.js'
+import { addState, createDiff } from '../../segment/diff-file.js'
 import { pgrehearse as runIn } from './command-line.js'
-import { sample } from './sample.js'
+import { sample, stateOf } from './sample.js'
 
 type Got = { readonly path: string; readonly key: string; readonly body: Record<string, unknown> }
 
@@ -72,6 +72,31 @@ test('each finding once, in the agreed shape', async () => {
   })
   await report()
   expect(got).toHaveLength(FINDINGS)
+})
+
+test('what verify found in the tables is sent too, once each, and what is no fault is not', async () => {
+  await report()
+  addState(diff, stateOf('FAIL'))
+  const second = await report()
+  expect(second.out).toContain('2 alerts delivered')
+  const [rows, index] = got.slice(FINDINGS)
+  expect(rows?.body).toEqual({
+    alert_id: expect.stringContaining('-state-s-000000000001'),
+    trace_id: 'state/users',
+    mismatch_type: 'SEMANTIC_MISMATCH',
+    production_db_duration_ms: 0,
+    shadow_db_duration_ms: 0,
+    comparison_details: {
+      sql_statement: '',
+      error_class: 'rows',
+      error_message: 'after the replay, in users: email is cut to 32 characters',
+    },
+    reconciliation_action: 'ENQUEUE_TRIAGE_JOB',
+  })
+  expect(index?.body).toMatchObject({ trace_id: 'state/orders', comparison_details: { error_class: 'schema_missing' } })
+  expect(JSON.stringify(got)).not.toContain('order_totals')
+  await report()
+  expect(got).toHaveLength(FINDINGS + 2)
 })
 
 test('a receiver that fails now and then is asked again', async () => {

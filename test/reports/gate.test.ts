@@ -5,8 +5,9 @@ import { DEFAULT_GATE, type GateConfig, parseGateConfig } from '../../reports/ga
 import type { QueryLatency } from '../../reports/latency.js'
 import type { DiffFacts, Finding } from '../../segment/diff.js'
 import type { StateFinding, StateReport } from '../../segment/state.js'
+import type { Fidelity } from '../../segment/vouching.js'
 import { NOW_MS } from './build.js'
-import { sample, stateOf } from './sample.js'
+import { sample, stateOf, vouchingOf } from './sample.js'
 
 // Findings are given to each case; the facts allow for as many differing statements as they need.
 const clean = { ...sample({ kind: 'PASS' }).facts, discrepancies: 1_000 }
@@ -57,14 +58,15 @@ type Given = {
   overall?: QueryLatency | null
   queries?: QueryLatency[]
   state?: StateReport | null
+  fidelity?: Fidelity | null
   config?: Partial<GateConfig>
 }
 
 function verdict(
-  { facts, findings = [], overall = latency(1), queries = [], state = null, config }: Given,
+  { facts, findings = [], overall = latency(1), queries = [], state = null, fidelity = null, config }: Given,
   nowMs = NOW_MS,
 ) {
-  const all = { facts: { ...clean, ...facts }, findings, overall, queries, state }
+  const all = { facts: { ...clean, ...facts }, findings, overall, queries, state, fidelity }
   const result = judge(all, { ...DEFAULT_GATE, ...config }, nowMs)
   return { ...result, failing: result.lines.filter((line) => line.outcome === 'fail').map((line) => line.id) }
 }
@@ -138,6 +140,24 @@ describe('the verdict', () => {
       given: { queries: [latency(8, { fingerprint: FP, count: 99 })] },
       verdict: 'PASS',
       failing: [],
+    },
+    {
+      name: 'V1 replayed is not what production was',
+      given: { fidelity: { ...vouchingOf('PASS').fidelity!, compared: 1_000, differ: 51 } },
+      verdict: 'INVALID',
+      failing: ['trust.fidelity'],
+    },
+    {
+      name: 'near enough',
+      given: { fidelity: { ...vouchingOf('PASS').fidelity!, compared: 1_000, differ: 50 } },
+      verdict: 'PASS',
+      failing: [],
+    },
+    {
+      name: 'nothing of production could be compared',
+      given: { fidelity: { ...vouchingOf('PASS').fidelity!, compared: 0, differ: 0 } },
+      verdict: 'INVALID',
+      failing: ['trust.fidelity'],
     },
     { name: 'latency not measured: not judged', given: { overall: null }, verdict: 'PASS', failing: [] },
     {

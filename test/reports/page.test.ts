@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ReportModel } from '../../reports/model.js'
 import { renderPage } from '../../reports/page/page.js'
 import type { StateReport } from '../../segment/state.js'
+import type { Vouching } from '../../segment/vouching.js'
 import { launchBrowser, type Watched, watch } from './browser.js'
 import { modelOf, pageOf } from './build.js'
 import {
@@ -24,7 +25,7 @@ import {
   unpackedCount,
   violations,
 } from './in-page.js'
-import { sample, stateOf } from './sample.js'
+import { plansOf, sample, stateOf, vouchingOf } from './sample.js'
 
 let browser: Browser
 let folder: string
@@ -141,6 +142,63 @@ describe('a page that fails', () => {
       expect(text).toContain('V2: 3 ways out of the shadow shut.')
       expect(text).toContain('function public.notify_billing(integer): stub, 412 calls answered by it')
       expect(text).toContain('masked under policy a1b2c3d4e5f6')
+    }))
+
+  test('trust: how near V1’s replay is to production, and what a look for leaks found', async () => {
+    await on('FAIL', async ({ page }) => {
+      const fidelity = page.locator('#trust .fidelity')
+      expect(await fidelity.locator('h3').innerText()).toMatch(/^Fidelity\s*99\.88/)
+      const text = await fidelity.innerText()
+      expect(text).toContain('answered 212 of 183,400 statements otherwise than production had')
+      expect(text).toContain('Not compared: 41 lost: connection lost')
+      expect(await page.locator('.gate-table tr', { hasText: 'as in production' }).innerText()).toMatch(
+        /Pass[\s\S]+≥ 95/,
+      )
+      const trust = await page.locator('#trust').innerText()
+      expect(trust).toContain(
+        '9 files (812 MB of text) were searched for personal values by their form: 1 personal value found.',
+      )
+      expect(trust).toContain('recording/segments/000003.sqlite, statement 4711: email m…m (17 characters)')
+    })
+    await on('PASS', async ({ page }) => {
+      const trust = await page.locator('#trust').innerText()
+      expect(trust).toContain('V1’s replay answered all 183,400 statements as production had.')
+      expect(trust).toContain('20,000 of them known from a live database: none found.')
+    })
+    await on('INVALID', async ({ page }) => {
+      const trust = await page.locator('#trust').innerText()
+      expect(trust).toContain('Nobody compared V1’s replay with production.')
+      expect(trust).toContain('Nobody looked for leaks')
+    })
+  })
+
+  test('why a query shape is slower: the reading, the index that was tried, the plans side by side', () =>
+    on('FAIL', async ({ page }) => {
+      const why = page.locator('.why-slower')
+      expect(await why.innerText()).toContain('likely a missing index on orders_v2_core(customer_id)')
+      expect(await why.locator('.command').innerText()).toBe('CREATE INDEX ON orders_v2_core (customer_id)')
+      expect(await why.innerText()).toContain('rolled back: 182 ms without it, 0.45 ms with it.')
+      await why.getByRole('link').first().click()
+      const detail = page.locator('#queries .plan-detail')
+      await expect.poll(() => detail.isVisible()).toBe(true)
+      expect(await detail.locator('ol[aria-label="Plan of V1"] li').nth(1).innerText()).toMatch(
+        /^Index Scan using orders_customer_idx on orders[\s\S]+\(customer_id = 42\)/,
+      )
+      const slow = await detail.locator('ol[aria-label="Plan of V2"] li').nth(1).innerText()
+      expect(slow).toMatch(/^Seq Scan on orders_v2_core[\s\S]+181 ms · 20 rows \(planned 20\) · 31,012 pages, 31,000/)
+      expect(slow).toContain('threw 2,099,980 rows away')
+    }))
+
+  test('who waited for whose locks, and when', () =>
+    on('FAIL', async ({ page }) => {
+      const text = await page.locator('#state').innerText()
+      expect(text).toContain('V1: nobody was seen to wait for a lock.')
+      expect(text).toContain('V2: 31 waits, 8.40 s in all. 2 deadlocks ended by the server.')
+      const row = page.locator('table.locks tbody tr')
+      expect(await row.innerText()).toMatch(
+        /UPDATE stock[\s\S]+UPDATE orders SET status[\s\S]+a row of stock[\s\S]+31\s+8\.40 s\s+910 ms\s+3:32 – 4:20/,
+      )
+      expect(await page.locator('#locks-over-time svg').first().getAttribute('aria-label')).toContain('V2 5 at most')
     }))
 
   test('the latency table sorts, and says so to a screen reader', () =>
@@ -415,6 +473,18 @@ test('captured text of any kind stays text, wherever it stands', async () => {
           locks: [{ relation: text, mode: text, seenUs: 1 }],
         })),
         incidents: [{ atUs: 1, kind: text, detail: text }],
+        locks: {
+          ...source.facts.after.conditions!.locks!,
+          waits: source.facts.after.conditions!.locks!.waits.map((wait) => ({
+            ...wait,
+            waiting: { fingerprint: text, sql: text },
+            blocking: { fingerprint: text, sql: text, state: text },
+            table: text,
+            lockType: text,
+            mode: text,
+            heldMode: text,
+          })),
+        },
       },
     },
   }
@@ -432,7 +502,43 @@ test('captured text of any kind stays text, wherever it stands', async () => {
     })),
     schema: { ...honest.schema, notCompared: [text] },
   }
-  const planted = { ...source, state: () => state, facts, findings: () => findings, latency: () => latency }
+  const plans = plansOf('FAIL')!.map((plan) => ({
+    ...plan,
+    fingerprint: latency[1]!.fingerprint,
+    reading: text,
+    notExplained: text,
+    changes: [{ kind: 'scan' as const, sentence: text }],
+    suggestion: { ...plan.suggestion!, sql: text },
+    after: {
+      ...plan.after!,
+      root: { ...plan.after!.root, operation: text, relation: text, index: text, condition: text, filter: text },
+      triggers: [{ name: text, relation: text, calls: 1, ms: 1 }],
+      settings: { [text]: text },
+    },
+  }))
+  const vouching: Vouching = {
+    fidelity: {
+      ...vouchingOf('FAIL').fidelity!,
+      excused: { [text]: 1 },
+      uncompared: { [text]: 1 },
+      causes: [{ cause: text, mismatch: 'SQL_ERROR', subKind: 'error_new', count: 1 }],
+    },
+    audit: {
+      ...vouchingOf('FAIL').audit!,
+      paths: [text],
+      hits: [{ file: text, place: text, what: text, excerpt: text }],
+      lookalikes: { [text]: 1 },
+    },
+  }
+  const planted = {
+    ...source,
+    plans: () => plans,
+    vouching: () => vouching,
+    state: () => state,
+    facts,
+    findings: () => findings,
+    latency: () => latency,
+  }
   const model: ReportModel = { ...modelOf(planted), diffPath: text }
   save('hostile', renderPage(model, (findingId) => planted.discrepancies({ findingId })).join(''))
   expect(statSync(join(folder, 'hostile.html')).size).toBeLessThan(8_000_000)

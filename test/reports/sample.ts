@@ -15,9 +15,12 @@ import type {
   RunSummary,
   TimelinePoint,
 } from '../../segment/diff.js'
+import type { ExplainedPlan, PlanEvidence, PlanNode } from '../../segment/explained.js'
 import { type Count, type Ledger, sum } from '../../segment/ledger.js'
+import type { LockFacts, LockWait } from '../../segment/locks.js'
 import type { Injection, LatencyStretch } from '../../segment/run.js'
 import type { StateReport } from '../../segment/state.js'
+import type { Vouching } from '../../segment/vouching.js'
 
 export type SampleKind = 'PASS' | 'FAIL' | 'INVALID'
 
@@ -103,6 +106,8 @@ export function sample({
       random,
     ),
     findings: () => findings,
+    vouching: () => vouchingOf(kind),
+    plans: () => plansOf(kind),
     errorsByFinding: () =>
       new Map(
         findings
@@ -437,6 +442,138 @@ function factsOf(kind: SampleKind, discrepancies: number, random: () => number):
   }
 }
 
+/** Only a FAIL was explained: a lost index, and another that is not worth a word. */
+export function plansOf(kind: SampleKind): PlanEvidence[] | null {
+  if (kind !== 'FAIL') return null
+  const node = (operation: string, more: Partial<PlanNode>): PlanNode => ({
+    operation,
+    relation: '',
+    index: '',
+    condition: '',
+    filter: '',
+    rowsRemoved: 0,
+    rowsPlanned: 20,
+    rows: 20,
+    loops: 1,
+    ms: 0.4,
+    pagesHit: 12,
+    pagesRead: 0,
+    pagesSpilt: 0,
+    children: [],
+    ...more,
+  })
+  const plan = (child: PlanNode, executionMs: number): ExplainedPlan => ({
+    root: node('Limit', { ms: executionMs, children: [child] }),
+    planningMs: 0.2,
+    executionMs,
+    triggers: [],
+    settings: {},
+  })
+  const slow = FAULTS.find(({ mismatch }) => mismatch === 'LATENCY_SPIKE')!
+  return [
+    {
+      fingerprint: fingerprintOf(slow.sql),
+      seq: 4711,
+      before: plan(
+        node('Index Scan', { relation: 'orders', index: 'orders_customer_idx', condition: '(customer_id = 42)' }),
+        0.42,
+      ),
+      after: plan(
+        node('Seq Scan', {
+          relation: 'orders_v2_core',
+          filter: '(customer_id = 42)',
+          rowsRemoved: 2_099_980,
+          ms: 181,
+          pagesRead: 31_000,
+        }),
+        182,
+      ),
+      notExplained: '',
+      changes: [{ kind: 'scan', sentence: 'orders_v2_core is read whole where V1 used orders_customer_idx' }],
+      reading:
+        'sequential scan of 2.1 M rows where V1 used orders_customer_idx: likely a missing index on orders_v2_core(customer_id)',
+      suggestion: {
+        sql: 'CREATE INDEX ON orders_v2_core (customer_id)',
+        tried: 'created',
+        used: true,
+        msBefore: 182,
+        msAfter: 0.45,
+        costBefore: 41_000,
+        costAfter: 8.4,
+      },
+    },
+  ]
+}
+
+/** The candidate's sessions waited for a row that a long update held. */
+function locksOf(role: string): LockFacts {
+  const waits: LockWait[] =
+    role === 'candidate'
+      ? [
+          {
+            waiting: {
+              fingerprint: fingerprintOf('lock 1'),
+              sql: 'UPDATE stock SET left = left - $1 WHERE product_id = $2',
+            },
+            blocking: { fingerprint: fingerprintOf('lock 2'), sql: 'UPDATE orders SET status = $1', state: 'active' },
+            table: 'stock',
+            lockType: 'transactionid',
+            mode: 'ShareLock',
+            heldMode: 'ExclusiveLock',
+            waits: 31,
+            totalMs: 8_400,
+            longestMs: 910,
+            firstMs: 212_000,
+            lastMs: 260_000,
+          },
+        ]
+      : []
+  const seconds = role === 'candidate' ? Array.from({ length: 48 }, (_, i) => 212 + i) : []
+  return {
+    sampledEveryMs: 20,
+    samples: 30_600,
+    waits,
+    more: 0,
+    timeline: seconds.map((second, i) => ({ atMs: second * 1000 + 400, waiting: 1 + (i % 5) })),
+    deadlocks: role === 'candidate' ? 2 : 0,
+  }
+}
+
+/** Of an INVALID nobody asked. */
+export function vouchingOf(kind: SampleKind): Vouching {
+  if (kind === 'INVALID') return { fidelity: null, audit: null }
+  const leak = {
+    file: 'recording/segments/000003.sqlite',
+    place: 'statement 4711',
+    what: 'email',
+    excerpt: 'm…m (17 characters)',
+  }
+  return {
+    fidelity: {
+      comparedAtMs: Date.UTC(2026, 10, 20, 18, 55),
+      compared: 183_400,
+      differ: kind === 'FAIL' ? 212 : 0,
+      excused: { ambiguous: 611, masked: 94 },
+      uncompared: { 'lost: connection lost': 41 },
+      causes:
+        kind === 'FAIL'
+          ? [{ cause: 'rows are missing', mismatch: 'SEMANTIC_MISMATCH', subKind: 'rows_missing', count: 212 }]
+          : [],
+      more: 0,
+    },
+    audit: {
+      auditedAtMs: Date.UTC(2026, 10, 20, 19, 42),
+      paths: ['recording', 'out/baseline.run', 'out/candidate.run', 'out/shop.diff'],
+      files: 9,
+      characters: 812_000_000,
+      count: kind === 'FAIL' ? 1 : 0,
+      hits: kind === 'FAIL' ? [leak] : [],
+      lookalikes: { phone: 2_118 },
+      sampledValues: kind === 'PASS' ? 20_000 : 0,
+    },
+  }
+}
+
 /** A FAIL stored some e-mail addresses cut, lost an index and rewrote a view, which is no fault. */
 export function stateOf(kind: SampleKind): StateReport {
   const equal = (table: string, rows: number): StateReport['tables'][number] => ({
@@ -521,6 +658,7 @@ function conditionsOf(kind: SampleKind, role: string): RunConditions {
     settings: { speed: 1, order: 'causal', workers: 4, readOnly: false },
     latenessUs: { order: 18_200_000, connection: 41_000, server: 7_350_000, worker: 204_000 },
     reenacted: 3,
+    ...(kind === 'INVALID' ? {} : { locks: locksOf(role) }),
     contained: 118,
     isolation: {
       doors: [
