@@ -126,7 +126,7 @@ describe('a page that fails', () => {
   test('what was injected is marked on the charts, and told', () =>
     on('FAIL', async ({ page }) => {
       const section = page.locator('#timeline')
-      expect(await section.locator('svg.wide .moment').count()).toBe(5)
+      expect(await section.locator('svg.wide .moment').count()).toBe(6)
       const told = await section.locator('.injections > li').innerText()
       expect(told).toContain('migrations/V7__backfill.sql at 380s: done after 38.00 s, begun at 6:20')
       expect(told).toContain('It held AccessExclusiveLock on public.orders for 1.15 s')
