@@ -57,6 +57,8 @@ export const STOPPED = 'interrupted'
 const STOPPED_IN_FLIGHT = 'interrupted while the server was at it'
 
 const FIRST_PAUSE_MS = 50
+const OUT_OF_MEMORY = '53200'
+const MEMORY_PAUSE_MS = 250
 const PAUSE_MS_MAX = 1000
 
 const KEPT: Fate = { kind: 'kept' }
@@ -84,6 +86,10 @@ export class LiveSession {
   /** Something was sent for which the server owes no answer until the next Sync. */
   #unflushed = false
   #closing = false
+  /** The last that was sent while the server had nothing of the session's open, and that is whole in itself. */
+  #lone: Job | null = null
+  /** It is sent once more after a moment. */
+  #waiting: Job | null = null
 
   constructor(lane: Lane, session: Session, host: SessionHost, isDormant = false, pool: ConnectionPool | null = null) {
     this.lane = lane
@@ -175,6 +181,13 @@ export class LiveSession {
       return
     }
     for (const { frame, sql } of this.#shelf.neededBy(script)) this.#prepare(frame, sql)
+    this.#lone = this.#answers.unanswered === 0 && this.isIdle && asksForSync(job) ? job : null
+    this.#transmit(job)
+    if (job.cancelAfterUs >= 0) this.#cancelLater(job)
+  }
+
+  #transmit(job: Job): void {
+    const [script] = job.rows
     const recorded = this.#host.remap.before(script)
     const { pieces, main, frames, groups } = exchangeOf(recorded, script.parameterTypes, this.#host.rewrite)
     job.groups = groups
@@ -183,7 +196,24 @@ export class LiveSession {
     for (const piece of pieces) this.#write(encode(piece, piece.sql === main.sql && job.flushAfterBind).bytes)
     this.#unflushed = !asksForAnswer(job)
     this.#answers.expect(job)
-    if (job.cancelAfterUs >= 0) this.#cancelLater(job)
+  }
+
+  /** Nothing came of it and nothing else is under way: a server that was out of memory is asked once more. */
+  #tryAgain(job: Job, outcomes: readonly Outcome[], doneUs: readonly number[]): boolean {
+    const [outcome, ...others] = outcomes
+    const isSafe = this.#lone === job && this.#answers.unanswered === 0 && others.length === 0
+    if (!isSafe || outcome?.error?.sqlstate !== OUT_OF_MEMORY || outcome.status !== 'I') return false
+    this.#lone = null
+    this.#waiting = job
+    this.#host.incident('out of memory', `session ${this.#session.session}: the statement is tried once more`)
+    setTimeout(() => {
+      if (this.#waiting !== job) return
+      this.#waiting = null
+      if (this.#connection === null) this.#take(job, outcomes, doneUs)
+      else this.#transmit(job)
+      this.#host.afterChunk()
+    }, MEMORY_PAUSE_MS)
+    return true
   }
 
   /** As production did, so long after sending: how long a statement takes does not go by the replay's speed. */
@@ -214,6 +244,8 @@ export class LiveSession {
     this.#closing = true
     this.#connection?.destroy()
     for (const job of this.#answers.inFlight) if (!own.has(job)) this.#lose(job, STOPPED_IN_FLIGHT)
+    if (this.#waiting !== null) this.#lose(this.#waiting, STOPPED_IN_FLIGHT)
+    this.#waiting = null
     for (let at = this.lane.queueAt; at < this.lane.queue.length; at++) this.#lose(this.lane.queue[at]!, STOPPED)
   }
 
@@ -275,6 +307,10 @@ export class LiveSession {
       if (skipped) this.#host.agenda.answered(this.lane, skipped)
       return
     }
+    if (!this.#tryAgain(job, outcomes, doneUs)) this.#take(job, outcomes, doneUs)
+  }
+
+  #take(job: Job, outcomes: readonly Outcome[], doneUs: readonly number[]): void {
     for (let i = 0; i < job.rows.length; i++) {
       const row = job.rows[i]!
       if (this.#host.remap.wantsRows(row.sql)) this.#host.remap.after(row, outcomes[i]!)

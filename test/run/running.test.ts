@@ -1,12 +1,12 @@
 /** A replay as it runs: order across workers, the clock, and all that may go wrong on the way. */
 import { rmSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { HarnessError } from '../../base/errors.js'
 import { balances, imbalance } from '../../segment/ledger.js'
 import type { Outcome } from '../../segment/outcome.js'
 import { createDatabase, type TestDatabase } from '../support/database.js'
-import { planOf, replayTape } from './support.js'
+import { planOf, type Replayed, replayTape } from './support.js'
 import { execute, prepare, simple, Tape, unnamed } from './tape.js'
 
 let database: TestDatabase
@@ -210,6 +210,37 @@ describe('what goes wrong', () => {
     expect(rows).toHaveLength(1)
     expect(facts.settings.readerRole).toBeUndefined()
     expect(facts.incidents).toMatchObject([{ kind: 'read-only by a setting alone' }])
+  })
+
+  describe('a server that is out of memory', () => {
+    beforeEach(() =>
+      database.query(`
+      DROP SEQUENCE IF EXISTS tries; DROP TABLE IF EXISTS made; CREATE SEQUENCE tries; CREATE TABLE made (x int);
+      CREATE OR REPLACE FUNCTION heavy(times int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO made VALUES (1);
+        IF nextval('tries') <= times THEN RAISE EXCEPTION 'out of memory' USING ERRCODE = '53200'; END IF;
+        RETURN 42; END $$`),
+    )
+    const outcomesOf = ({ rows }: Replayed) => rows.map(({ outcome }) => outcome.error?.sqlstate ?? outcome.tag)
+    const made = async () => (await database.query('SELECT count(*)::int AS n FROM made')).rows[0]!.n
+
+    test('is asked once more, and then it may do', async () => {
+      const replayed = await replayTape(new Tape().send(1, simple('SELECT heavy(1)')), database.url)
+      expect(outcomesOf(replayed)).toEqual(['SELECT 1'])
+      expect(await made()).toBe(1)
+      expect(replayed.facts.incidents).toMatchObject([{ kind: 'out of memory' }])
+      expect(balances(replayed.facts.ledger)).toBe(true)
+    })
+    test('has the last word when it says so again, and the session goes on', async () => {
+      const tape = new Tape().send(1, unnamed('SELECT heavy($1)', ['9'])).send(1, simple('SELECT 1'))
+      expect(outcomesOf(await replayTape(tape, database.url))).toEqual(['53200', 'SELECT 1'])
+    })
+    test('is not asked again in the middle of a transaction, of which part would be missing', async () => {
+      const transaction = 500_000
+      const tape = new Tape()
+      for (const sql of ['BEGIN', 'SELECT heavy(1)', 'COMMIT']) tape.send(1, { ...simple(sql), transaction })
+      expect(outcomesOf(await replayTape(tape, database.url))).toEqual(['BEGIN', '53200', 'ROLLBACK'])
+    })
   })
 
   test('a replay that is stopped seals what it has, and says so', async () => {
