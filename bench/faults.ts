@@ -5,24 +5,27 @@
  *
  *     node dist/bench/faults.js [--statements 4000] [--scale 2] [--schemas shop,ledger] [--faults all|none|NAME,…] [--keep]
  *
- * Right cause: one finding's sentence holds every expected word. Extra: findings beside that one. Exit 1 unless all are found with their
+ * Right cause: one finding's sentence holds every expected word. Extra: findings beside that one; of faults that tables and schema show,
+ * answers, rows and schema are three instruments, and each may tell of the fault once. Exit 1 unless all are found with their
  * cause, no finding is extra, and the correct migrations give none.
  */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import * as ledger from '../fixtures/ledger/ledger.js'
 import { runSql } from '../fixtures/load.js'
-import { PLANTED_IN_LEDGER, PLANTED_IN_SHOP, type Planted } from '../fixtures/planted.js'
+import { GROUND_OF_SHOP, PLANTED_IN_LEDGER, PLANTED_IN_SHOP, type Planted } from '../fixtures/planted.js'
 import * as shop from '../fixtures/shop/shop.js'
 import { compareRuns } from '../replayer/compare/compare.js'
+import { explainSlower } from '../replayer/compare/plans/explain-slower.js'
 import { stateReport } from '../replayer/compare/state-report.js'
 import { verifyTables } from '../replayer/compare/verify.js'
 import { compareSchemas } from '../replayer/compare/verify-schema.js'
 import { buildPlan } from '../replayer/plan/build.js'
 import { replay } from '../replayer/run/replay.js'
 import { withClient } from '../replayer/shadow/connect.js'
-import { createDiff, openDiff } from '../segment/diff-file.js'
+import { addPlans, createDiff, openDiff } from '../segment/diff-file.js'
 import { openRecording } from '../segment/recording.js'
 import { openRun } from '../segment/run-file.js'
 import { setStage } from './stage.js'
@@ -41,9 +44,12 @@ const { values: flags } = parseArgs({
 const say = (line: string) => console.log(line)
 
 const SCHEMAS = {
-  shop: { fixture: shop, planted: [...ofFixture(shop), ...PLANTED_IN_SHOP] },
-  ledger: { fixture: ledger, planted: [...ofFixture(ledger), ...PLANTED_IN_LEDGER] },
+  shop: { ground: GROUND_OF_SHOP, fixture: shop, planted: [...ofFixture(shop), ...PLANTED_IN_SHOP] },
+  ledger: { ground: '', fixture: ledger, planted: [...ofFixture(ledger), ...PLANTED_IN_LEDGER] },
 } as const
+
+/** Kinds of state findings that are about what tables hold. */
+const ROWS: ReadonlySet<string> = new Set(['rows', 'table_missing', 'column_missing', 'sequence_behind'])
 
 const total = { planted: 0, found: 0, caused: 0, extra: 0, falseAlarms: 0 }
 for (const name of flags.schemas.split(',')) {
@@ -67,14 +73,18 @@ function ofFixture({ FAULTS, faultsNamed }: Pick<typeof shop, 'FAULTS' | 'faults
 }
 
 async function rehearse(name: keyof typeof SCHEMAS): Promise<void> {
-  const { fixture, planted } = SCHEMAS[name]
+  const { fixture, planted, ground } = SCHEMAS[name]
   const size = {
     statements: Number(flags.statements),
     sessions: Number(flags.sessions),
     scale: Number(flags.scale),
     seed: 1,
   }
-  const stage = await setStage(WORKLOADS[name]!(size), say)
+  const workload = WORKLOADS[name]!(size)
+  const schemaPath = join(mkdtempSync(join(tmpdir(), 'pgr-ground-')), 'v1.sql')
+  writeFileSync(schemaPath, `${readFileSync(workload.schemaPath, 'utf8')}\n${ground}\n`)
+  const stage = await setStage({ ...workload, schemaPath }, say)
+  rmSync(dirname(schemaPath), { recursive: true })
   const recording = openRecording(stage.recording)
   try {
     const { plan } = await buildPlan(recording)
@@ -96,6 +106,7 @@ async function rehearse(name: keyof typeof SCHEMAS): Promise<void> {
       const after = await replayed(database, target)
       const path = join(stage.folder, `${database}.diff`)
       compareRuns({ before, after, noise, recording, out: createDiff(path), madeBy: 'bench' })
+      await explainPlans(path, v1, target, recording.manifest.catalog.searchPath)
       const diff = openDiff(path)
       const traffic = diff.findings().map(({ cause, count, columns }) => `${columns.join(', ')}: ${cause} (${count})`)
       diff.close()
@@ -105,13 +116,17 @@ async function rehearse(name: keyof typeof SCHEMAS): Promise<void> {
         const tables = await verifyTables({ beforeUrl: v1, afterUrl: target, startedAtMs })
         const schema = await withClient(v1, (a) => withClient(target, (b) => compareSchemas(a, b)))
         const { findings } = stateReport(tables, schema, { checkedAtMs: Date.now(), momentsLeftOut: true })
-        return findings.filter(({ fault }) => fault).map(({ sentence }) => sentence)
+        const faults = findings.filter(({ fault }) => fault)
+        const ofRows = faults.filter(({ kind }) => ROWS.has(kind))
+        return [ofRows, faults.filter((one) => !ofRows.includes(one))].map((some) =>
+          some.map(({ sentence }) => sentence),
+        )
       }
       return { traffic, state }
     }
 
     const correct = await causesOn('v2', null)
-    const alarms = [...correct.traffic, ...(await correct.state())]
+    const alarms = [correct.traffic, ...(await correct.state())].flat()
     total.falseAlarms += alarms.length
     say(`${name}, correct migration: ${alarms.length} findings${alarms.map((one) => `\n          ${one}`).join('')}`)
 
@@ -121,7 +136,7 @@ async function rehearse(name: keyof typeof SCHEMAS): Promise<void> {
       const database = `v2_${fault.name.replaceAll('-', '_')}`
       try {
         const { traffic, state } = await causesOn(database, fault.sql)
-        judge(fault, fault.shownBy === 'state' ? [...traffic, ...(await state())] : traffic)
+        judge(fault, [traffic, ...(fault.shownBy === 'state' ? await state() : [])])
       } catch (error) {
         // The others go on; it counts as not found.
         total.planted += 1
@@ -136,9 +151,21 @@ async function rehearse(name: keyof typeof SCHEMAS): Promise<void> {
   }
 }
 
-function judge({ name, description, causeWords }: Planted, said: readonly string[]): void {
+async function explainPlans(path: string, beforeUrl: string, afterUrl: string, searchPath: readonly string[]) {
+  const diff = openDiff(path)
+  try {
+    const { plans, causes } = await explainSlower({ diff, beforeUrl, afterUrl, searchPath })
+    addPlans(path, plans, causes)
+  } finally {
+    diff.close()
+  }
+}
+
+/** `instruments`: what each of them found. */
+function judge({ name, description, causeWords }: Planted, instruments: readonly (readonly string[])[]): void {
+  const said = instruments.flat()
   const telling = said.find((one) => causeWords.every((word) => one.toLowerCase().includes(word.toLowerCase())))
-  const extra = Math.max(0, said.length - 1)
+  const extra = instruments.reduce((sum, some) => sum + Math.max(0, some.length - 1), 0)
   total.planted += 1
   total.found += Number(said.length > 0)
   total.caused += Number(telling !== undefined)

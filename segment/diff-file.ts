@@ -188,9 +188,13 @@ export function addState(path: string, state: StateReport): void {
 }
 
 /** Lays plans of what is slower into a diff that is there already. */
-export function addPlans(path: string, plans: readonly PlanEvidence[]): void {
+export function addPlans(
+  path: string,
+  plans: readonly PlanEvidence[],
+  causes: ReadonlyMap<string, string> = new Map(),
+): void {
   openDiff(path).close()
-  addToDb(path, (db) => putPlans(db, plans))
+  addToDb(path, (db) => putPlans(db, plans, causes))
 }
 
 /** Lays what is known about the measurement itself into a diff that is there already. */

@@ -10,10 +10,17 @@ DROP TABLE IF EXISTS plans;
 CREATE TABLE plans (fingerprint TEXT PRIMARY KEY, position INTEGER NOT NULL, reading TEXT NOT NULL, value TEXT NOT NULL);
 `
 
-/** Replaces what was laid there before. In the order given: what costs most first. */
-export function putPlans(db: Db, plans: readonly PlanEvidence[]): void {
+/**
+ * Replaces what was laid there before. In the order given: what costs most first. `causes`: what findings say now that plans are known,
+ * by their id.
+ */
+export function putPlans(db: Db, plans: readonly PlanEvidence[], causes: ReadonlyMap<string, string>): void {
   db.transaction(() => {
     db.exec(SCHEMA)
+    const cause = db.prepare<unknown[]>(
+      "UPDATE findings SET value = json_set(value, '$.cause', ?) WHERE finding_id = ?",
+    )
+    for (const [findingId, sentence] of causes) cause.run(sentence, findingId)
     const insert = db.prepare<unknown[]>('INSERT INTO plans VALUES (?, ?, ?, ?)')
     for (const [position, plan] of plans.entries())
       insert.run(plan.fingerprint, position, plan.reading, JSON.stringify(plan))

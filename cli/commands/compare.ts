@@ -11,13 +11,14 @@ import { explainStatement } from '../../replayer/compare/explain-statement.js'
 import { type IgnoreRule, parseIgnoreRule } from '../../replayer/compare/ignore.js'
 import type { JudgeOptions } from '../../replayer/compare/judges.js'
 import { restingOnLeftOut } from '../../replayer/compare/left-out.js'
+import { explainSlower } from '../../replayer/compare/plans/explain-slower.js'
 import { planOf } from '../../replayer/plan/cache.js'
 import { buildModel, judgeDiff } from '../../reports/build-model.js'
 import { impact } from '../../reports/format.js'
 import { DEFAULT_GATE } from '../../reports/gate-config.js'
 import { findingsTable, latencyTable, type TableOptions } from '../../reports/table.js'
 import type { DiffFacts } from '../../segment/diff.js'
-import { addVouching, createDiff, type DiffReader, openDiff } from '../../segment/diff-file.js'
+import { addPlans, addVouching, createDiff, type DiffReader, openDiff } from '../../segment/diff-file.js'
 import { kindOf } from '../../segment/kind.js'
 import { openRecording, type RecordingReader } from '../../segment/recording.js'
 import { openRun } from '../../segment/run-file.js'
@@ -33,6 +34,8 @@ type Flags = {
   readonly fidelity?: string
   readonly ignore: readonly string[]
   readonly explain?: string
+  readonly plansFrom?: string
+  readonly plansTo?: string
   readonly force?: boolean
 }
 
@@ -51,6 +54,11 @@ export function register(program: Command, cli: Cli): void {
     .option('--fidelity <diff>', 'of the recording and run-a: how near its replay is to production, for the report')
     .option('--ignore <rule>', 'table.column, table.column~tolerance, fingerprint:…; may be repeated', collect, [])
     .option('--explain <id>', 'one statement, by its position or an alert id: why it was judged so')
+    .option(
+      '--plans-from <url>',
+      'V1 after its replay: what is slower is explained there and on --plans-to, and taken back',
+    )
+    .option('--plans-to <url>', 'V2 after its replay')
     .option('--force', 'replace an existing diff')
     .action(
       cli.action<Flags>(([a, b], flags) => {
@@ -68,12 +76,13 @@ async function compare(pathA: string, pathB: string, flags: Flags, madeBy: strin
   const ignore = flags.ignore.map(parseIgnoreRule)
   const seq = flags.explain === undefined ? null : parseSeq(flags.explain)
   if (seq === null && flags.out === undefined) throw noTarget()
+  if ((flags.plansFrom === undefined) !== (flags.plansTo === undefined)) throw oneSide()
   if (cli.checksOnly) return EXIT.pass
   await loadParser()
   const inputs = await openInputs(pathA, pathB, flags, ignore, cli)
   try {
     return seq === null
-      ? write(inputs.options, resolve(cli.cwd, flags.out!), flags, madeBy, cli)
+      ? await write(inputs.options, resolve(cli.cwd, flags.out!), flags, madeBy, cli)
       : explain(inputs.options, seq, cli)
   } finally {
     inputs.close()
@@ -144,7 +153,7 @@ async function racesOf(recording: RecordingReader, runs: readonly RunSource[]): 
   return races
 }
 
-function write(options: JudgeOptions, path: string, flags: Flags, madeBy: string, cli: Cli): ExitCode {
+async function write(options: JudgeOptions, path: string, flags: Flags, madeBy: string, cli: Cli): Promise<ExitCode> {
   const fidelity = flags.fidelity === undefined ? null : fidelityOf(resolve(cli.cwd, flags.fidelity), options.before)
   const out = createDiff(path, { force: flags.force ?? false })
   const progress = cli.progress('compare')
@@ -165,8 +174,39 @@ function write(options: JudgeOptions, path: string, flags: Flags, madeBy: string
   }
   if (fidelity !== null) addVouching(path, 'fidelity', fidelity)
   progress.done(`${facts.compared} statements compared`)
+  const why = await explainPlans(path, options, flags, cli)
   show(path, facts, cli)
+  if (why !== '') cli.print(`  plans      not explained: ${why}`)
   return EXIT.pass
+}
+
+/** The diff stands without them: why there are none, empty when there are, or nobody asked. */
+async function explainPlans(path: string, { recording }: JudgeOptions, flags: Flags, cli: Cli): Promise<string> {
+  const { plansFrom, plansTo } = flags
+  if (plansFrom === undefined || plansTo === undefined) return ''
+  const progress = cli.progress('explain')
+  const diff = openDiff(path)
+  try {
+    const { plans, causes } = await explainSlower({
+      diff,
+      beforeUrl: plansFrom,
+      afterUrl: plansTo,
+      searchPath: recording.manifest.catalog.searchPath,
+      onProgress: (done, total) => {
+        if (cli.signal.aborted) throw interrupted()
+        progress.update(done, total)
+      },
+    })
+    addPlans(path, plans, causes)
+    progress.done(plans.length === 0 ? 'nothing is slower' : `${plans.length} kinds of statement explained`)
+    return ''
+  } catch (error) {
+    if (cli.signal.aborted || !(error instanceof HarnessError)) throw error
+    progress.done('not explained')
+    return error.message
+  } finally {
+    diff.close()
+  }
 }
 
 function show(path: string, facts: DiffFacts, cli: Cli): void {
@@ -182,6 +222,8 @@ function show(path: string, facts: DiffFacts, cli: Cli): void {
     for (const table of [findingsTable(model, looks), latencyTable(model, { ...looks, rowsMax: LATENCIES_SHOWN })])
       if (table !== '') cli.print(`${table}\n`)
     cli.print(`${sentence(facts)}.`)
+    for (const { fingerprint, reading } of diff.plans() ?? [])
+      if (reading !== '') cli.print(`  plan       ${fingerprint}: ${reading}`)
     const cost = model.latency.overall?.impactMsPerSecond ?? null
     if (cost !== null)
       cli.print(`  latency    ${impact(cost)}: service time that V2 adds per second of production's traffic`)
@@ -190,7 +232,14 @@ function show(path: string, facts: DiffFacts, cli: Cli): void {
     for (const [reason, count] of Object.entries(facts.uncompared)) cli.print(`  uncompared ${count}: ${reason}`)
     for (const reason of facts.invalid) cli.print(`  invalid    ${reason}`)
     cli.print(`diff ${path}`)
-    cli.result({ diff: path, sentence: sentence(facts), ...facts, findings: diff.findings(), latency: latencies(diff) })
+    cli.result({
+      diff: path,
+      sentence: sentence(facts),
+      ...facts,
+      findings: diff.findings(),
+      latency: latencies(diff),
+      plans: diff.plans(),
+    })
   } finally {
     diff.close()
   }
@@ -243,6 +292,15 @@ function noTarget(): HarnessError {
     code: 'OPTION_MISSING',
     message: 'compare needs --out FILE for the diff, or --explain ID',
     hint: 'For instance: pgrehearse compare baseline.run candidate.run --out cutover.diff',
+    exit: EXIT.usage,
+  })
+}
+
+function oneSide(): HarnessError {
+  return new HarnessError({
+    code: 'OPTION_MISSING',
+    message: '--plans-from and --plans-to belong together',
+    hint: 'Name both databases, as the replays left them, or neither.',
     exit: EXIT.usage,
   })
 }

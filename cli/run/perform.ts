@@ -222,7 +222,8 @@ function lookForLeaks({ config, folder, out, version }: Rehearsal, keys: Keys, c
   )
 }
 
-function compareRuns({ config, out, version }: Rehearsal, keys: Keys, cli: Cli): Promise<Done> {
+async function compareRuns({ config, out, servers, version }: Rehearsal, keys: Keys, cli: Cli): Promise<Done> {
+  const shadow = async (step: 'baseline' | 'candidate', server: string) => servers.url(server, databaseOf(step, keys)!)
   return runInProcess(
     compare,
     [
@@ -232,6 +233,8 @@ function compareRuns({ config, out, version }: Rehearsal, keys: Keys, cli: Cli):
       ...(config.noise ? [`--noise=${fileOf('noise', keys, out)}`] : []),
       ...(config.fidelity ? [`--fidelity=${fileOf('fidelity', keys, out)}`] : []),
       `--out=${fileOf('compare', keys, out)}`,
+      `--plans-from=${await shadow('baseline', config.v1.server)}`,
+      `--plans-to=${await shadow('candidate', config.v2.server)}`,
       '--force',
       ...toArguments(config.compare),
     ],
