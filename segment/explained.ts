@@ -41,7 +41,7 @@ export type PlanTrigger = {
 export type ExplainedPlan = {
   readonly root: PlanNode
   /** The planner's own figure for all of it. */
-  readonly cost: number
+  readonly cost?: number
   readonly planningMs: number
   readonly executionMs: number
   readonly triggers: readonly PlanTrigger[]

@@ -112,8 +112,8 @@ export async function tryIndex(
     used: false,
     msBefore: now.executionMs || null,
     msAfter: null,
-    costBefore: now.cost,
-    costAfter: now.cost,
+    costBefore: now.cost ?? 0,
+    costAfter: now.cost ?? 0,
   }
   const large = (await rowsOf(client, asked, idea)) > BUILT_ROWS_MAX
   const found = await undone(client, asked, async () => {
@@ -128,7 +128,7 @@ export async function tryIndex(
     tried: large ? 'hypothetical' : 'created',
     used,
     msAfter: large ? null : found.plan.executionMs,
-    costAfter: found.plan.cost,
+    costAfter: found.plan.cost ?? 0,
   }
 }
 
