@@ -23,7 +23,10 @@ export function cautionsOf(
   for (const { column, use, affects } of statement.cautions) add(column, use, affects)
   for (const { bindings } of slots)
     for (const { column, use } of bindings)
-      if (use === 'equal' && with_.computed(column)) add(column, 'derive', { what: 'rows' })
+      if (use === 'equal') {
+        if (with_.computed(column)) add(column, 'derive', { what: 'rows' })
+        if (with_.masks.sorts(column)) add(column, 'order', { what: 'rows' })
+      }
   for (const [at, result] of (statement.results ?? []).entries()) {
     const affects: Affects = { what: 'result', at }
     for (const { column, use } of usesOf(with_, result)) add(column, use, affects)

@@ -7,6 +7,7 @@
 import type { Catalog } from '../segment/catalog.js'
 import type { Column, Row, ServerError } from '../segment/outcome.js'
 import { OID } from '../segment/values/oids.js'
+import { mayNameSomebody } from '../sql/column-functions.js'
 import { type ColumnRef, createColumnResolver, type SlotFacts } from '../sql/columns.js'
 import { lex } from '../sql/lex.js'
 import { joinedStrings } from '../sql/literal.js'
@@ -17,7 +18,7 @@ import { type CopyMask, createCopyMask, TEXT_FORMAT } from './copy.js'
 import { createErrorMasks, type ErrorFields, type SafeNotice } from './errors.js'
 import type { Key } from './key.js'
 import { createMasking, type MaskingOf } from './masking.js'
-import { createMasks, FIRST_USER_OID, type Mask } from './masks/index.js'
+import { createMasks, FIRST_USER_OID, type Mask, type Masks } from './masks/index.js'
 import { arrayMask } from './masks/structures.js'
 import { resolvePolicy } from './policy/columns.js'
 import type { Policy } from './policy/policy.js'
@@ -58,6 +59,10 @@ export type Masker = {
   notice(fields: ErrorFields): SafeNotice
   /** Free text of no known column: a notification's payload. */
   loose(value: string): string
+  /** What a client said as it connected, without who it is and where to. */
+  startup(parameters: Readonly<Record<string, string>>): Readonly<Record<string, string>>
+  /** The name of a prepared statement or a portal: kept where it reads like a name. */
+  name(name: string): string
 }
 
 const TEXTS_MAX = 4_000
@@ -68,7 +73,7 @@ export async function createMasker({ key, policy, catalog }: MaskerSettings): Pr
   const resolved = resolvePolicy(policy, catalog)
   const vocabulary = createVocabulary(catalog)
   const bytes = createPrf(key, 'bytes')
-  const masks = createMasks(resolved, tokens, vocabulary, (hex) => hexToken(bytes, hex))
+  const masks = createMasks(resolved, policy.settings, tokens, vocabulary, (hex) => hexToken(bytes, hex))
   const resolver = createColumnResolver(catalog, resolved.index)
   const describe = ({ tableOid, attnum }: ColumnRef): string => {
     const relation = resolved.index.byOid(tableOid)
@@ -119,7 +124,7 @@ export async function createMasker({ key, policy, catalog }: MaskerSettings): Pr
   const parameterMask = (facts: SqlFacts, at: number, typeOid: number): Mask | null => {
     const type = resolved.types.of(typeOid)
     const slot = facts.parameters.get(at + 1)
-    if (slot !== undefined && (slot.bindings.length > 0 || slot.harmless !== null)) {
+    if (slot !== undefined && (slot.bindings.length > 0 || slot.harmless !== null || slot.setting !== null)) {
       const mask = factsMask(understanding, type.class === 'array' ? { ...slot, array: true } : slot)
       const column = slot.bindings.find((bound) => masks.kindOf(bound.column) !== 'keep')
       // A number stays one unless its column says `digits`; the number of a LIMIT is nobody's.
@@ -181,6 +186,9 @@ export async function createMasker({ key, policy, catalog }: MaskerSettings): Pr
     error,
     notice,
     loose: masks.unresolved(null),
+    startup: (parameters) =>
+      Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name, startupValue(masks, name, value)])),
+    name: (name) => (NAME.test(name) ? masks.detected(name) : masks.text(name)),
   }
 
   function cellMask(column: ColumnRef): Mask | null {
@@ -188,6 +196,24 @@ export async function createMasker({ key, policy, catalog }: MaskerSettings): Pr
     if (own === undefined) return column.tableOid < FIRST_USER_OID && column.tableOid > 1 ? null : masks.text
     return masks.cell(column, resolved.types.of(own.typeOid))
   }
+}
+
+/** As drivers and people make them up: `S_12`, `find_user`, `__asyncpg_stmt_4f__`. */
+const NAME = /^[\w$.:-]{0,63}$/
+
+/** `options` holds settings: `-c app.user=alice`. */
+function startupValue(masks: Masks, name: string, value: string): string {
+  if (mayNameSomebody(name)) return masks.setting(name)(value)
+  if (name !== 'options') return masks.detected(value)
+  return value.replace(
+    /(-c\s*|--)([\w.-]+)=((?:\\[\s\S]|\S)*)/g,
+    (all: string, before: string, option: string, raw: string) => {
+      const setting = option.replaceAll('-', '_').toLowerCase()
+      if (!mayNameSomebody(setting)) return all
+      const masked = masks.setting(setting)(raw.replace(/\\([\s\S])/g, '$1'))
+      return `${before}${option}=${masked.replace(/[\\\s]/g, '\\$&')}`
+    },
+  )
 }
 
 /** 0: nobody knows. */

@@ -2,11 +2,11 @@
  * Names that are none of the schema's: `WHERE name = "Alice"` parses, and Alice is then the name of a column.
  */
 import type { RawStmt } from 'libpg-query'
+import { mayNameSomebody } from '../sql/column-functions.js'
 import { DML, relationNamed } from '../sql/columns.js'
-import type { CatalogIndex } from '../sql/relations.js'
 import { list, strings, unwrap } from '../sql/tree-walk.js'
 import { detect } from './detect.js'
-import type { Vocabulary } from './vocabulary.js'
+import type { Understanding } from './understanding.js'
 
 /**
  * Only where every table is known, or a column of a temporary table would lose its name and the statement its meaning. Aliases are
@@ -14,8 +14,7 @@ import type { Vocabulary } from './vocabulary.js'
  */
 export function unknownNames(
   parsed: readonly RawStmt[],
-  index: CatalogIndex,
-  vocabulary: Vocabulary,
+  { resolver: { index }, vocabulary, masks }: Understanding,
 ): ReadonlySet<string> {
   const used = new Set<string>()
   const declared = new Set<string>()
@@ -41,11 +40,28 @@ export function unknownNames(
         sure = false
     })
   }
-  const unknown = new Set<string>()
+  const unknown = new Set<string>(
+    parsed
+      .flatMap(wordsOfSettings)
+      .filter(([name, word]) => masks.setting(name)(word) !== word)
+      .map(([, word]) => word),
+  )
   for (const word of [...declared]) if (detect(word).length > 0) unknown.add(word)
   if (!sure) return unknown
   for (const word of used) if (!declared.has(word) && !vocabulary.knows(word) && !SYSTEM.has(word)) unknown.add(word)
   return unknown
+}
+
+/** `SET app.user TO alice`: a value without quotes. */
+function wordsOfSettings(statement: RawStmt): [setting: string, word: string][] {
+  const set = unwrap(statement.stmt)
+  const name = String(set?.body.name ?? '').toLowerCase()
+  if (set?.kind !== 'VariableSetStmt' || !mayNameSomebody(name)) return []
+  const words: [string, string][] = []
+  everyObject(list(set.body, 'args'), (node) => {
+    if (typeof node.sval === 'string') words.push([name, node.sval])
+  })
+  return words
 }
 
 /** Some nodes stand bare in the tree, without the name of their kind: a target table and its alias. */

@@ -118,10 +118,15 @@ export function factsMask({ masks }: Understanding, facts: SlotFacts): Mask | nu
     const bound = facts.bindings.find((one) => masks.kindOf(one.column) !== 'keep') ?? facts.bindings[0]!
     return masks.input(bound.column, bound.use, facts.array)
   }
+  if (facts.setting !== null || (facts.argumentOf === 'set_config' && facts.harmless === null)) return masks.setting(facts.setting)
   if (facts.harmless === 'word' || facts.harmless === 'key') return masks.detected
-  if (facts.harmless === 'jsonpath') return (value) => maskJsonPath(value, masks.text)
+  if (facts.harmless === 'jsonpath')
+    return (value) => (JSON_PATH.test(value) ? maskJsonPath(value, masks.text) : masks.words(value))
   return masks.unresolved(facts.type)
 }
+
+/** `doc @@ '$.name == "Ann"'` is a path, `words @@ 'ann & bob'` is not. */
+const JSON_PATH = /^\s*(?:(?:strict|lax)\b\s*)?[-+!(]*\s*(?:exists\s*\(\s*)?[$@]/i
 
 /** Strings of a jsonpath are values, except after a dot, where they are keys. */
 function maskJsonPath(path: string, text: Mask): string {
@@ -153,8 +158,11 @@ export function unmappedSlots(
   parameters: ReadonlyMap<number, SlotFacts>,
   lexed: Lexed,
   facts: readonly (SlotFacts | undefined)[],
+  isNamed: (setting: string) => boolean,
 ): readonly Unmapped[] {
   const found: Unmapped[] = []
+  const isOpen = (one: SlotFacts): boolean =>
+    one.bindings.length === 0 && one.harmless === null && !(one.setting !== null && isNamed(one.setting))
   for (const [number, one] of parameters)
     if (isOpen(one)) found.push({ slot: `$${number}`, why: why(one), parameter: number })
   for (const [at, one] of facts.entries())
@@ -163,10 +171,7 @@ export function unmappedSlots(
   return found
 }
 
-function isOpen(facts: SlotFacts): boolean {
-  return facts.bindings.length === 0 && facts.harmless === null
-}
-
 function why(facts: SlotFacts): string {
+  if (facts.setting !== null) return `value of the setting ${facts.setting}`
   return facts.argumentOf === null ? 'meets no column' : `argument of ${facts.argumentOf}()`
 }

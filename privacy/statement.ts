@@ -55,7 +55,7 @@ export function understand(with_: Understanding, sql: string, lexed: Lexed): Sha
   const offsets = byteOffsets(sql, lexed.starts)
   const literals = factsOfLiterals(sql, lexed, offsets, resolved.literals)
   const slots = slotMasks(with_, sql, lexed, parsed, literals, offsets)
-  const pieces = piecesOf(sql, lexed, unknownNames(parsed, with_.resolver.index, with_.vocabulary), with_.masks.text)
+  const pieces = piecesOf(sql, lexed, unknownNames(parsed, with_), with_.masks.text)
   const first = assemble(sql, lexed, pieces, slots)
   const whole = fingerprint(first.sql)
   const compared = [...resolved.parameters.values(), ...resolved.literals.values()]
@@ -74,7 +74,7 @@ export function understand(with_: Understanding, sql: string, lexed: Lexed): Sha
     parameters: resolved.parameters,
     statements,
     cautions: statements.flatMap((statement) => statement.cautions),
-    unmapped: unmappedSlots(resolved.parameters, lexed, literals),
+    unmapped: unmappedSlots(resolved.parameters, lexed, literals, with_.masks.namesSetting),
   }
   const keys = literals.flatMap((one, slot) => (one?.harmless === 'key' ? [slot] : []))
   return { facts, keys, apply: (text, its) => ({ ...assemble(text, its, pieces, slots), fingerprint: whole, facts }) }

@@ -18,7 +18,11 @@ export type TypeClass =
   | 'enum'
   | 'array'
   | 'composite'
-  /** Intervals, ranges, geometry, bit strings, types of extensions: kept unless named. */
+  /** hstore: keys and values. */
+  | 'pairs'
+  /** A range of text, or several of them. */
+  | 'span'
+  /** Intervals, other ranges, geometry, bit strings, types of extensions: kept unless named. */
   | 'other'
   /** Not known: a literal or an expression whose type nobody told. */
   | 'unknown'
@@ -150,10 +154,14 @@ export class Types {
         return { ...plain, class: 'enum', labels: type.labels }
       case 'composite':
         return { ...plain, class: 'composite', fields: type.attributes.map((field) => this.of(field.typeOid)) }
+      case 'range':
+      case 'multirange': {
+        const { class: inside } = this.of(type.ofOid)
+        return inside === 'text' || inside === 'span' ? { ...plain, class: 'span' } : plain
+      }
       default:
         if (TEXT_TYPES.has(type.name)) return { ...plain, class: 'text', folds: type.name === 'citext' }
-        // hstore is `"key"=>"value"`: the format of a text survives, so its punctuation does.
-        return type.name === 'hstore' ? { ...plain, class: 'text' } : plain
+        return type.name === 'hstore' ? { ...plain, class: 'pairs' } : plain
     }
   }
 }

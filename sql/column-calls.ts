@@ -13,6 +13,7 @@ import {
   isJsonPath,
   isKey,
   isWord,
+  mayNameSomebody,
   SAYS_NOTHING,
 } from './column-functions.js'
 import { jsonPlace } from './column-operators.js'
@@ -38,9 +39,11 @@ export function call(walk: Walk, scope: Scope, body: Body): Value {
   })
   // A function of the user's, or of an extension: nobody looks inside.
   if (own.length > 0 && !HANDS_ON.has(name) && !FOLDS.has(name)) return { ...derived(args), clear: false }
-  // The server's own settings are words; the application's may name a person.
-  if (name === 'set_config' && !(constantText(list(body, 'args')[0]) ?? '.').includes('.') && args[1] !== undefined)
-    walk.slots.harmless(args[1])
+  if (name === 'set_config' && args[1] !== undefined) {
+    const setting = constantText(list(body, 'args')[0])?.toLowerCase() ?? null
+    if (setting === null || mayNameSomebody(setting)) walk.slots.mark(args[1].slots, { setting })
+    else walk.slots.harmless(args[1])
+  }
   return builtIn(walk, name, args, body)
 }
 

@@ -163,6 +163,11 @@ export function isWord(name: string, argument: number, count: number): boolean {
   return words !== undefined && (words === 'all' || words.includes(argument))
 }
 
+/** `SET app.customer = …` is the application's own and may name a person, and so may its name; the server's other settings are words. */
+export function mayNameSomebody(setting: string): boolean {
+  return setting.includes('.') || setting === 'application_name'
+}
+
 /** Functions whose words decide what the other arguments mean: where in JSON to look, which setting to change. */
 export function isKey(name: string): boolean {
   return /^(jsonb?_(extract_path|set|insert|exists)|set_config$)/.test(name)

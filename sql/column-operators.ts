@@ -77,7 +77,9 @@ function otherOperator(walk: Walk, name: string, left: Value, right: Value, body
       return left
     case '@?':
     case '@@':
-      walk.slots.harmless(right, 'jsonpath')
+    case '@@@':
+      // A path into JSON, or words to look for. What a function makes them of is data like any other.
+      walk.slots.mark(right.slots, { harmless: 'jsonpath' })
       caution(walk, left.columns, 'pattern')
       return NOTHING
     case '||':
@@ -103,7 +105,7 @@ function holdsElements({ index }: Walk, { columns, via }: Value): boolean {
     columns.length > 0 &&
     columns.every(({ tableOid, attnum, path }) => {
       const type = index.byOid(tableOid)?.columns.find((column) => column.attnum === attnum)?.type ?? ''
-      return path === undefined && /^jsonb$|\[\]$/.test(type)
+      return path === undefined && /(^|\.)(jsonb|hstore)$|\[\]$/.test(type)
     })
   )
 }

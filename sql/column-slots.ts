@@ -28,6 +28,8 @@ export type SlotFacts = {
   readonly secret: boolean
   /** The function it is an argument of, when that is all that is known. */
   readonly argumentOf: string | null
+  /** The setting it is the value of: `app.user`; of the server's own settings only application_name. */
+  readonly setting: string | null
 }
 
 type Mutable = { -readonly [Field in keyof SlotFacts]: SlotFacts[Field] }
@@ -40,6 +42,7 @@ const UNKNOWN: SlotFacts = {
   body: false,
   secret: false,
   argumentOf: null,
+  setting: null,
 }
 
 export class SlotTable {

@@ -7,6 +7,7 @@ import type { RawStmt } from 'libpg-query'
 import type { Catalog } from '../segment/catalog.js'
 import type { Caution } from './column-cautions.js'
 import { expression, type Walk } from './column-expressions.js'
+import { mayNameSomebody } from './column-functions.js'
 import { childScope, ofRelation, relationNamed } from './column-scope.js'
 import { selectOutputs, statementQuery } from './column-select.js'
 import { type SlotFacts, SlotTable } from './column-slots.js'
@@ -190,11 +191,11 @@ function utility(walk: Walk, { kind, body }: TreeNode): void {
   const scope = childScope(null)
   switch (kind) {
     case 'VariableSetStmt': {
-      // `SET app.customer = …` is the application's own and may name a person; the server's settings are words.
-      const own = String(body.name ?? '').includes('.')
+      const name = String(body.name ?? '').toLowerCase()
       for (const arg of list(body, 'args')) {
         const value = expression(walk, scope, arg)
-        if (!own) walk.slots.harmless(value)
+        if (mayNameSomebody(name)) walk.slots.mark(value.slots, { setting: name })
+        else walk.slots.harmless(value)
       }
       return
     }

@@ -7,15 +7,16 @@ import type { ColumnRef, Use } from '../../sql/columns.js'
 import { replaceDetected } from '../detect.js'
 import type { Kind, TokenKind } from '../kinds.js'
 import { type ColumnRule, defaultKind, type ResolvedPolicy } from '../policy/columns.js'
-import type { JsonRule } from '../policy/policy.js'
+import type { JsonRule, Policy } from '../policy/policy.js'
 import type { Tokens } from '../tokens/index.js'
 import { maskJson } from '../tokens/json.js'
 import type { TypeFacts } from '../types.js'
 import type { Vocabulary } from '../vocabulary.js'
+import { applicationMask } from './application.js'
 import { isAmount, isHarmless, isNumberLike, looksLike } from './harmless.js'
 import { kindAtPath } from './json-paths.js'
 import { patternMask } from './like.js'
-import { arrayMask, bytesMask, lexemesMask, type Mask, rowMask, xmlMask } from './structures.js'
+import { arrayMask, bytesMask, lexemesMask, type Mask, pairsMask, rowMask, spanMask, xmlMask } from './structures.js'
 
 export type { Mask } from './structures.js'
 
@@ -34,6 +35,14 @@ export type Masks = {
   readonly detected: Mask
   /** Words of a text, without knowing more. */
   readonly text: Mask
+  /** What a text search looks for: its words, its operators stay. */
+  readonly words: Mask
+  /** For the value of a setting that may name somebody; null: its name is not known. */
+  setting(name: string | null): Mask
+  /** The policy says what it holds. */
+  namesSetting(name: string): boolean
+  /** Its values are compared by order only, whatever the operator says. */
+  sorts(column: ColumnRef): boolean
   kindOf(column: ColumnRef): Kind
   ruleOf(column: ColumnRef): ColumnRule | null
   /** The policy says what is at this place inside JSON. */
@@ -42,7 +51,13 @@ export type Masks = {
 
 const NO_LIMIT = Number.POSITIVE_INFINITY
 
-export function createMasks(policy: ResolvedPolicy, tokens: Tokens, vocabulary: Vocabulary, hexToken: Mask): Masks {
+export function createMasks(
+  policy: ResolvedPolicy,
+  settings: Policy['settings'],
+  tokens: Tokens,
+  vocabulary: Vocabulary,
+  hexToken: Mask,
+): Masks {
   const text = tokens.of('text')
   const detected: Mask = (value) => replaceDetected(value, (kind, found) => tokens.of(kind)(found))
   const bytes = bytesMask(hexToken)
@@ -70,6 +85,11 @@ export function createMasks(policy: ResolvedPolicy, tokens: Tokens, vocabulary: 
   const scalarInJson = (value: string, kind: Kind): Mask extends (value: string) => infer Out ? Out : never =>
     kind === 'keep' ? detected(value) : kind === 'text' || kind === 'json' ? jsonText(value) : tokens.of(kind)(value)
   const json = jsonOf([], 'text')
+  const pairsOf = (rules: readonly JsonRule[]): Mask => {
+    const kindAt = kindAtPath(rules)
+    return pairsMask(detected, (key) => (value) => scalarInJson(value, kindAt([key]) ?? 'text'), text)
+  }
+  const span = spanMask(text, text)
 
   /** The mask of one value of a type, by kind. null keeps. */
   const ofKind = (kind: Kind, rules: readonly JsonRule[], type: TypeFacts, limit: number): Mask | null => {
@@ -86,6 +106,8 @@ export function createMasks(policy: ResolvedPolicy, tokens: Tokens, vocabulary: 
       )
     }
     if (type.class === 'json') return kind === 'keep' ? detected : jsonOf(rules, 'text')
+    if (type.class === 'pairs') return kind === 'keep' ? detected : pairsOf(rules)
+    if (type.class === 'span') return kind === 'keep' ? detected : span
     if (kind === 'keep')
       return type.class === 'text' || type.class === 'unknown' || type.class === 'xml' ? detected : null
     if (kind === 'json') return type.class === 'text' ? jsonOf(rules, 'text') : json
@@ -155,7 +177,7 @@ export function createMasks(policy: ResolvedPolicy, tokens: Tokens, vocabulary: 
       const element = keptInput(base, typeName(policy, base))
       return array || type.element !== null ? arrayMask(element, element) : element
     }
-    if ((use === 'pattern' || use === 'derive') && type.class !== 'json')
+    if ((use === 'pattern' || use === 'derive') && !['json', 'pairs', 'span'].includes(type.class))
       return patternMask(ofKind(rule.kind, rule.json, type.element ?? type, rule.limit) ?? detected, text)
     const mask =
       column.path === undefined ? ofKind(rule.kind, rule.json, type, rule.limit) : ofPath(rule, type, column.path)
@@ -166,6 +188,8 @@ export function createMasks(policy: ResolvedPolicy, tokens: Tokens, vocabulary: 
   const unresolved = (type: string | null): Mask => {
     const labels = type === null ? null : policy.types.named(type)
     if (labels !== null && labels.class === 'enum') return keptInput(labels, '')
+    if (labels !== null && labels.class === 'pairs') return pairsOf([])
+    if (labels !== null && labels.class === 'span') return span
     const scalar: Mask = (value) => {
       if (type !== null) {
         const looks = looksLike(type, value)
@@ -209,6 +233,15 @@ export function createMasks(policy: ResolvedPolicy, tokens: Tokens, vocabulary: 
     },
     detected,
     text,
+    words: lexemes,
+    setting(name) {
+      const kind = name === null ? undefined : settings[name]
+      if (kind === 'keep') return detected
+      if (kind !== undefined) return tokens.of(kind)
+      return name === 'application_name' ? applicationMask(text) : unresolved(null)
+    },
+    namesSetting: (name) => settings[name] !== undefined,
+    sorts: (column) => resolved(column)?.type.class === 'span',
     kindOf: (column) => resolved(column)?.rule.kind ?? 'text',
     ruleOf: (column) => resolved(column)?.rule ?? null,
     namesPath: (column) => kindAtPath(resolved(column)?.rule.json ?? [])(column.path ?? []) !== null,

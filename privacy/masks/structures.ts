@@ -1,5 +1,5 @@
 /**
- * Values with values inside: PostgreSQL's arrays and rows as text, bytea, XML, text search vectors. The form stays, what is inside is masked.
+ * Values with values inside: PostgreSQL's arrays, rows, ranges and hstore as text, bytea, XML, text search vectors. The form stays, what is inside is masked.
  */
 
 export type Mask = (value: string) => string
@@ -93,6 +93,47 @@ function splitRow(body: string): readonly (string | null)[] {
     }
   }
   return cells
+}
+
+const PAIR =
+  /\s*("(?:[^"\\]|\\[\s\S])*"|[^\s"=,]+)\s*=>\s*(?:(null)(?=\s*(?:,|$))|("(?:[^"\\]|\\[\s\S])*"|[^\s",]+))\s*(,|$)/iy
+
+/** hstore: `"a"=>"1", b=>NULL`. Printed as the server prints it. */
+export function pairsMask(key: Mask, valueAt: (key: string) => Mask, otherwise: Mask): Mask {
+  return (value) => {
+    const pairs: string[] = []
+    PAIR.lastIndex = 0
+    while (PAIR.lastIndex < value.length) {
+      const from = PAIR.lastIndex
+      const found = PAIR.exec(value)
+      if (found === null) return value.slice(from).trim() === '' ? pairs.join(', ') : otherwise(value)
+      const name = bare(found[1]!)
+      pairs.push(`${quoted(key(name))}=>${found[3] === undefined ? 'NULL' : quoted(valueAt(name)(bare(found[3])))}`)
+    }
+    return pairs.join(', ')
+  }
+}
+
+function bare(text: string): string {
+  return (text.startsWith('"') ? text.slice(1, -1) : text).replace(/\\([\s\S])/g, '$1')
+}
+
+const SPAN = /([[(])("(?:[^"\\]|\\[\s\S]|"")*"|[^",()[\]]*),("(?:[^"\\]|\\[\s\S]|"")*"|[^",()[\]]*)([\])])/g
+
+/**
+ * Ranges of text. Tokens do not sort as the values did, and an upper bound below the lower one is refused: the upper bound gets the lower
+ * bound's token before its own, which no collation puts first. So equal ranges stay equal, and nothing else is promised.
+ */
+export function spanMask(bound: Mask, otherwise: Mask): Mask {
+  return (value) => {
+    if (!/^\s*[[({]/.test(value)) return /^\s*empty\s*$/i.test(value) ? value : otherwise(value)
+    return value.replace(SPAN, (_, open: string, lower: string, upper: string, close: string) => {
+      const [from, to] = [lower, upper].map((text) => bare(text).replaceAll('""', '"')) as [string, string]
+      const low = lower === '' ? '' : quoted(bound(from))
+      const high = upper === '' ? '' : quoted(lower === '' || from === to ? bound(to) : `${bound(from)} ${bound(to)}`)
+      return `${open}${low},${high}${close}`
+    })
+  }
 }
 
 /** bytea in either of its forms; always hex out, as the server prints it. */

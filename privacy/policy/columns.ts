@@ -55,9 +55,11 @@ export function defaultKind(type: TypeFacts): Kind {
     case 'xml':
     case 'lexemes':
     case 'composite':
+    case 'span':
     case 'unknown':
       return 'text'
     case 'json':
+    case 'pairs':
       return 'json'
     case 'network':
       return 'ip'
@@ -135,6 +137,8 @@ const KINDS_FOR: Readonly<Record<TypeClass, readonly Kind[]>> = {
   enum: ['keep'],
   array: ['keep'],
   composite: ['keep', 'text'],
+  pairs: ['keep', 'json', 'text'],
+  span: ['keep', 'text'],
   other: ['keep'],
   unknown: ['keep', 'text', 'redact'],
 }

@@ -9,6 +9,9 @@
  *   public.*.note: text
  *   public.users.profile:       # inside JSON, by path; whatever is not named is text
  *     json: { contact.email: email, tags[*]: keep }
+ * settings:                     # of a session: what SET, set_config() and a connection give them
+ *   app.user: email
+ *   application_name: keep
  * ```
  */
 import { createHash } from 'node:crypto'
@@ -35,10 +38,12 @@ export type Policy = {
   readonly file: string
   readonly locale: Locale
   readonly rules: readonly PolicyRule[]
+  /** Settings whose names have a dot, and application_name. */
+  readonly settings: Readonly<Record<string, Exclude<Kind, 'json'>>>
 }
 
 /** Names nothing: every text-like column is `text`. */
-export const EMPTY_POLICY: Policy = { file: '(no policy)', locale: 'en', rules: [] }
+export const EMPTY_POLICY: Policy = { file: '(no policy)', locale: 'en', rules: [], settings: {} }
 
 const kindSchema = z.string()
 const policySchema = z.strictObject({
@@ -47,6 +52,7 @@ const policySchema = z.strictObject({
   columns: z
     .record(z.string(), z.union([kindSchema, z.strictObject({ json: z.record(z.string(), kindSchema) })]))
     .nullish(),
+  settings: z.record(z.string(), kindSchema).nullish(),
 })
 
 /** The policy in a file's text. Throws a `HarnessError` that names file, line and the nearest valid name. */
@@ -67,7 +73,30 @@ export function parsePolicy(text: string, file: string): Policy {
   }
   const columns = isMap(document.contents) ? document.contents.get('columns', true) : null
   const rules = isMap(columns) ? columns.items.map((item) => readRule(file, item.key, item.value, lineOf)) : []
-  return { file, locale: parsed.data.locale ?? 'en', rules }
+  const named = isMap(document.contents) ? document.contents.get('settings', true) : null
+  const settings = isMap(named) ? named.items.map((item) => readSetting(file, item.key, item.value, lineOf)) : []
+  return { file, locale: parsed.data.locale ?? 'en', rules, settings: Object.fromEntries(settings) }
+}
+
+function readSetting(
+  file: string,
+  key: unknown,
+  value: unknown,
+  lineOf: (node: unknown) => number,
+): [string, Exclude<Kind, 'json'>] {
+  const name = String(isScalar(key) ? key.value : key).toLowerCase()
+  const kind = readKind(file, lineOf(value), String(isScalar(value) ? value.value : ''))
+  if (kind === 'json')
+    throw refused(file, lineOf(key), `\`${name}\` cannot be JSON`, 'a setting is one value', 'Use text or keep.')
+  if (!name.includes('.') && name !== 'application_name')
+    throw refused(
+      file,
+      lineOf(key),
+      `\`${name}\` is a setting of the server`,
+      'its values are words of the language and are kept',
+      'Only application_name and settings with a dot in their names are masked; remove the line.',
+    )
+  return [name, kind]
 }
 
 function readRule(file: string, key: unknown, value: unknown, lineOf: (node: unknown) => number): PolicyRule {
@@ -118,7 +147,7 @@ function schemaFault(file: string, line: number, issue: Issue): HarnessError {
   const where = issue.path.join('.')
   if (issue.code === 'unrecognized_keys') {
     const key = issue.keys[0]!
-    const known = where === '' ? ['version', 'locale', 'columns'] : ['json']
+    const known = where === '' ? ['version', 'locale', 'columns', 'settings'] : ['json']
     return refused(
       file,
       line,
@@ -184,6 +213,12 @@ export function policyHash(policy: Policy): string {
     rule.kind,
     rule.json.map((inside) => [inside.path, inside.kind]).sort(),
   ])
-  const canonical = JSON.stringify([TOKEN_VERSION, policy.locale, rules.sort()])
+  const settings = Object.entries(policy.settings).sort()
+  const canonical = JSON.stringify([
+    TOKEN_VERSION,
+    policy.locale,
+    rules.sort(),
+    ...(settings.length > 0 ? [settings] : []),
+  ])
   return createHash('sha256').update(canonical).digest('hex')
 }

@@ -13,7 +13,7 @@ import type { Exchange } from './exchange.js'
 import { isPrologue, restored, type StateChange, stateChanges } from './restore.js'
 import { Result, type ResultLimits } from './result.js'
 import type { ResultShapes } from './result-shapes.js'
-import { type Draft, statementsOf, writes } from './statements.js'
+import { type Draft, statementsOf, withSafeNames, writes } from './statements.js'
 import type { Filtered } from './transaction-choice.js'
 
 export type SessionLimits = ResultLimits & {
@@ -59,7 +59,7 @@ export class DrainSession implements ConversationHost<Result> {
   readonly #conversation: Conversation<Result>
   readonly #fromClient: Framer
   readonly #fromServer: Framer
-  #gathered: Statement[] = []
+  #gathered: Draft[] = []
   /** Names that transactions which were left out gave or took back: whether they stand for something since. */
   readonly #left = new Map<string, boolean>()
   #transaction = 0
@@ -130,7 +130,8 @@ export class DrainSession implements ConversationHost<Result> {
     const greetingEnd = startupEnd + payload.readInt32BE(4)
     const step = readStartup(payload.subarray(LENGTHS_BYTES, startupEnd))
     const packet = step.kind === 'packet' && step.packet.kind === 'startup' ? step.packet.parameters : {}
-    const { user = '', database = user, application_name: application = '', ...rest } = packet
+    const { user = '', database = user, ...others } = packet
+    const { application_name: application = '', ...rest } = this.#masker.startup(others)
     this.#greet(payload.subarray(startupEnd, greetingEnd))
     this.#standing.adopt(payload.subarray(greetingEnd))
     const changes = stateChanges(payload.subarray(greetingEnd), this.#masker)
@@ -349,7 +350,10 @@ export class DrainSession implements ConversationHost<Result> {
       this.#filtered = this.#store.filtered(this.id, this.#transactions, this.#gathered, this.#writes)
     }
     if (this.#filtered) this.#leave(this.#filtered)
-    else this.#store.write(this.#gathered, this.#writes)
+    else {
+      for (const draft of this.#gathered) draft.frames = withSafeNames(draft.frames, this.#masker)
+      this.#store.write(this.#gathered, this.#writes)
+    }
     this.#gathered = []
   }
 
