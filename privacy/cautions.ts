@@ -51,11 +51,13 @@ function usesOf(
 function cautionOf(with_: Understanding, column: ColumnRef, use: CautiousUse, affects: Affects): MaskingCaution | null {
   const { masks, describe, resolver } = with_
   const rule = masks.ruleOf(column)
-  if (rule === null || rule.kind === 'keep') return null
+  // What is computed of masked values is theirs, whatever it is itself: the length of a name.
+  const computed = rule?.kind === 'keep' && with_.computed(column)
+  if (rule === null || (rule.kind === 'keep' && !computed)) return null
   const own = resolver.index.byOid(column.tableOid)?.columns.find((one) => one.attnum === column.attnum)
   if (use === 'fold' && (FOLDS_CASE.has(rule.kind) || own?.type === 'citext')) return null
   if (use === 'json_text' && masks.namesPath(column)) return null
-  if (use === 'order' && KEEPS_ORDER.has(rule.kind)) return null
+  if (use === 'order' && KEEPS_ORDER.has(rule.kind) && !computed) return null
   const name = [describe(column), ...(column.path ?? [])].join('.')
   return {
     name,

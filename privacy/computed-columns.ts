@@ -14,8 +14,8 @@ export function computedColumns(masks: Masks, resolver: ColumnResolver): (column
   const find = ({ tableOid, attnum }: ColumnRef): boolean => {
     const relation = resolver.index.byOid(tableOid)
     const column = relation?.columns.find((one) => one.attnum === attnum)
-    if (relation === undefined || column === undefined || masks.kindOf({ tableOid, attnum }) === 'keep') return false
-    if (column.type === 'tsvector') return true
+    if (relation === undefined || column === undefined) return false
+    if (column.type === 'tsvector' && masks.kindOf({ tableOid, attnum }) !== 'keep') return true
     return column.generated !== '' && column.default !== null && !followed(relation, column)
   }
   const followed = (relation: Relation, column: CatalogColumn): boolean => {

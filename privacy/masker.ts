@@ -30,6 +30,7 @@ import { loadDictionary } from './tokens/dictionary.js'
 import { createTokens } from './tokens/index.js'
 import { hexToken } from './tokens/pattern.js'
 import { createPrf } from './tokens/prf.js'
+import type { TypeFacts } from './types.js'
 import type { Understanding } from './understanding.js'
 import { createVocabulary } from './vocabulary.js'
 
@@ -49,6 +50,8 @@ export type Masker = {
   readonly masking: MaskingOf
   /** Declared types, those that are 0 or absent filled in with what the text says: the column's, or that of a cast. */
   parameterTypes(facts: SqlFacts, count: number, declared: readonly number[]): readonly number[]
+  /** The built-in type whose binary form a type of the user has; itself where it has none. */
+  sentAs(typeOid: number): number
   /** `statement` says which of the text's statements the rows come from; expressions are then seen through. */
   rowMasker(columns: readonly Column[], facts?: SqlFacts, statement?: number): RowMask
   /** COPY data of a table's columns in text format, as a snapshot reads it: whole lines in, whole lines out. null: all stays. */
@@ -151,10 +154,13 @@ export async function createMasker({ key, policy, catalog }: MaskerSettings): Pr
         (_, at) => declared[at] || meantType(resolved.index, facts.parameters.get(at + 1)),
       )
     },
+    sentAs: (typeOid) => (typeOid < FIRST_USER_OID ? typeOid : resolved.types.sentAs(typeOid)),
     rowMasker(columns, facts, statement = 0) {
       const results = facts?.statements[statement]?.results ?? null
       const make = (): RowMask => {
-        const ofColumns = resultMasks(understanding, resolved, columns, facts, results)
+        const ofColumns = resultMasks(understanding, resolved, columns, facts, results).map((mask, at) =>
+          mask === null ? null : alsoInBinary(mask, resolved.types.of(columns[at]!.typeOid)),
+        )
         return ofColumns.every((mask) => mask === null) ? (cells) => cells : (cells) => applyRow(ofColumns, cells)
       }
       // With the statement's facts the mask belongs to the shape; without, to the columns alone.
@@ -196,6 +202,15 @@ export async function createMasker({ key, policy, catalog }: MaskerSettings): Pr
     if (own === undefined) return column.tableOid < FIRST_USER_OID && column.tableOid > 1 ? null : masks.text
     return masks.cell(column, resolved.types.of(own.typeOid))
   }
+}
+
+/** Text types of users and extensions come in binary as they are, but nobody decodes what he does not know: `\\x` and the bytes. */
+function alsoInBinary(mask: Mask, { oid, class: is }: TypeFacts): Mask {
+  if (oid < FIRST_USER_OID || is !== 'text') return mask
+  return (value) =>
+    /^\\x(?:[0-9a-f]{2})+$/.test(value)
+      ? `\\x${Buffer.from(mask(Buffer.from(value.slice(2), 'hex').toString('utf8'))).toString('hex')}`
+      : mask(value)
 }
 
 /** As drivers and people make them up: `S_12`, `find_user`, `__asyncpg_stmt_4f__`. */

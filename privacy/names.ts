@@ -4,6 +4,7 @@
 import type { RawStmt } from 'libpg-query'
 import { mayNameSomebody } from '../sql/column-functions.js'
 import { DML, relationNamed } from '../sql/columns.js'
+import type { CatalogIndex } from '../sql/relations.js'
 import { list, strings, unwrap } from '../sql/tree-walk.js'
 import { detect } from './detect.js'
 import type { Understanding } from './understanding.js'
@@ -18,7 +19,6 @@ export function unknownNames(
 ): ReadonlySet<string> {
   const used = new Set<string>()
   const declared = new Set<string>()
-  const ctes = new Set<string>()
   let sure = true
   for (const statement of parsed) {
     if (!DML.has(unwrap(statement.stmt)?.kind ?? '')) continue
@@ -29,16 +29,10 @@ export function unknownNames(
       }
       for (const field of ['colnames', 'aliascolnames'])
         for (const word of strings(list(node, field))) declared.add(word)
-      if (typeof node.ctename === 'string') ctes.add(node.ctename)
       const fields = unwrap(node)?.kind === 'ColumnRef' ? list(unwrap(node)!.body, 'fields') : []
       for (const word of strings(fields)) used.add(word)
     })
-    everyObject(statement.stmt, (node) => {
-      if (typeof node.relname !== 'string') return
-      const schema = typeof node.schemaname === 'string' ? node.schemaname : undefined
-      if (relationNamed(index, schema, node.relname) === undefined && !(schema === undefined && ctes.has(node.relname)))
-        sure = false
-    })
+    if (strangers(statement, index).length > 0) sure = false
   }
   const unknown = new Set<string>(
     parsed
@@ -50,6 +44,24 @@ export function unknownNames(
   if (!sure) return unknown
   for (const word of used) if (!declared.has(word) && !vocabulary.knows(word) && !SYSTEM.has(word)) unknown.add(word)
   return unknown
+}
+
+/** Tables that a statement names and the catalog does not: temporary ones, or made since. */
+export function strangers(statement: RawStmt, index: CatalogIndex): readonly string[] {
+  if (!DML.has(unwrap(statement.stmt)?.kind ?? '')) return []
+  const ctes = new Set<string>()
+  const unknown = new Set<string>()
+  everyObject(statement.stmt, (node) => {
+    if (typeof node.ctename === 'string') ctes.add(node.ctename)
+  })
+  everyObject(statement.stmt, (node) => {
+    if (typeof node.relname !== 'string') return
+    const schema = typeof node.schemaname === 'string' ? node.schemaname : undefined
+    if (relationNamed(index, schema, node.relname) !== undefined || (schema === undefined && ctes.has(node.relname)))
+      return
+    unknown.add(schema === undefined ? node.relname : `${schema}.${node.relname}`)
+  })
+  return [...unknown]
 }
 
 /** `SET app.user TO alice`: a value without quotes. */

@@ -118,7 +118,8 @@ export function factsMask({ masks }: Understanding, facts: SlotFacts): Mask | nu
     const bound = facts.bindings.find((one) => masks.kindOf(one.column) !== 'keep') ?? facts.bindings[0]!
     return masks.input(bound.column, bound.use, facts.array)
   }
-  if (facts.setting !== null || (facts.argumentOf === 'set_config' && facts.harmless === null)) return masks.setting(facts.setting)
+  if (facts.setting !== null || (facts.argumentOf === 'set_config' && facts.harmless === null))
+    return masks.setting(facts.setting)
   if (facts.harmless === 'word' || facts.harmless === 'key') return masks.detected
   if (facts.harmless === 'jsonpath')
     return (value) => (JSON_PATH.test(value) ? maskJsonPath(value, masks.text) : masks.words(value))

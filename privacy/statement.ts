@@ -8,7 +8,7 @@ import type { Lexed } from '../sql/lex.js'
 import { fingerprint, parse } from '../sql/parse.js'
 import { cautionsOf } from './cautions.js'
 import { type CopyFacts, copyFacts } from './copy-facts.js'
-import { unknownNames } from './names.js'
+import { strangers, unknownNames } from './names.js'
 import { assemble, piecesOf } from './pieces.js'
 import { refusedText } from './refused.js'
 import { byteOffsets, factsOfLiterals, slotMasks, type Unmapped, unmappedSlots } from './slots.js'
@@ -62,7 +62,13 @@ export function understand(with_: Understanding, sql: string, lexed: Lexed): Sha
   const statements = resolved.statements.map(
     (statement, at): StatementFacts => ({
       ...statement,
-      cautions: cautionsOf(with_, statement, compared),
+      cautions: [
+        ...cautionsOf(with_, statement, compared),
+        // Nobody knows what its columns hold, so its values are text where others may be more.
+        ...strangers(parsed[at]!, with_.resolver.index)
+          .filter((name) => !/^pg_|^information_schema\./.test(name))
+          .map((name): MaskingCaution => ({ name, kind: 'text', use: 'unseen', affects: { what: 'rows' } })),
+      ],
       fingerprint: parsed.length === 1 ? whole : fingerprint(first.statements[at] ?? ''),
       copy: copyFacts(with_, parsed[at]!),
     }),

@@ -40,6 +40,7 @@ export type TypeFacts = {
   readonly element: TypeFacts | null
   /** Fields of a composite, in order. */
   readonly fields: readonly TypeFacts[]
+  readonly fieldNames: readonly string[]
   /** Labels of an enum. */
   readonly labels: readonly string[]
 }
@@ -130,6 +131,13 @@ export class Types {
     return oid === undefined ? null : this.of(oid)
   }
 
+  /** Domains are sent as what they are made of, labels of enums and citext as text. */
+  sentAs(oid: number): number {
+    const type = this.#catalog.get(oid)
+    if (type?.kind === 'domain') return this.sentAs(type.ofOid)
+    return type?.kind === 'enum' || type?.name === 'citext' ? 25 : oid
+  }
+
   #make(oid: number): TypeFacts {
     const plain: TypeFacts = {
       oid,
@@ -139,6 +147,7 @@ export class Types {
       max: MAX[oid] ?? null,
       element: null,
       fields: [],
+      fieldNames: [],
       labels: [],
     }
     const elementOid = ARRAYS[oid]
@@ -153,7 +162,12 @@ export class Types {
       case 'enum':
         return { ...plain, class: 'enum', labels: type.labels }
       case 'composite':
-        return { ...plain, class: 'composite', fields: type.attributes.map((field) => this.of(field.typeOid)) }
+        return {
+          ...plain,
+          class: 'composite',
+          fields: type.attributes.map((field) => this.of(field.typeOid)),
+          fieldNames: type.attributes.map((field) => field.name),
+        }
       case 'range':
       case 'multirange': {
         const { class: inside } = this.of(type.ofOid)

@@ -8,7 +8,7 @@ export type MaskingCaution = {
   readonly name: string
   /** The policy's word for what the column holds. */
   readonly kind: string
-  /** `pattern`, `order`, `derive`, `fold`, `json_text`. */
+  /** `pattern`, `order`, `derive`, `fold`, `json_text`; `unseen`: the columns of this table are not known. */
   readonly use: string
   readonly affects:
     | { readonly what: 'rows' | 'order' }

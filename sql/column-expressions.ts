@@ -156,6 +156,16 @@ export function meet(walk: Walk, left: Value, right: Value, use: Use): void {
     for (let at = 0; at < left.row.length; at++) meet(walk, left.row[at]!.value, right.row[at]!.value, use)
     return
   }
+  const fields = compositeFields(walk, left)
+  if (fields !== null && right.row !== null && right.row.length === fields.length) {
+    for (const [at, field] of fields.entries()) meet(walk, inside(left, field), right.row[at]!.value, use)
+    return
+  }
+  // Built of parts here, kept as a document there: each part is what stands at its place.
+  if (right.json !== null && left.json === null && isDocument(walk, left)) {
+    for (const { path, value } of right.json) meet(walk, path.reduce(inside, left), value, use)
+    return
+  }
   // `(a, b) IN ((1, 2), (3, 4))` and `a IN (1, 2)`: the right side lists what the left may be.
   if (right.row !== null && (left.row === null || right.row.some((field) => field.value.row !== null))) {
     for (const field of right.row) meet(walk, left, field.value, use)
@@ -168,6 +178,25 @@ export function meet(walk: Walk, left: Value, right: Value, use: Use): void {
   walk.slots.bind(left.parts, right.columns, stronger(other, 'derive'))
   caution(walk, left.columns, one)
   caution(walk, right.columns, other)
+}
+
+/** Names of the fields, where the value is a column of a composite type. */
+function compositeFields({ index }: Walk, { columns, via }: Value): readonly string[] | null {
+  const column = columns[0]
+  if (column === undefined || columns.length > 1 || via !== 'exact' || column.path !== undefined) return null
+  const oid = index.byOid(column.tableOid)?.columns.find(({ attnum }) => attnum === column.attnum)?.typeOid
+  const type = index.catalog.types.find((one) => one.oid === oid)
+  return type?.kind === 'composite' ? type.attributes.map(({ name }) => name) : null
+}
+
+function isDocument({ index }: Walk, { columns, via }: Value): boolean {
+  return (
+    via === 'exact' &&
+    columns.length > 0 &&
+    columns.every(({ tableOid, attnum }) =>
+      /^jsonb?$/.test(index.byOid(tableOid)?.columns.find((column) => column.attnum === attnum)?.type ?? ''),
+    )
+  )
 }
 
 function stronger(use: Use, via: Value['via']): Use {

@@ -257,6 +257,7 @@ function more(left: number): string {
 
 const USES: Readonly<Record<string, string>> = {
   pattern: 'LIKE, regular expression or text search',
+  unseen: 'a table that is not in the catalog: temporary, or made meanwhile',
   order: 'ORDER BY, a range, min or max',
   derive: 'a part, the length, or something computed of it',
   fold: 'upper, lower or initial case',

@@ -129,7 +129,14 @@ export function createMasks(
 
   /** A place inside JSON, or a field of a composite. */
   const ofPath = (rule: ColumnRule, type: TypeFacts, path: readonly string[], shown?: TypeFacts): Mask | null => {
-    if (type.class === 'composite' || rule.kind === 'keep') return rule.kind === 'keep' ? detected : text
+    if (rule.kind === 'keep') return detected
+    const whole = type.element ?? type
+    if (whole.class === 'composite') {
+      const [name, ...deeper] = path[0] === '[*]' ? path.slice(1) : path
+      const field = whole.fields[whole.fieldNames.indexOf(name ?? '')]
+      if (field === undefined) return text
+      return deeper.length > 0 ? ofPath(rule, field, deeper, shown) : ofKind(defaultKind(field), [], field, NO_LIMIT)
+    }
     const mask = jsonOf(rule.json, 'text', path)
     // What `->` takes out is JSON still: a number there is one.
     return shown?.class === 'json' ? (value) => (isNumberLike(value) ? value : mask(value)) : mask

@@ -23,6 +23,7 @@ export function readBind(
   rest: Uint8Array,
   declared: readonly number[],
   meant: (count: number) => readonly number[],
+  sentAs: (typeOid: number) => number = (typeOid) => typeOid,
 ): BindText | null {
   const parameters = bindParameters(rest)
   if (!parameters) return null
@@ -32,7 +33,7 @@ export function readBind(
     if (value === null) return null
     const type = types[i] ?? 0
     if (parameters.formats[i] === TEXT) return Buffer.from(value).toString('utf8')
-    const text = binaryText(type, value)
+    const text = binaryText(sentAs(type), value)
     if (text === null) unreadable.push(type)
     return text
   })

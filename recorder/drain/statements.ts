@@ -108,9 +108,14 @@ function draftOf(exchange: Exchange<Result>, session: number, text: MaskedSql, m
 
 function parametersInto(draft: Draft, exchange: Exchange<Result>, text: MaskedSql, masker: Masker): void {
   if (!exchange.portal) return
-  const bind = readBind(exchange.portal.bind, draft.parameterTypes, (count) => {
-    return masker.parameterTypes(text.facts, count, draft.parameterTypes)
-  })
+  const bind = readBind(
+    exchange.portal.bind,
+    draft.parameterTypes,
+    (count) => {
+      return masker.parameterTypes(text.facts, count, draft.parameterTypes)
+    },
+    masker.sentAs,
+  )
   if (!bind) {
     draft.unreplayable = 'its parameters cannot be decoded'
     return

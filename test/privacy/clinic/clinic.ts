@@ -14,7 +14,6 @@ import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 export const schemaPath = path('v1.sql')
-export const migrationPath = path('v2.sql')
 export const policyPath = path('policy.yaml')
 
 /** In every word of every person. */

@@ -1,0 +1,237 @@
+/**
+ * The promise of the tokens, end to end: traffic recorded from an unmasked database, masked on the way, replayed on a masked copy, answers
+ * what production answered, tokens in place. What masking cannot keep is labelled, and nothing else is.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import * as ledger from '../../fixtures/ledger/ledger.js'
+import * as shop from '../../fixtures/shop/shop.js'
+import { parsePolicy } from '../../privacy/policy/policy.js'
+import type { Judgement } from '../../replayer/compare/judgement.js'
+import { judgeFor } from '../../replayer/compare/judges.js'
+import { joinBySeq } from '../../replayer/compare/merge-runs.js'
+import { planOf } from '../../replayer/plan/cache.js'
+import { cloneShadow } from '../../replayer/shadow/clone.js'
+import { withAdmin, withClient, withDatabase } from '../../replayer/shadow/connect.js'
+import { type OwnedServer, startServer } from '../../replayer/shadow/server.js'
+import { readSnapshot } from '../../replayer/shadow/snapshot/format.js'
+import { restoreSnapshot } from '../../replayer/shadow/snapshot/restore.js'
+import { takeSnapshot } from '../../replayer/shadow/snapshot/take.js'
+import { openRecording } from '../../segment/recording.js'
+import { openRun } from '../../segment/run-file.js'
+import { runOfRecording } from '../../segment/run-source.js'
+import { run } from '../cli/command.js'
+import { bench, KEY, through } from '../recorder/recording.js'
+import { contents } from '../shadow/support.js'
+import * as clinic from './clinic/clinic.js'
+
+type World = {
+  readonly name: string
+  readonly schema: string
+  readonly policy: string
+  load(url: string): Promise<unknown>
+  traffic(url: string): Promise<unknown>
+}
+
+type Statement = { readonly sql: string; readonly judgement: Judgement }
+
+type Rehearsal = {
+  readonly statements: readonly Statement[]
+  /** Verdicts against production once a value of the masked copy has been changed behind the replay's back. */
+  readonly spoilt: readonly Statement[]
+  readonly snapshot: string
+  readonly golden: string
+  /** Production as it was when the copy was taken. */
+  readonly untouched: string
+}
+
+const at = bench()
+let live: OwnedServer
+let shadows: OwnedServer
+beforeAll(async () => {
+  ;[live, shadows] = await Promise.all([startServer(), startServer()])
+})
+afterAll(async () => {
+  await Promise.all([live.stop(), shadows.stop()])
+  at.remove()
+})
+
+async function rehearse(world: World, spoil: string): Promise<Rehearsal> {
+  const { name } = world
+  const production = live.url(name)
+  await withAdmin(live.url(), (admin) => admin.query(`CREATE DATABASE ${name}`))
+  await world.load(production)
+  const policy = parsePolicy(readFileSync(world.policy, 'utf8'), world.policy)
+  const snapshot = join(at.folder, `${name}.snapshot`)
+  const masks = { policy, key: KEY }
+  await takeSnapshot({ url: production, out: snapshot, masks, madeBy: 'test', schemaFile: world.schema })
+  const untouched = live.url(`${name}_then`)
+  await withAdmin(live.url(), (admin) => admin.query(`CREATE DATABASE ${name}_then TEMPLATE ${name}`))
+  const recording = await at.start(production, { policy, out: join(at.folder, `${name}.recording`) })
+  await world.traffic(through(production, recording))
+  await recording.stop()
+  const golden = withDatabase(shadows.url(), `${name}_golden`)
+  await restoreSnapshot({ snapshot, target: golden })
+  const replayed = async (how: string, sql?: string) => {
+    const url = await cloneShadow(shadows.url(), `${name}_golden`, `${name}_${how}`)
+    if (sql !== undefined) await withClient(url, (client) => client.query(sql))
+    const out = join(at.folder, `${name}.${how}.run`)
+    const ended = await run('replay', recording.path, '--target', url, '--out', out, '--speed', 'max')
+    expect(ended.code, ended.stderr).toBe(0)
+    return judged(recording.path, out)
+  }
+  return { statements: await replayed('shadow'), spoilt: await replayed('spoilt', spoil), snapshot, golden, untouched }
+}
+
+/** Every statement of the recording against its replay. */
+async function judged(recordingPath: string, runPath: string): Promise<readonly Statement[]> {
+  const recording = openRecording(recordingPath)
+  const after = openRun(runPath)
+  try {
+    const before = runOfRecording(recording)
+    const { seq, ambiguous } = await planOf(recording)
+    const races = new Set(seq.filter((_, place) => ambiguous[place] === 1))
+    const judge = judgeFor({ before, after, recording, ignore: [], ambiguous: (one) => races.has(one) }, after, null)
+    const statements: Statement[] = []
+    for (const { a, b, d } of joinBySeq(before.rows(), after.rows(), [], recording.statements()))
+      if (a !== undefined && b !== undefined && d !== undefined)
+        statements.push({ sql: d.sql, judgement: judge.judge(d, a, b).judgement })
+    return statements
+  } finally {
+    after.close()
+    recording.close()
+  }
+}
+
+/** What differs and is not excused, short enough to read. */
+function findings(statements: readonly Statement[]): string[] {
+  return statements.flatMap(({ sql, judgement }) =>
+    judgement.verdict === 'discrepancy'
+      ? [`${sql.slice(0, 300)}\n  ${JSON.stringify(judgement.differences).slice(0, 900)}`]
+      : [],
+  )
+}
+
+function labelled(statements: readonly Statement[]): string[] {
+  return statements.flatMap(({ sql, judgement }) =>
+    judgement.verdict !== 'equal' && judgement.excuses.includes('masked') ? [sql] : [],
+  )
+}
+
+describe('the clinic: types that are hard to mask', () => {
+  let rehearsal: Rehearsal
+  beforeAll(async () => {
+    const world = {
+      name: 'clinic',
+      schema: clinic.schemaPath,
+      policy: clinic.policyPath,
+      load: clinic.loadClinic,
+      traffic: clinic.clinicTraffic,
+    }
+    rehearsal = await rehearse(world, 'UPDATE clinic.doctor SET fee = fee + 1::money')
+  }, 300_000)
+
+  test('no finding', () => expect(findings(rehearsal.statements)).toEqual([]))
+  test('it has compared nearly all that was said', () => {
+    expect(rehearsal.statements.length).toBeGreaterThan(90)
+    const equal = rehearsal.statements.filter(({ judgement }) => judgement.verdict === 'equal').length
+    expect(equal).toBeGreaterThan(75)
+  })
+  test('what is labelled is among what depends on more than tokens keep', () => {
+    const shapes = [...clinic.LABELLED, ...clinic.EXACT.filter(([sql]) => COMPUTED.test(sql))].map(([sql]) =>
+      shapeOf(sql),
+    )
+    shapes.push(shapeOf('SELECT * FROM seen WHERE mail = ?'))
+    expect(
+      labelled(rehearsal.statements)
+        .map(shapeOf)
+        .filter((shape) => !shapes.includes(shape)),
+    ).toEqual([])
+    expect(labelled(rehearsal.statements).length).toBeGreaterThan(4)
+  })
+  test('a value that is really another is a finding', () => expect(findings(rehearsal.spoilt)).not.toEqual([]))
+
+  test('the copy is whole: as many rows, valid constraints, every value masked or kept as the policy says', async () => {
+    const facts = readSnapshot(rehearsal.snapshot)
+    const counted = await withClient(rehearsal.golden, contents)
+    for (const { schema, name, rows } of facts.tables)
+      expect([name, counted[`${schema}.${name}`]?.length]).toEqual([name, rows])
+    await withClient(rehearsal.golden, async (golden) => {
+      expect((await golden.query('SELECT conname FROM pg_constraint WHERE NOT convalidated')).rows).toEqual([])
+      const { rows } = await golden.query(`
+        SELECT (SELECT count(*) FROM clinic.patient p WHERE contact <> lower(mail::text) OR name_length <> length(name)) AS generated,
+               (SELECT count(*) FROM clinic.patient WHERE treated_by IS NOT NULL AND treated_by NOT IN (SELECT mail FROM clinic.doctor)) AS dangling,
+               (SELECT count(*) FROM clinic.visit_2024) > 0 AS partitioned,
+               (SELECT count(DISTINCT tableoid) FROM clinic.person) AS inherited`)
+      expect(rows).toEqual([{ generated: '0', dangling: '0', partitioned: true, inherited: '2' }])
+    })
+    // What is nobody's is untouched.
+    const kept = `SELECT json_agg(t ORDER BY t::text)::text AS kept FROM (
+      SELECT p.blood::text, p.ward::text, p.id::text, cardinality(p.phones)::text FROM clinic.patient p UNION ALL
+      SELECT kind, at::text, id::text, (vitals -> 'pulse')::text FROM clinic.visit UNION ALL
+      SELECT room, during::text, number::text, NULL FROM clinic.booking UNION ALL
+      SELECT flags::text, site::text, fee::text, device::text FROM clinic.doctor) t`
+    const ask = (url: string) => withClient(url, async (client) => (await client.query(kept)).rows)
+    expect(await ask(rehearsal.golden)).toEqual(await ask(rehearsal.untouched))
+  })
+
+  test('identity columns and sequences go on', async () => {
+    const url = await cloneShadow(shadows.url(), 'clinic_golden', 'clinic_next')
+    await withClient(url, async (client) => {
+      const { rows } = await client.query('INSERT INTO clinic.form (price) VALUES (1) RETURNING id')
+      expect(rows).toEqual([{ id: 3 }])
+      const next = await client.query(
+        "INSERT INTO clinic.booking (doctor, room, during) SELECT mail, 'R9', 'empty' FROM clinic.doctor LIMIT 1 RETURNING number",
+      )
+      expect(next.rows).toEqual([{ number: 3 }])
+    })
+  })
+})
+
+describe.each([
+  {
+    name: 'shop',
+    world: {
+      name: 'shop',
+      schema: shop.v1Path,
+      policy: shop.policyPath,
+      load: (url: string) => shop.loadShop(url, { scale: 0.05, seed: 3 }),
+      traffic: (url: string) => shop.runTraffic({ url, sessions: 6, statements: 1500, seed: 3 }),
+    },
+    spoil: 'UPDATE products SET price_cents = price_cents + 1',
+  },
+  {
+    name: 'ledger',
+    world: {
+      name: 'ledger',
+      schema: ledger.v1Path,
+      policy: ledger.policyPath,
+      load: (url: string) => ledger.loadLedger(url, { scale: 0.2, seed: 3 }),
+      traffic: (url: string) => ledger.runTraffic({ url, sessions: 6, statements: 1500, seed: 3 }),
+    },
+    spoil: "UPDATE books.accounts SET title = title || 'x'",
+  },
+])('the $name', ({ world, spoil }) => {
+  let rehearsal: Rehearsal
+  beforeAll(async () => {
+    rehearsal = await rehearse(world, spoil)
+  }, 300_000)
+  test('no finding, with tokens in place', () => expect(findings(rehearsal.statements)).toEqual([]))
+  test('it has compared nearly all that was said', () => {
+    expect(rehearsal.statements.length).toBeGreaterThan(1400)
+  })
+  test('a value that is really another is a finding', () => expect(findings(rehearsal.spoilt)).not.toEqual([]))
+})
+
+/** They show columns that the server computes of masked ones. */
+const COMPUTED = /name_length|SELECT \* FROM patient/
+
+/** A statement without its literals and comments. */
+function shapeOf(sql: string): string {
+  return sql
+    .replace(/\/\*.*?\*\/|--.*$/g, ' ')
+    .replace(/'(?:[^']|'')*'/g, '?')
+    .replace(/\s+/g, ' ')
+    .trim()
+}
