@@ -146,7 +146,10 @@ export async function createMasker({ key, policy, catalog }: MaskerSettings): Pr
       if (values.length === 0) return values
       return applyRow(masksOfParameters(facts, values.length, typeOids), values)
     },
-    masking: createMasking((oid) => resolved.types.of(oid)),
+    masking: createMasking(
+      (oid) => resolved.types.of(oid),
+      (slot) => meantType(resolved.index, slot),
+    ),
     parameterTypes(facts, count, declared) {
       if (declared.length >= count && !declared.includes(0)) return declared
       return Array.from(

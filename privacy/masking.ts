@@ -2,6 +2,7 @@
  * What is kept with a text about its masking: cautions for whoever compares, values without a column for whoever completes the policy.
  */
 import type { Masking } from '../segment/masking.js'
+import type { SlotFacts } from '../sql/columns.js'
 import { defaultKind } from './policy/columns.js'
 
 import { remember } from './shapes.js'
@@ -13,7 +14,11 @@ export type MaskingOf = (facts: SqlFacts, statement: number, typeOids: readonly 
 
 const VARIANTS_MAX = 100
 
-export function createMasking(typeOf: (oid: number) => TypeFacts): MaskingOf {
+/** `meant`: the type a slot's text says, where the client declared none; 0 where it does not say either. */
+export function createMasking(
+  typeOf: (oid: number) => TypeFacts,
+  meant: (slot: SlotFacts | undefined) => number,
+): MaskingOf {
   const known = new WeakMap<SqlFacts, Map<string, Masking | null>>()
   return (facts, statement, typeOids) => {
     if (facts.unmapped.length === 0 && facts.cautions.length === 0) return null
@@ -25,7 +30,9 @@ export function createMasking(typeOf: (oid: number) => TypeFacts): MaskingOf {
     const name = `${statement} ${typeOids.join(' ')}`
     const seen = variants.get(name)
     if (seen !== undefined) return seen
-    const made = maskingOf(facts, statement, (parameter) => typeOf(typeOids[parameter - 1] ?? 0))
+    const made = maskingOf(facts, statement, (parameter) =>
+      typeOf(typeOids[parameter - 1] || meant(facts.parameters.get(parameter))),
+    )
     remember(variants, name, made, VARIANTS_MAX)
     return made
   }

@@ -18,6 +18,13 @@ const HEAD = `# Proposed from names, types, comments, foreign keys and a look at
 # booleans, enums and UUIDs are kept unless named.
 `
 
+const SETTINGS = `
+# What an application tells the server of itself (SET app.user = …, application_name) is text unless named; \`inspect\` lists what a recording met.
+# settings:
+#   app.user: email
+#   application_name: keep
+`
+
 export function suggestPolicy(catalog: Catalog, samples: Samples): string {
   const types = new Types(catalog)
   const index = new CatalogIndex(catalog)
@@ -31,7 +38,7 @@ export function suggestPolicy(catalog: Catalog, samples: Samples): string {
     blocks.push(lines.map(shown).join('\n'))
   }
   const columns = blocks.length === 0 ? 'columns: {}\n' : `columns:\n${blocks.join('\n\n')}\n`
-  return `${HEAD}version: 1\nlocale: en\n${columns}`
+  return `${HEAD}version: 1\nlocale: en\n${columns}${SETTINGS}`
 }
 
 function lineOf(

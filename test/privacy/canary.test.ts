@@ -144,6 +144,7 @@ const WORTH_IT = {
   'killed run': 'SIGKILL',
 }
 
+/** The killed replay is not among them: it may not have written an outcome yet. */
 const HOLD_VALUES: readonly RegExp[] = [
   /^recording\/segments\/.*sqlite$/,
   /^snapshot\/data\/.*gz$/,
@@ -155,7 +156,6 @@ const HOLD_VALUES: readonly RegExp[] = [
   /^out\/discrepancies\.csv$/,
   /^killed-recording\//,
   /^killed-snapshot.*\.part\//,
-  /^killed\.run/,
   /^killed-run\//,
   /^said\/reproduce/,
   /^postgres\/base\//,
@@ -271,7 +271,7 @@ async function pipeline(name: string, policy: string): Promise<Pipeline> {
   await victim.end().catch(() => {})
   await run('inspect killed', 'inspect', 'killed-recording')
   await runUntil(
-    () => someBytes(folder, /^killed-snapshot.*\.part\/data\//),
+    () => someBytes(folder, /^killed-snapshot.*\.part\/data\//, 20_000),
     'killed snapshot',
     'snapshot',
     'take',
@@ -401,10 +401,10 @@ function until(there: () => boolean | Promise<boolean>): Promise<unknown> {
   return vi.waitUntil(there, { interval: 5, timeout: 120_000 })
 }
 
-function someBytes(folder: string, name: RegExp): boolean {
+function someBytes(folder: string, name: RegExp, bytesMin = 1): boolean {
   return filesUnder(folder).some((file) => {
     const bytes = statSync(file, { throwIfNoEntry: false })?.size ?? 0
-    return bytes > 0 && name.test(file.slice(folder.length + 1))
+    return bytes >= bytesMin && name.test(file.slice(folder.length + 1))
   })
 }
 
