@@ -9,6 +9,7 @@
  */
 import { EventEmitter } from 'node:events'
 import { performance } from 'node:perf_hooks'
+import { hrtime } from 'node:process'
 import { type Key, keyFingerprint } from '../privacy/key.js'
 import { type Policy, policyHash } from '../privacy/policy/policy.js'
 import type { Manifest } from '../segment/manifest.js'
@@ -87,6 +88,7 @@ export async function startProxyRecording(options: ProxyOptions): Promise<ProxyR
 
   const startedAtMs = Date.now()
   const startedAt = performance.now()
+  const startedNs = hrtime.bigint()
   const shared = { ring: createRing(options.ringBytes ?? RING_BYTES), tally: createTally() }
   const ring = new RingProducer(shared.ring)
   const tally = new Tally(shared.tally)
@@ -124,6 +126,7 @@ export async function startProxyRecording(options: ProxyOptions): Promise<ProxyR
         ...shared,
         path: options.out,
         facts,
+        startedNs,
         options: {
           force: options.force ?? false,
           ...(options.segmentBytesMax === undefined ? {} : { segmentBytesMax: options.segmentBytesMax }),
@@ -134,7 +137,16 @@ export async function startProxyRecording(options: ProxyOptions): Promise<ProxyR
       },
       ({ kind, detail }) => tell(kind, detail),
     )
-    return new ProxyRecording(options, { tap, ring, tally, drain, events, nowUs, connectOwn: () => connectOwn(target) })
+    return new ProxyRecording(options, {
+      tap,
+      ring,
+      tally,
+      drain,
+      events,
+      startedAtMs,
+      nowUs,
+      connectOwn: () => connectOwn(target),
+    })
   } catch (error) {
     tap.stopListening()
     tap.destroyConnections()
@@ -148,6 +160,8 @@ type Parts = {
   readonly tally: Tally
   readonly drain: DrainThread
   readonly events: EventEmitter<Events>
+  /** By the clock on the wall, once: it may jump. */
+  readonly startedAtMs: number
   readonly nowUs: () => number
   readonly connectOwn: () => ReturnType<typeof connectOwn>
 }
@@ -292,7 +306,7 @@ export class ProxyRecording {
       reason: this.#state === 'killed' ? 'recording was killed' : 'recording failed',
       missing: { statements: Math.max(0, statements), transactions: 0 },
       atUs: nowUs(),
-      endedAtMs: Date.now(),
+      endedAtMs: Math.round(this.#parts.startedAtMs + nowUs() / 1000),
     })
   }
 

@@ -3,6 +3,7 @@
  * block while it waits. What the main thread has to say comes through a port that is read between batches.
  */
 import { platform, setPriority } from 'node:os'
+import { hrtime } from 'node:process'
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { HarnessError } from '../../base/errors.js'
 import { createMasker, type Masker, type MaskerSettings } from '../../privacy/masker.js'
@@ -21,6 +22,8 @@ export type DrainSettings = {
   readonly port: MessagePort
   readonly path: string
   readonly facts: RecordingFacts
+  /** When that was, by hrtime. */
+  readonly startedNs: bigint
   readonly options: Pick<RecordingOptions, 'force' | 'segmentBytesMax' | 'segmentMsMax'>
   readonly masking: MaskerSettings
   readonly limits?: DrainLimits
@@ -59,7 +62,6 @@ try {
 function run(masker: Masker): void {
   // The wall clock may jump: what waits, or grows old, goes by the one that cannot.
   const nowMs = () => performance.now()
-  const beganMs = nowMs()
   const writer = createRecording(settings.path, settings.facts, { ...settings.options, nowMs })
   const consumer = new RingConsumer(settings.ring)
   const tell = (trouble: Trouble) => say({ kind: 'trouble', trouble })
@@ -90,7 +92,12 @@ function run(masker: Masker): void {
     consumer.sleep(SLEEP_MS)
   }
   drain.end()
-  say({ kind: 'ended', manifest: writer.close(Math.round(settings.facts.startedAtMs + nowMs() - beganMs)) })
+  say({ kind: 'ended', manifest: writer.close(endedAtMs()) })
+}
+
+/** By the one clock that all threads share and nobody sets. */
+function endedAtMs(): number {
+  return Math.round(settings.facts.startedAtMs + Number(hrtime.bigint() - settings.startedNs) / 1e6)
 }
 
 function partsOf(error: unknown): ErrorParts {

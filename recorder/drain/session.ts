@@ -9,7 +9,7 @@ import { Framer } from '../../wire/framer.js'
 import { readStartup } from '../../wire/startup.js'
 import { Keepsakes } from '../tap/keepsakes.js'
 import { Conversation, type ConversationHost } from './conversation.js'
-import type { Exchange } from './exchange.js'
+import { CLOSED, type Exchange, hasExecution, isSimple } from './exchange.js'
 import { isPrologue, restored, type StateChange, stateChanges } from './restore.js'
 import { Result, type ResultLimits } from './result.js'
 import type { ResultShapes } from './result-shapes.js'
@@ -384,7 +384,9 @@ export class DrainSession implements ConversationHost<Result> {
   /** Gives up what is gathered and in flight; returns the names of statements it prepared or closed. */
   #drop(reason: string): string[] {
     const pending = this.#conversation.dropPending()
-    const dropped = this.#gathered.length + pending.length
+    // Of a request that was only half sent, the tap counts the execution that is still to come.
+    const sent = pending.filter((exchange) => exchange.stage === CLOSED || isSimple(exchange) || hasExecution(exchange))
+    const dropped = this.#gathered.length + sent.length
     const names = [...new Set([...this.#left.keys(), ...namesIn([...this.#gathered, ...pending]).keys()])]
     this.#left.clear()
     this.#ordinal -= this.#gathered.length

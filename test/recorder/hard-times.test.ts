@@ -1,6 +1,6 @@
 /** What may befall a recorder while production runs through it: traffic flows on, the operator is told once, the ledger says what is missing. */
 import { type ChildProcess, execFileSync, spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { platform, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
@@ -221,5 +221,54 @@ describe('no room', () => {
     })
     await fill(recorder, 'disk/rec', (pid) => rmSync(join('/proc', String(pid), 'cwd/disk/ballast')))
     expect(recorder.stderr()).toMatch(/write failed: (SQLITE_FULL|ENOSPC): no room/)
+  })
+})
+
+/** For the whole program, its threads too: from the moment the file is there, it is another day. */
+const CLOCK = `const { existsSync } = require('node:fs')
+const Real = Date
+const off = () => (existsSync(process.env.JUMP_FILE) ? Number(process.env.JUMP_MS) : 0)
+globalThis.Date = class extends Real {
+  constructor(...parts) {
+    if (parts.length === 0) super(Real.now() + off())
+    else super(...parts)
+  }
+  static now() {
+    return Real.now() + off()
+  }
+}`
+
+describe('a clock that jumps', () => {
+  const DAY_MS = 86_400_000
+
+  test.each([
+    { name: 'a day ahead', jumpMs: DAY_MS },
+    { name: 'a day back', jumpMs: -DAY_MS },
+  ])('$name, and nothing of the recording is moved', async ({ jumpMs }) => {
+    writeFileSync(join(folder, 'clock.cjs'), CLOCK)
+    const recorder = await startRecorder(db.url, {
+      folder,
+      children,
+      node: ['--require', join(folder, 'clock.cjs')],
+      env: { JUMP_FILE: join(folder, 'jump'), JUMP_MS: String(jumpMs) },
+    })
+    const client = await session(recorder.url)
+    await traffic(client, async () => (await recorder.status()).statementsKept > 0)
+    writeFileSync(join(folder, 'jump'), '')
+    await traffic(client, async () => (await recorder.status()).rates.statementsPerSecond > 0)
+    await client.end()
+    recorder.child.kill('SIGTERM')
+    expect((await recorder.ended).code).toBe(0)
+    const { manifest, statements } = read(join(folder, 'rec'))
+    checkBooks(manifest, join(folder, 'rec'))
+    expect(manifest.incidents).toEqual([])
+    expect(manifest.ledger.lost).toEqual({})
+    const tookMs = manifest.endedAtMs! - manifest.startedAtMs
+    expect(tookMs).toBeGreaterThan(0)
+    expect(tookMs).toBeLessThan(DAY_MS / 2)
+    for (const { sentUs, doneUs } of statements) {
+      expect(doneUs).toBeGreaterThanOrEqual(sentUs)
+      expect(doneUs).toBeLessThanOrEqual(tookMs * 1000 + 1000)
+    }
   })
 })
