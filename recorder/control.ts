@@ -16,6 +16,8 @@ type Answer = { readonly status: ProxyStatus } | { readonly refused: string }
 
 const LINE_BYTES_MAX = 1024
 const ANSWER_MS_MAX = 30_000
+/** What the ring holds is written first, which may take a while on a slow disk. */
+const STOP_MS_MAX = 30 * 60_000
 
 export async function serveControl(path: string, recording: ProxyRecording): Promise<{ close(): void }> {
   if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX)
@@ -41,7 +43,7 @@ export async function serveControl(path: string, recording: ProxyRecording): Pro
 export function askControl(path: string, command: ControlCommand): Promise<ProxyStatus> {
   return new Promise((resolve, reject) => {
     const socket = connect({ path })
-    socket.setTimeout(ANSWER_MS_MAX, () => socket.destroy(new Error('no answer')))
+    socket.setTimeout(command === 'stop' ? STOP_MS_MAX : ANSWER_MS_MAX, () => socket.destroy(new Error('no answer')))
     socket.once('error', (cause) => reject(unreachable(path, cause)))
     socket.once('connect', () => socket.write(`${JSON.stringify({ command })}\n`))
     oneLine(socket, async (line) => {

@@ -12,7 +12,7 @@ import type { Identity } from './identity.js'
 
 const run = promisify(execFile)
 
-const READY = 'ready to accept connections'
+const READY = /ready to accept (?:read-only )?connections/
 const START_LIMIT_MS = 60_000
 /** A fast shutdown writes a checkpoint; a server that needs longer is told to stop at once, and recovers when next started. */
 const STOP_LIMIT_MS = 30_000
@@ -70,7 +70,7 @@ function ready(child: ChildProcess): Promise<void> {
     child.stderr!.on('data', (chunk: Buffer) => {
       // Only the beginning is of interest, but the pipe must be drained for as long as the server lives.
       if (log.length < 16_384) log += chunk.toString('utf8')
-      if (log.includes(READY)) settle(resolve)
+      if (READY.test(log)) settle(resolve)
     })
     child.once('error', (cause) => settle(() => reject(refusal(cause.message, cause))))
     child.once('close', (code) =>
