@@ -29,7 +29,7 @@ import type { ClientTls } from './tap/client-tls.js'
 import { TIME_LIMITS, type TimeLimits } from './tap/connection.js'
 import { type ListenAddress, ListenFailed, Tap } from './tap/listener.js'
 import { createRing, RingProducer } from './tap/ring.js'
-import { CELL, createTally, PASSING, Tally } from './tap/tally.js'
+import { CELL, CHOSEN, createTally, PASSING, PASSING_WORDS, Tally } from './tap/tally.js'
 import { readUpstream } from './upstream-facts.js'
 import { connectOwn, type Environment, parseUpstream } from './upstream-url.js'
 
@@ -305,6 +305,11 @@ export class ProxyRecording {
       path: this.path,
       reason: this.#state === 'killed' ? 'recording was killed' : 'recording failed',
       missing: { statements: Math.max(0, statements), transactions: 0 },
+      passed: Object.values(PASSING).map((reason) => ({
+        kind: CHOSEN.has(reason) ? 'filtered' : 'lost',
+        reason: PASSING_WORDS[reason],
+        count: tally.passed(reason),
+      })),
       atUs: nowUs(),
       endedAtMs: Math.round(this.#parts.startedAtMs + nowUs() / 1000),
     })

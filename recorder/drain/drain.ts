@@ -13,7 +13,7 @@ import type { RecordingWriter } from '../../segment/recording-writer.js'
 import type { Incident, RecordedTransaction } from '../../segment/segment-writer.js'
 import type { Session, SessionEvent, Statement } from '../../segment/statement.js'
 import { RECORD, type RingRecord } from '../tap/ring.js'
-import { CELL, PASSING, PASSING_WORDS, type PassingReason, type Tally } from '../tap/tally.js'
+import { CELL, CHOSEN, PASSING, PASSING_WORDS, type PassingReason, type Tally } from '../tap/tally.js'
 import { LatencyDrift } from './latency-drift.js'
 import { ResultShapes } from './result-shapes.js'
 import { DrainSession, type SessionLimits, type SessionStore } from './session.js'
@@ -38,8 +38,6 @@ export const DRAIN_LIMITS: DrainLimits = {
 
 const NOT_WRITTEN = 'recording could not be written'
 const INCIDENTS_MAX = 1000
-/** Somebody wanted it so. */
-const CHOSEN: ReadonlySet<PassingReason> = new Set([PASSING.paused, PASSING.unchosen])
 
 export type Trouble = { readonly kind: string; readonly detail: string }
 
@@ -289,10 +287,7 @@ export class Drain implements SessionStore {
   /** What the tap let pass since we asked last. */
   #accountPassed(): void {
     for (const reason of Object.values(PASSING)) {
-      const now = {
-        statements: this.#tally.read(CELL.executionsPassed + reason),
-        transactions: this.#tally.read(CELL.transactionsPassed + reason),
-      }
+      const now = this.#tally.passed(reason)
       const before = this.#passedBefore.get(reason) ?? NOTHING
       if (now.statements === before.statements && now.transactions === before.transactions) continue
       this.#passedBefore.set(reason, now)

@@ -18,6 +18,9 @@ export const PASSING_WORDS: Readonly<Record<PassingReason, string>> = {
   7: 'session not chosen',
 }
 
+/** Somebody wanted it so: filtered, not lost. */
+export const CHOSEN: ReadonlySet<PassingReason> = new Set([PASSING.paused, PASSING.unchosen])
+
 const REASONS = 8
 
 /** Cells; those of the tap first, then those of the drain. */
@@ -71,6 +74,13 @@ export class Tally {
 
   read(cell: number): number {
     return this.cells[cell] ?? 0
+  }
+
+  passed(reason: PassingReason): { readonly statements: number; readonly transactions: number } {
+    return {
+      statements: this.read(CELL.executionsPassed + reason),
+      transactions: this.read(CELL.transactionsPassed + reason),
+    }
   }
 
   executionsPassed(): number {

@@ -228,7 +228,11 @@ const GROWTH_MAX = 450 * 2 ** 20
 describe.runIf(platform() === 'linux')('memory stays flat', () => {
   /** A recorder that has settled, and a client. */
   async function settled(): Promise<{ recorder: Running; socket: Socket; before: number }> {
-    const recorder = await startRecorder(db.url, { folder, children, args: ['--breaker', 'off', '--ring-bytes', '16MB'] })
+    const recorder = await startRecorder(db.url, {
+      folder,
+      children,
+      args: ['--breaker', 'off', '--ring-bytes', '16MB'],
+    })
     const socket = await login(recorder.url)
     const answered = bytesOfAnswer(socket)
     socket.write(buildQuery(`SELECT repeat('x', 1000) FROM generate_series(1, 20000)`))
