@@ -6,7 +6,12 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import pg from 'pg'
 
-export type PgBouncer = { readonly port: number; readonly version: string; stop(): Promise<void> }
+export type PgBouncer = {
+  readonly port: number
+  readonly pid: number
+  readonly version: string
+  stop(): Promise<void>
+}
 
 const ANSWERS_MS_MAX = 5000
 
@@ -40,6 +45,7 @@ log_disconnections = 0
   await answers(child, Object.assign(new URL(serverUrl), { port: String(port) }).toString())
   return {
     port,
+    pid: child.pid!,
     version,
     async stop() {
       if (child.exitCode !== null) return

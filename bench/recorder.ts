@@ -1,13 +1,14 @@
 /**
- * What does recording cost? The same statements direct, through a bare forwarder (the least a proxy in Node can cost), through
- * PgBouncer in session mode where it is installed, and through the recorder, in turns within one run, so that a busy machine is
- * busy for all of them. What is compared is always of the same round; the spread over the rounds says how much it means.
+ * What does recording cost? The same statements direct, through a bare forwarder (the least a proxy in Node can cost: the recorder's
+ * own sockets and nothing else), through PgBouncer in session mode where it is installed, and through the recorder, in turns within
+ * one run, so that a busy machine is busy for all of them. What is compared is always of the same round; the spread over the rounds
+ * says how much it means. Processor time a statement, of the thread that forwards, hardly depends on what else the machine does.
  *
  * The recorder masks and writes real rows the whole time. `node dist/bench/recorder.js [--json] [--out FILE]`; `--seconds N` per
  * turn, `--rounds N`.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer, type Server } from 'node:net'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import { cpus, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
@@ -16,14 +17,19 @@ import { workerFile } from '../base/worker-file.js'
 import { readKey } from '../privacy/key.js'
 import { EMPTY_POLICY } from '../privacy/policy/policy.js'
 import { startProxyRecording } from '../recorder/proxy.js'
+import { quickSocket } from '../recorder/tap/quick-socket.js'
 import { startServer } from '../replayer/shadow/server.js'
 import { startPgBouncer } from './pgbouncer.js'
 import type { Measured, Round } from './recorder-client.js'
 
 const SQL = 'SELECT id, email, full_name, city, note FROM users WHERE id = $1'
+/** How Linux counts processor time. */
+const TICK_US = 10_000
 const WAYS = ['direct', 'forwarder', 'pgbouncer', 'recorder'] as const
 type Way = (typeof WAYS)[number]
-type Rounds = Partial<Record<Way, Measured[]>>
+/** With the processor time of a statement; NaN where it is not known. */
+type Turn = Measured & { readonly cpuUs: number }
+type Rounds = Partial<Record<Way, Turn[]>>
 
 type Options = {
   readonly json: boolean
@@ -55,10 +61,17 @@ async function main({ json, out, seconds, rounds }: Options): Promise<void> {
   }
   const ways = WAYS.filter((way) => ports[way] !== undefined)
   const client = new Worker(workerFile(import.meta.url, './recorder-client.js'))
-  const measure = async (way: Way, clients: number): Promise<Measured> => {
+  const pids: Partial<Record<Way, number>> = {
+    forwarder: process.pid,
+    recorder: process.pid,
+    ...(pgbouncer === null ? {} : { pgbouncer: pgbouncer.pid }),
+  }
+  const measure = async (way: Way, clients: number): Promise<Turn> => {
     const target = Object.assign(new URL(url), { hostname: '127.0.0.1', port: String(ports[way]) }).toString()
+    const before = processorUs(pids[way])
     client.postMessage({ url: target, sql: SQL, clients, ms: seconds * 1000 } satisfies Round)
-    return new Promise((resolve) => client.once('message', resolve))
+    const measured = await new Promise<Measured>((resolve) => client.once('message', resolve))
+    return { ...measured, cpuUs: (processorUs(pids[way]) - before) / measured.statements }
   }
   const say = (text: string) => {
     if (!json) console.log(text)
@@ -110,6 +123,8 @@ type Figures = {
   readonly perSecond: Spread
   readonly p50Us: Spread
   readonly p99Us: Spread
+  /** Of the thread that forwards; null where the system does not tell. */
+  readonly cpuUs: Spread | null
   /** Each round against the same round of another way. */
   readonly addedP50Us: Spread
   readonly addedP99Us: Spread
@@ -121,11 +136,12 @@ function figuresOf(way: Way, measured: Rounds, seconds: number): Figures {
   const own = measured[way]!
   const direct = measured.direct!
   const { pgbouncer } = measured
-  const spread = (of: (round: Measured, i: number) => number) => spreadOf(own.map(of))
+  const spread = (of: (round: Turn, i: number) => number) => spreadOf(own.map(of))
   return {
     perSecond: spread(({ statements }) => Math.round(statements / seconds)),
     p50Us: spread(({ p50Us }) => p50Us),
     p99Us: spread(({ p99Us }) => p99Us),
+    cpuUs: own.every(({ cpuUs }) => cpuUs > 0) ? spread(({ cpuUs }) => Math.round(cpuUs * 10) / 10) : null,
     addedP50Us: spread(({ p50Us }, i) => p50Us - direct[i]!.p50Us),
     addedP99Us: spread(({ p99Us }, i) => p99Us - direct[i]!.p99Us),
     throughputToDirect: spread(({ statements }, i) => ratio(statements, direct[i]!.statements)),
@@ -145,7 +161,7 @@ function spreadOf(values: readonly number[]): Spread {
 }
 
 function line(way: Way, figures: Figures): string {
-  const { perSecond, p50Us, p99Us, addedP50Us, addedP99Us, throughputToDirect, throughputToPgbouncer } = figures
+  const { perSecond, p50Us, p99Us, cpuUs, addedP50Us, addedP99Us, throughputToDirect, throughputToPgbouncer } = figures
   const shown = ({ median, min, max }: Spread) => `${median} (${min}…${max})`
   const parts = [way.padEnd(10), `${shown(perSecond)}/s`, `p50 ${p50Us.median} µs`, `p99 ${p99Us.median} µs`]
   if (way !== 'direct') {
@@ -155,7 +171,9 @@ function line(way: Way, figures: Figures): string {
       `${shown(addedP99Us)} µs at p99`,
     )
   }
-  if (way === 'recorder' && throughputToPgbouncer !== null) parts.push(`${shown(throughputToPgbouncer)} × PgBouncer`)
+  if (cpuUs !== null) parts.push(`${shown(cpuUs)} µs of the processor`)
+  if (way !== 'direct' && way !== 'pgbouncer' && throughputToPgbouncer !== null)
+    parts.push(`${shown(throughputToPgbouncer)} × PgBouncer`)
   return parts.join('  ')
 }
 
@@ -168,19 +186,52 @@ async function load(url: string): Promise<void> {
   await client.end()
 }
 
+/** What the thread that forwards has had of the processor; NaN where /proc does not say. */
+function processorUs(pid: number | undefined): number {
+  if (pid === undefined) return Number.NaN
+  try {
+    const [user, system] = readFileSync(`/proc/${pid}/task/${pid}/stat`, 'utf8')
+      .split(') ')[1]!
+      .split(' ')
+      .slice(11, 13)
+    return (Number(user) + Number(system)) * TICK_US
+  } catch {
+    return Number.NaN
+  }
+}
+
 function forward(port: number): Promise<{ server: Server; port: number }> {
-  const server = createServer({ noDelay: true }, (down) => {
-    const up = connect({ host: '127.0.0.1', port, noDelay: true })
-    down.on('data', (chunk) => up.write(chunk))
-    up.on('data', (chunk) => down.write(chunk))
-    down.on('close', () => up.destroy())
-    up.on('close', () => down.destroy())
-    down.on('error', () => up.destroy())
-    up.on('error', () => down.destroy())
+  const server = createServer({ noDelay: true, allowHalfOpen: true, pauseOnConnect: true }, (accepted) => {
+    const asked = connect({ host: '127.0.0.1', port, noDelay: true, allowHalfOpen: true })
+    asked.once('connect', () => splice(accepted, asked))
   })
   return new Promise((resolve) => {
     server.listen(0, '127.0.0.1', () => resolve({ server, port: (server.address() as { port: number }).port }))
   })
+}
+
+/** The recorder's sockets, and not a byte looked at. */
+function splice(accepted: Socket, asked: Socket): void {
+  let [down, up] = [accepted, asked]
+  down = quickSocket(
+    down,
+    (piece) => up.write(piece),
+    () => up.writableLength > 0,
+  )!.socket
+  up = quickSocket(
+    up,
+    (piece) => down.write(piece),
+    () => down.writableLength > 0,
+  )!.socket
+  for (const [from, to] of [
+    [down, up],
+    [up, down],
+  ] as const) {
+    from.on('close', () => to.destroy())
+    from.on('end', () => to.end())
+    from.on('error', () => to.destroy())
+    from.resume()
+  }
 }
 
 const optionOf = (option: string) => {

@@ -7,6 +7,7 @@ import { type SecureContext, TLSSocket } from 'node:tls'
 import { readStartup } from '../../wire/startup.js'
 import { agreedOnPostgres, encrypt } from './client-tls.js'
 import { fatalError } from './fatal-error.js'
+import { quickSocket } from './quick-socket.js'
 import { type Binding, SaslGate } from './sasl-gate.js'
 import type { SessionTap } from './session-tap.js'
 import type { Stopwatch } from './stopwatch.js'
@@ -77,8 +78,13 @@ export class Connection {
 
   /** From now on this is the client: the socket, or what has been decrypted of it. */
   #adopt(client: Socket): void {
-    this.#client = client
     client.setTimeout(this.#host.limits.loginMs, () => client.destroy())
+    this.#follow(client)
+    client.on('data', this.#onStartup)
+  }
+
+  #follow(client: Socket): void {
+    this.#client = client
     client.on('error', () => this.destroy())
     client.on('close', () => this.destroy())
     client.on('end', () => {
@@ -86,7 +92,6 @@ export class Connection {
       if (this.#joined) this.#server?.end()
       else this.destroy()
     })
-    client.on('data', this.#onStartup)
   }
 
   get tap(): SessionTap | null {
@@ -195,44 +200,54 @@ export class Connection {
     this.#client.end(fatalError('08006', 'pgrehearse cannot reach the server behind it'), () => this.destroy())
   }
 
-  #join(server: Socket, startup: Buffer): void {
-    const client = this.#client
-    this.#server = server
+  #join(upstream: Socket, startup: Buffer): void {
     this.#joined = true
+    if (upstream instanceof TLSSocket) this.#gate = new SaslGate(this.#bindingOf(upstream))
+    const toServer = quickSocket(upstream, this.#fromServer, () => this.#client.writableLength > 0)
+    const server = toServer?.socket ?? upstream
+    this.#server = server
+    if (toServer === null) server.on('data', this.#fromServer)
     server.on('error', () => this.destroy())
     server.on('close', () => this.#serverClosed())
-    server.write(startup)
-    const host = this.#host
-    if (server instanceof TLSSocket) this.#gate = new SaslGate(this.#bindingOf(server))
+    server.on('end', () => this.#client.end())
 
+    const toClient = quickSocket(this.#client, this.#fromClient, () => server.writableLength > 0)
+    if (toClient === null) this.#client.on('data', this.#fromClient)
+    else this.#follow(toClient.socket)
+    const client = this.#client
     this.#watchIdle(client)
-    const { stopwatch } = host
-    client.on('data', (chunk: Buffer) => {
-      const readMs = stopwatch.due ? performance.now() : 0
-      const atUs = host.nowUs()
-      if (this.#gate !== null && !this.#gate.client(chunk)) {
-        this.#refuseBinding()
-        return
-      }
-      if (!server.write(chunk)) client.pause()
-      this.#tap?.client(chunk, atUs)
-      if (readMs > 0) stopwatch.add(performance.now() - readMs)
-    })
-    server.on('data', (bytes: Buffer) => {
-      const readMs = stopwatch.due ? performance.now() : 0
-      const chunk = this.#gate === null ? bytes : this.#throughGate(bytes, this.#gate)
-      if (!client.write(chunk)) server.pause()
-      this.#tap?.server(chunk, host.nowUs())
-      if (readMs > 0) stopwatch.add(performance.now() - readMs)
-    })
     server.on('drain', () => client.resume())
     client.on('drain', () => server.resume())
-    server.on('end', () => client.end())
+    server.write(startup)
 
     // What the client sent behind its startup packet, without waiting for an answer.
-    if (this.#startup.length > 0) client.unshift(this.#startup)
-    client.resume()
+    if (this.#startup.length > 0) this.#fromClient(this.#startup)
+    if (toClient?.early) this.#fromClient(toClient.early)
+    this.#startup = NOTHING
+    if (!server.writableNeedDrain) client.resume()
     server.resume()
+  }
+
+  readonly #fromClient = (chunk: Buffer): void => {
+    const { stopwatch } = this.#host
+    const readMs = stopwatch.due ? performance.now() : 0
+    const atUs = this.#host.nowUs()
+    if (this.#gate !== null && !this.#gate.client(chunk)) {
+      this.#refuseBinding()
+      return
+    }
+    if (!this.#server!.write(chunk)) this.#client.pause()
+    this.#tap?.client(chunk, atUs)
+    if (readMs > 0) stopwatch.add(performance.now() - readMs)
+  }
+
+  readonly #fromServer = (bytes: Buffer): void => {
+    const { stopwatch } = this.#host
+    const readMs = stopwatch.due ? performance.now() : 0
+    const chunk = this.#gate === null ? bytes : this.#throughGate(bytes, this.#gate)
+    if (!this.#client.write(chunk)) this.#server!.pause()
+    this.#tap?.server(chunk, this.#host.nowUs())
+    if (readMs > 0) stopwatch.add(performance.now() - readMs)
   }
 
   /** Of a client that waits for an answer, or whose state nobody follows any more, silence says nothing. */
