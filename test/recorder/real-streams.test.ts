@@ -204,9 +204,11 @@ test('the cuts of a stream do not matter', () => {
   }
 })
 
-test('damaged, cut, and through a ring that is too small: never throws, and what is kept stays in order', () => {
+test('damaged, cut, and through a ring that is too small: never throws, and what is kept stays in order', {
+  timeout: 180_000,
+}, () => {
   for (const [i, stream] of streams.entries()) {
-    for (let seed = 0; seed < 60; seed++) {
+    for (let seed = 0; seed < 40; seed++) {
       const roll = dice(i * 1000 + seed)
       const pieces = damaged(stream.pieces, roll)
       const statements = throughAll(
