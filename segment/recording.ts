@@ -13,6 +13,7 @@ import { settled } from './ledger.js'
 import type { Manifest, SealedSegment } from './manifest.js'
 import { readManifest, SEGMENTS_FOLDER } from './manifest-file.js'
 import { mergeSorted } from './merge.js'
+import type { Outcome } from './outcome.js'
 import {
   openSegment,
   type RecordedStatement,
@@ -135,6 +136,15 @@ export class RecordingReader {
       if (part.statements === 0 || seq < part.seqFirst || seq > part.seqLast) continue
       const statement = this.#reader(part).statement(seq)
       if (statement !== undefined) return statement
+    }
+    return undefined
+  }
+
+  outcome(seq: number): Outcome | undefined {
+    for (const part of this.#parts) {
+      if (part.statements === 0 || seq < part.seqFirst || seq > part.seqLast) continue
+      const outcome = this.#reader(part).outcome(seq)
+      if (outcome !== undefined) return outcome
     }
     return undefined
   }

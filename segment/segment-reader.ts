@@ -6,7 +6,7 @@ import { JsonLookup, TextLookup } from './dictionary.js'
 import { FACT_COLUMNS, type FactCells, FactsCursor, type StatementFacts } from './facts.js'
 import type { Ledger } from './ledger.js'
 import type { Column, Outcome } from './outcome.js'
-import { OutcomeDecoder } from './outcome-columns.js'
+import { OUTCOME_COLUMNS, OutcomeDecoder } from './outcome-columns.js'
 import { unpackBytes } from './pack.js'
 import { SEGMENT, STATEMENT_COLUMNS } from './segment-schema.js'
 import type { Extent, Incident, Shape } from './segment-writer.js'
@@ -85,6 +85,7 @@ export class SegmentReader {
   readonly #texts: TextLookup
   readonly #shapes: JsonLookup<Shape>
   readonly #outcomes: OutcomeDecoder
+  #selectOutcome: { get(seq: number): unknown[] | undefined } | null = null
 
   constructor(db: Db) {
     this.#db = db
@@ -135,6 +136,15 @@ export class SegmentReader {
       .raw()
       .get(seq)
     return row === undefined ? undefined : this.#statementOf(row)
+  }
+
+  /** What production answered, and nothing else: workers of a replay ask for it all the time. */
+  outcome(seq: number): Outcome | undefined {
+    this.#selectOutcome ??= this.#db
+      .prepare<[number], unknown[]>(`SELECT ${OUTCOME_COLUMNS.join(', ')} FROM statements WHERE seq = ?`)
+      .raw()
+    const row = this.#selectOutcome.get(seq)
+    return row === undefined ? undefined : this.#outcomes.outcomeOf(row, 0)
   }
 
   *heads(): Generator<StatementHead> {

@@ -111,7 +111,7 @@ class ReplayWorker {
       createGenerated({
         catalog: this.#recording.manifest.catalog,
         pairs: new Pairs(task.pairs),
-        recorded: (seq) => this.#recording.statement(seq)?.outcome,
+        recorded: (seq) => this.#recording.outcome(seq),
       }) ?? IDENTITY
     this.#addSessions()
     this.#feed = new Feed({
@@ -153,7 +153,7 @@ class ReplayWorker {
   }
 
   #cancels(): { cancelledAfterUs?: Cancels } {
-    const cancels = cancelsOf(this.#recording.events(), (seq) => this.#recording.statement(seq)?.outcome)
+    const cancels = cancelsOf(this.#recording.events(), (seq) => this.#recording.outcome(seq))
     return cancels === undefined ? {} : { cancelledAfterUs: cancels }
   }
 
