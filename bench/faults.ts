@@ -154,8 +154,8 @@ async function rehearse(name: keyof typeof SCHEMAS): Promise<void> {
 async function explainPlans(path: string, beforeUrl: string, afterUrl: string, searchPath: readonly string[]) {
   const diff = openDiff(path)
   try {
-    const { plans, causes } = await explainSlower({ diff, beforeUrl, afterUrl, searchPath })
-    addPlans(path, plans, causes)
+    const { plans, reread } = await explainSlower({ diff, beforeUrl, afterUrl, searchPath })
+    addPlans(path, plans, reread)
   } finally {
     diff.close()
   }

@@ -14,7 +14,7 @@ import {
   type LatencyRow,
   type MismatchType,
 } from './diff.js'
-import { getPlans, putPlans } from './diff-plans.js'
+import { getPlans, putPlans, type Reread } from './diff-plans.js'
 import { getState, putState } from './diff-state.js'
 import { getVouching, putVouching } from './diff-vouching.js'
 import type { PlanEvidence } from './explained.js'
@@ -191,10 +191,10 @@ export function addState(path: string, state: StateReport): void {
 export function addPlans(
   path: string,
   plans: readonly PlanEvidence[],
-  causes: ReadonlyMap<string, string> = new Map(),
+  reread: Reread = { findings: [], joined: new Map() },
 ): void {
   openDiff(path).close()
-  addToDb(path, (db) => putPlans(db, plans, causes))
+  addToDb(path, (db) => putPlans(db, plans, reread))
 }
 
 /** Lays what is known about the measurement itself into a diff that is there already. */

@@ -187,7 +187,7 @@ async function explainPlans(path: string, { recording }: JudgeOptions, flags: Fl
   const progress = cli.progress('explain')
   const diff = openDiff(path)
   try {
-    const { plans, causes } = await explainSlower({
+    const { plans, reread } = await explainSlower({
       diff,
       beforeUrl: plansFrom,
       afterUrl: plansTo,
@@ -197,7 +197,7 @@ async function explainPlans(path: string, { recording }: JudgeOptions, flags: Fl
         progress.update(done, total)
       },
     })
-    addPlans(path, plans, causes)
+    addPlans(path, plans, reread)
     progress.done(plans.length === 0 ? 'nothing is slower' : `${plans.length} kinds of statement explained`)
     return ''
   } catch (error) {

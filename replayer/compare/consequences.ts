@@ -59,6 +59,8 @@ const CONFLICT_TARGET = 'error.conflict_target'
 const VAGUE = new Set(['unexplained', 'number.off_by_one', 'number.multiplied', 'rows.other', 'rows.merged', 'tag'])
 /** One word in place of another may be anything; always the same one in place of the same other is a rule. */
 const REPLACED_MIN = 3
+/** They say something of any pair; only what all pairs agree on is a rule. */
+const OF_EACH_PAIR = new Set(['value.replaced', 'number.changed'])
 /** On a computed column they say what the expression returned, not what happened to the data. */
 const VAGUE_IF_COMPUTED = new Set([
   'boolean.inverted',
@@ -66,7 +68,7 @@ const VAGUE_IF_COMPUTED = new Set([
   'value.null_filled',
   'value.emptied',
   'value.replaced',
-  'number.rounded_whole',
+  'number.changed',
 ])
 /** Errors that a row which is missing or too much brings about. */
 const LATE_ERRORS = new Set([
@@ -123,7 +125,7 @@ function looksUpByLess(other: Suspect, one: Suspect): boolean {
 function namesCause(one: Suspect): boolean {
   if (isError(one)) return !one.refused && one.explainer !== TIMING
   if (VAGUE.has(one.explainer)) return false
-  if (one.explainer === 'value.replaced' && (!one.telling || one.count < REPLACED_MIN)) return false
+  if (OF_EACH_PAIR.has(one.explainer) && (!one.telling || one.count < REPLACED_MIN)) return false
   if (one.explainer.startsWith('rows.')) return one.telling || one.explainer === 'rows.repeated'
   return !(VAGUE_IF_COMPUTED.has(one.explainer) && one.columns.some((column) => !column.includes('.')))
 }

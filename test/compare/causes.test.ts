@@ -107,14 +107,56 @@ describe('why a number differs', () => {
     { before: '1999', after: '19.99', says: 'x is 100 times too small (another unit)' },
     { before: '7', after: '21', says: 'x is 3 times what it was' },
     { before: '7', after: '8', says: 'x is one higher' },
-    { before: '7', after: '12', says: 'x differs' },
+    { before: '7', after: '12', says: 'x is higher by 5' },
+    { before: '12.5', after: '10.25', says: 'x is lower by 2.25' },
+    { before: '347', after: '350', says: 'x is rounded to tens' },
+    { before: '298', after: '300', says: 'x is rounded to hundreds' },
   ])('$before → $after: $says', ({ before, after, says }) => expect(why(before, after, NUMERIC)).toBe(says))
 
+  test.each([
+    {
+      name: 'apart by the same',
+      pairs: [
+        ['193', '200'],
+        ['5', '12'],
+        ['64', '71'],
+      ],
+      says: 'x is higher by 7',
+    },
+    {
+      name: 'rounded',
+      pairs: [
+        ['347', '350'],
+        ['298', '300'],
+        ['1001', '1000'],
+      ],
+      says: 'x is rounded to tens',
+    },
+    {
+      name: 'neither',
+      pairs: [
+        ['347', '350'],
+        ['5', '11'],
+      ],
+      says: 'x differs',
+    },
+  ])('of several: $name', ({ pairs, says }) => {
+    const nature = { ...plainColumn('x'), table: 't' }
+    const cells = pairs.map(([before, after]) => ({
+      column: 0,
+      before: before!,
+      after: after!,
+      rowBefore: [],
+      rowAfter: [],
+    }))
+    const cause = explainColumn({ position: 0, nature, types: { before: INT, after: INT }, pairs: cells }, CLOCKS)
+    expect(cause.sentence(cause.detail)).toBe(says)
+  })
   test('a numeric that became a float', () =>
     expect(why('0.3', '0.30000000000000004', NUMERIC, 701)).toBe(
       'x is a floating-point number now and no longer exact',
     ))
-  test('integers do not count as text', () => expect(why('1234', '12', INT)).toBe('x differs'))
+  test('integers do not count as text', () => expect(why('1234', '12', INT)).toBe('x is lower by 1222'))
 })
 
 describe('why a moment differs', () => {

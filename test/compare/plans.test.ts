@@ -4,7 +4,7 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { explainPlan, whyNotExplained } from '../../replayer/compare/plans/explain-plan.js'
-import { explainSlower } from '../../replayer/compare/plans/explain-slower.js'
+import { explainSlower, reread } from '../../replayer/compare/plans/explain-slower.js'
 import { createIndexSql, indexFor } from '../../replayer/compare/plans/index-for.js'
 import { planChanges, readingOf } from '../../replayer/compare/plans/plan-changes.js'
 import { explainedPlan } from '../../replayer/compare/plans/plan-tree.js'
@@ -165,6 +165,31 @@ test.each([
   { sql: 'nonsense', why: 'several statements, or none that can be read' },
 ])('may be run again: $sql', ({ sql, why }) => expect(whyNotExplained(sql)).toBe(why))
 
+test('what one setting makes slower is one finding', () => {
+  const finding = (findingId: string) =>
+    ({
+      findingId,
+      mismatch: 'LATENCY_SPIKE',
+      fingerprints: [findingId],
+      cause: `${findingId} is slower (why?)`,
+      count: 3,
+      trafficShare: 0.1,
+      firstAtMs: 1,
+      lastAtMs: 2,
+    }) as unknown as Finding
+  const plans = ['a', 'b', 'c'].map((fingerprint) => ({
+    ...({ fingerprint, seq: 1, before: null, after: null, notExplained: '', suggestion: null } as const),
+    changes: [{ kind: fingerprint === 'c' ? ('scan' as const) : ('setting' as const), sentence: '' }],
+    reading: fingerprint === 'c' ? 'read whole' : 'V2 has jit = on',
+  }))
+  const { findings, joined } = reread([finding('a'), finding('b'), finding('c')], plans)
+  expect(findings.map(({ cause, count, follows }) => [cause, count, follows])).toEqual([
+    ['a is slower; V2 has jit = on', 6, 3],
+    ['c is slower; read whole', 3, undefined],
+  ])
+  expect(Object.fromEntries(joined)).toEqual({ b: 'a' })
+})
+
 test.each([null, [], {}, [{}], [{ Plan: 5 }], 'text', [{ Plan: { Plans: [3, null], 'Actual Rows': 'x' } }]])(
   'what is no plan breaks nothing: %j',
   (document) => expect(() => explainedPlan(document)).not.toThrow(),
@@ -224,14 +249,14 @@ describe('on real servers', () => {
     })
 
   test('a missing index: read whole, and an index that was really tried', async () => {
-    const { plans, causes } = await explained(slow('look', LOOK, ['77']))
+    const { plans, reread } = await explained(slow('look', LOOK, ['77']))
     expect(plans[0]).toMatchObject({ notExplained: '', changes: [{ kind: 'scan' }, { kind: 'work' }] })
     expect(plans[0]?.suggestion).toMatchObject({
       sql: 'CREATE INDEX ON stays (guest, at DESC)',
       tried: 'created',
       used: true,
     })
-    expect(causes.get('look')).toMatch(
+    expect(reread.findings.map(({ cause }) => cause).join()).toMatch(
       /^looking up by look is 9 times slower: median 9 ms instead of 1 ms; V2 reads all 50,000 rows of stays where V1 used stays_guest_idx: likely a missing index on stays \(guest, at DESC\): tried, and \d[\d.]* times faster$/,
     )
     // It was taken back.

@@ -48,26 +48,6 @@ const cutTo = ofNumbers(
   most,
 )
 
-/** 347 to 350: a whole number that was rounded. One such number may be an accident, so others are asked first. */
-const roundedWhole = ofNumbers(
-  'number.rounded_whole',
-  (a, b) => {
-    if (a.scale > 0 || b.scale > 0 || b.digits === 0n) return null
-    for (const [unit, name] of [
-      [1_000_000n, 'millions'],
-      [1000n, 'thousands'],
-      [100n, 'hundreds'],
-      [10n, 'tens'],
-    ] as const)
-      if (a.digits % unit !== 0n && b.digits % unit === 0n && magnitude(a.digits - b.digits) * 2n <= unit) return name
-    return null
-  },
-  (unit) => (unit === null ? 'is rounded' : `is rounded to ${unit}`),
-  // 347 to 350 and 298 to 300: the least of them is the truth.
-  { merge: (x, y) => (WHOLE_UNITS.indexOf(x) < WHOLE_UNITS.indexOf(y) ? x : y) },
-)
-const WHOLE_UNITS = ['tens', 'hundreds', 'thousands', 'millions']
-
 const float = ofNumbers(
   'number.float',
   (a, b, types) => {
@@ -154,7 +134,57 @@ const offByOne = ofNumbers(
   (how) => (how === null ? 'is off by one' : `is one ${how}`),
 )
 
+const WHOLE_UNITS = ['tens', 'hundreds', 'thousands', 'millions'] as const
+const SIZES = [10n, 100n, 1000n, 1_000_000n]
+
+/** What a whole number was rounded to, the coarsest: 300 of 298 are hundreds. */
+function wholeUnit(a: Decimal, b: Decimal): string {
+  if (a.scale > 0 || b.scale > 0 || b.digits === 0n) return ''
+  const found = SIZES.findLastIndex(
+    (size) => a.digits % size !== 0n && b.digits % size === 0n && magnitude(a.digits - b.digits) * 2n <= size,
+  )
+  return WHOLE_UNITS[found] ?? ''
+}
+
+/** Of two, the finer: where one was rounded to tens, another that ends in two zeros was as well. */
+function commonUnit(a: string, b: string): string {
+  const at = Math.min(...[a, b].map((unit) => WHOLE_UNITS.indexOf(unit as (typeof WHOLE_UNITS)[number])))
+  return WHOLE_UNITS[at] ?? ''
+}
+
+/** Any number became another; what all pairs have in common says how: they were rounded, or are apart by the same. */
+const changed = ofNumbers(
+  'number.changed',
+  (a, b) => {
+    const scale = Math.max(a.scale, b.scale)
+    const apart = atScale(b, scale) - atScale(a, scale)
+    return apart === 0n ? null : `${wholeUnit(a, b)}|${plainText({ digits: apart, scale })}`
+  },
+  (detail) => {
+    const [unit = '', apart = ''] = (detail ?? '').split('|')
+    if (unit !== '') return `is rounded to ${unit}`
+    if (apart === '') return 'differs'
+    return apart.startsWith('-') ? `is lower by ${apart.slice(1)}` : `is higher by ${apart}`
+  },
+  {
+    merge: (x, y) => {
+      const [[unit = '', apart], [otherUnit = '', otherApart]] = [x.split('|'), y.split('|')] as const
+      const [together, same] = [commonUnit(unit, otherUnit), apart === otherApart ? apart : '']
+      return together === '' && same === '' ? null : `${together}|${same}`
+    },
+  },
+)
+
+function plainText(number: Decimal): string {
+  const { digits, scale } = shortest(number)
+  const text = magnitude(digits)
+    .toString()
+    .padStart(scale + 1, '0')
+  const whole = text.slice(0, text.length - scale)
+  return `${digits < 0n ? '-' : ''}${whole}${scale === 0 ? '' : `.${text.slice(-scale)}`}`
+}
+
 export const NUMBER_EXPLAINERS: readonly ValueExplainer[] = [sign, overflow, float, roundedTo, cutTo, unit]
 
 /** They fit by accident now and then, so everything else is asked first. */
-export const WEAK_NUMBER_EXPLAINERS: readonly ValueExplainer[] = [multiplied, offByOne, roundedWhole]
+export const WEAK_NUMBER_EXPLAINERS: readonly ValueExplainer[] = [multiplied, offByOne, changed]

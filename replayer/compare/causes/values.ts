@@ -44,6 +44,7 @@ const OF_EXPRESSIONS = new Set([
   'value.replaced',
   'number.off_by_one',
   'number.multiplied',
+  'number.changed',
 ])
 
 export function explainColumn(column: ColumnCells, clocks: Clocks): Cause {

@@ -3,6 +3,7 @@
  */
 import type { Discrepancy, Finding } from '../../../segment/diff.js'
 import type { DiffReader } from '../../../segment/diff-file.js'
+import type { Reread } from '../../../segment/diff-plans.js'
 import type { ExplainedPlan, IndexSuggestion, PlanEvidence } from '../../../segment/explained.js'
 import { withClient } from '../../shadow/connect.js'
 import { type Asked, type Explained, explainPlan, tryIndex } from './explain-plan.js'
@@ -17,11 +18,7 @@ export type ExplainOptions = {
   readonly onProgress?: (done: number, total: number) => void
 }
 
-export type Explanations = {
-  readonly plans: readonly PlanEvidence[]
-  /** What findings say now, by their id. */
-  readonly causes: ReadonlyMap<string, string>
-}
+export type Explanations = { readonly plans: readonly PlanEvidence[]; readonly reread: Reread }
 
 /** The rest costs less than these, and each may take a minute. */
 const KINDS_MAX = 20
@@ -41,7 +38,7 @@ export async function explainSlower({
     onProgress?.(at, chosen.length)
     plans.push(await evidenceOf(example, beforeUrl, afterUrl, searchPath))
   }
-  return { plans, causes: causesNow(diff.findings(), plans) }
+  return { plans, reread: reread(diff.findings(), plans) }
 }
 
 /** By fingerprint: the execution that took longest on the second side. */
@@ -99,13 +96,43 @@ function suggestionInWords(suggestion: IndexSuggestion | null, after: ExplainedP
     : `likely a missing index on ${on}: tried, and ${times >= 10 ? Math.round(times) : times.toFixed(1)} times faster`
 }
 
-/** A question in a sentence is answered by what the plans say about the kind of statement that costs most. */
-function causesNow(findings: readonly Finding[], plans: readonly PlanEvidence[]): ReadonlyMap<string, string> {
-  const causes = new Map<string, string>()
-  for (const { findingId, mismatch, fingerprints, cause } of findings) {
-    if (mismatch !== 'LATENCY_SPIKE') continue
-    const reading = plans.find((plan) => plan.reading !== '' && fingerprints.includes(plan.fingerprint))?.reading
-    if (reading !== undefined) causes.set(findingId, `${cause.replace(/ \([^()]*\?\)(?:;.*)?$/, '')}; ${reading}`)
+/**
+ * A question in a sentence is answered by what the plans say about the kind of statement that costs most. Where a setting of the server
+ * is to blame, whatever it makes slower is one finding.
+ */
+export function reread(findings: readonly Finding[], plans: readonly PlanEvidence[]): Reread {
+  const changed = new Map<string, Finding>()
+  const joined = new Map<string, string>()
+  const bySetting = new Map<string, string>()
+  for (const finding of findings) {
+    if (finding.mismatch !== 'LATENCY_SPIKE') continue
+    const plan = plans.find(({ reading, fingerprint }) => reading !== '' && finding.fingerprints.includes(fingerprint))
+    if (plan === undefined) continue
+    const setting = plan.changes[0]?.kind === 'setting' ? plan.reading : ''
+    const root = changed.get(bySetting.get(setting) ?? '')
+    if (setting !== '' && root !== undefined) {
+      changed.set(root.findingId, together(root, finding))
+      joined.set(finding.findingId, root.findingId)
+      continue
+    }
+    if (setting !== '') bySetting.set(setting, finding.findingId)
+    changed.set(finding.findingId, { ...finding, cause: `${withoutQuestion(finding.cause)}; ${plan.reading}` })
   }
-  return causes
+  return { findings: [...changed.values()], joined }
+}
+
+function withoutQuestion(cause: string): string {
+  return cause.replace(/ \([^()]*\?\)(?:;.*)?$/, '')
+}
+
+function together(root: Finding, more: Finding): Finding {
+  return {
+    ...root,
+    fingerprints: [...new Set([...root.fingerprints, ...more.fingerprints])],
+    count: root.count + more.count,
+    follows: (root.follows ?? 0) + more.count,
+    trafficShare: Math.min(1, root.trafficShare + more.trafficShare),
+    firstAtMs: Math.min(root.firstAtMs, more.firstAtMs),
+    lastAtMs: Math.max(root.lastAtMs, more.lastAtMs),
+  }
 }
