@@ -175,7 +175,7 @@ function audited(audit: AuditSummary | null): Child {
       ? null
       : h(
           'ul',
-          null,
+          { class: 'hits' },
           hits
             .slice(0, HITS_SHOWN_MAX)
             .map(({ file, place, what, excerpt }) => h('li', null, captured(`${file}, ${place}: ${what} ${excerpt}`))),

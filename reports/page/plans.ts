@@ -42,7 +42,7 @@ function whyOne(plan: ReportPlan, query: QueryLatency | undefined): Element {
 }
 
 function reading({ reading: text, changes, notExplained }: ReportPlan): Child {
-  if (text !== '') return captured(text)
+  if (text !== '') return captured(text.slice(0, 1).toUpperCase() + text.slice(1))
   const [first] = changes
   if (first) return captured(first.sentence)
   return notExplained === ''

@@ -94,6 +94,27 @@ describe('a page that fails', () => {
       )
     }))
 
+  test('a finding shows its course over the replay, its share of traffic, and an example with its parameters', () =>
+    on('FAIL', async ({ page }) => {
+      const finding = page.locator('.finding', { hasText: 'email is cut to 32 characters' }).first()
+      const course = finding.locator('.finding-trend svg')
+      expect(await course.getAttribute('aria-label')).toMatch(
+        /^(Throughout|In parts of) the replay, most around \d+:\d\d$/,
+      )
+      expect(await course.locator('*').count()).toBeGreaterThan(10)
+      expect(await finding.locator('.finding-size').innerText()).toMatch(/1,565 statements\s+0\.9% of traffic/)
+      await finding.locator('summary').first().click()
+      expect(await finding.locator('.parameters').first().innerText()).toMatch(/^\$1\s+\S+/)
+    }))
+
+  test('latency says what V2 costs in each second of production’s traffic', () =>
+    on('FAIL', async ({ page }) => {
+      expect(await page.locator('#latency .lead').innerText()).toMatch(
+        /^A second of this traffic costs the server \d+ ms on V1 and \d+ ms on V2\.$/,
+      )
+      expect(await page.locator('#queries tbody tr .col-cost').first().innerText()).toMatch(/^\+\d+\.\d ms\/s$/)
+    }))
+
   test('all discrepancies of a finding come out of the page, and open', () =>
     on('FAIL', async ({ page }) => {
       const finding = page.locator('.finding', { hasText: 'email is cut to 32 characters' }).first()
@@ -175,7 +196,9 @@ describe('a page that fails', () => {
   test('why a query shape is slower: the reading, the index that was tried, the plans side by side', () =>
     on('FAIL', async ({ page }) => {
       const why = page.locator('.why-slower')
-      expect(await why.innerText()).toContain('likely a missing index on orders_v2_core(customer_id)')
+      expect(await why.innerText()).toContain(
+        'Sequential scan of 2.1 M rows where V1 used orders_customer_idx: likely a missing index on orders_v2_core(customer_id)',
+      )
       expect(await why.locator('.command').innerText()).toBe('CREATE INDEX ON orders_v2_core (customer_id)')
       expect(await why.innerText()).toContain('rolled back: 182 ms without it, 0.45 ms with it.')
       await why.getByRole('link').first().click()
