@@ -1,7 +1,7 @@
 /** What docs/ci.md and action.yml tell a CI to do, done: the scripts are taken from there and run by a shell. */
 
-import { execFile } from 'node:child_process'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFile, execFileSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -82,23 +82,53 @@ test('the GitLab example: the script, and the files it keeps', async () => {
   expect(readFileSync(join(room, rehearsal.artifacts.paths[0]), 'utf8')).toContain('<!doctype html>')
 })
 
+type ActionStep = { readonly name?: string; readonly run?: string; readonly env?: Record<string, string> }
+
 describe('the GitHub action', () => {
   const action = parse(readFileSync(at('action.yml'), 'utf8'))
-  const step = action.runs.steps.find(({ id }: { id?: string }) => id === 'rehearse')
+  const steps: ActionStep[] = action.runs.steps.filter(({ run }: ActionStep) => run !== undefined)
+  const checkout = () => join(room, 'checkout')
+
+  /** What a runner puts where an expression stands; one that it would not know is a mistake. */
+  const filledIn = (text: string) =>
+    text.replaceAll(/\$\{\{ (.*?) \}\}/g, (_, expression: string) => {
+      if (expression === 'github.action_path') return checkout()
+      const input = /^inputs\.([\w-]+)$/.exec(expression)?.[1]
+      if (input === undefined || action.inputs[input] === undefined)
+        throw new Error(`no such expression: ${expression}`)
+      return action.inputs[input].default
+    })
+
   const asRunner = async () => {
     const [output, summary] = [join(room, 'output'), join(room, 'summary')]
     for (const path of [output, summary]) writeFileSync(path, '')
-    const ended = await bash(step.run, {
+    const { run, env } = steps.find(({ name }) => name === 'Rehearse')!
+    const ended = await bash(filledIn(run!), {
       GITHUB_ACTIONS: 'true',
       GITHUB_OUTPUT: output,
       GITHUB_STEP_SUMMARY: summary,
-      PGREHEARSE: 'pgrehearse',
-      CONFIG: action.inputs.config.default,
-      OUT: action.inputs.out.default,
-      ARGUMENTS: action.inputs.arguments.default,
+      ...Object.fromEntries(Object.entries(env!).map(([name, value]) => [name, filledIn(value)])),
     })
     return { ...ended, output: readFileSync(output, 'utf8'), summary: readFileSync(summary, 'utf8') }
   }
+
+  test('every script of it is run here', () => {
+    expect(steps.map(({ name }) => name)).toEqual(['Install', 'Rehearse'])
+  })
+
+  /**
+   * Without its build. What is installed already comes along, as links of its own: should the set-up install anew, it removes those and
+   * not what the other tests stand on. That npm ci installs it is how `npm test` begins.
+   */
+  test('it installs itself: a checkout without a build has one afterwards', async () => {
+    const leftOut = new Set(['node_modules', 'dist', '.git'].map((name) => at(name)))
+    cpSync(at('.'), checkout(), { recursive: true, filter: (path) => !leftOut.has(path) })
+    execFileSync('cp', ['-al', at('node_modules'), join(checkout(), 'node_modules')])
+    const { run, 'working-directory': folder } = steps.find(({ name }) => name === 'Install') as Record<string, string>
+    const ended = await bash(`cd ${filledIn(folder!)} && ${run}`)
+    expect([ended.code, ended.out]).toEqual([0, expect.not.stringContaining('Installing')])
+    expect(existsSync(join(checkout(), 'dist', 'cli', 'main.js'))).toBe(true)
+  }, 180_000)
 
   test.each([
     { name: 'a pass', migration: FAITHFUL, code: 0, verdict: 'PASS' },
@@ -113,6 +143,7 @@ describe('the GitHub action', () => {
 
   test('every input and every file it keeps is one that run knows', () => {
     const used = JSON.stringify(action.runs.steps)
+    expect(Object.keys(action.inputs)).toHaveLength(3)
     for (const name of Object.keys(action.inputs)) expect(used).toContain(`inputs.${name}`)
   })
 })
