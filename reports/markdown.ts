@@ -3,6 +3,7 @@
  */
 import { count, counted, duration, milliseconds, percent, ratio } from './format.js'
 import type { GateLine } from './gate.js'
+import { fidelityShare } from './gate-trust.js'
 import type { ReportModel } from './model.js'
 import { quantity } from './quantity.js'
 import { sizeFigures } from './size.js'
@@ -29,6 +30,7 @@ export function toMarkdown(model: ReportModel): string {
     ...checks(failing, model.gate.lines.length),
     ...latency(model),
     ...notCompared(model),
+    ...vouched(model),
   ]
     .join('\n')
     .trimEnd()
@@ -101,6 +103,18 @@ function notCompared(model: ReportModel): string[] {
     .slice(0, 4)
     .map(([reason, value]) => `${inert(reason)} ${count(value)}`)
   return [`Not compared: ${count(total)} (${reasons.join(', ')}).`, '']
+}
+
+/** Of which nobody asked, the comment says nothing: the page does. */
+function vouched({ vouching }: ReportModel): string[] {
+  const fidelity = vouching?.fidelity
+  const leaks = vouching?.audit?.count ?? 0
+  return [
+    ...(fidelity ? [`Fidelity: ${percent(fidelityShare(fidelity))} answered on V1 as in production.`, ''] : []),
+    ...(leaks > 0
+      ? [`**${counted(leaks, 'personal value')} found** in what was written; see Trust on the page.`, '']
+      : []),
+  ]
 }
 
 /** `< 0.01%` begins no element. */

@@ -45,7 +45,7 @@ export type RunConfig = {
 const OWNED: Readonly<Record<CommandName, readonly string[]>> = {
   restore: ['to', 'embedded', 'dataDir', 'serverBin', 'database', 'migrate', 'json'],
   replay: ['target', 'out', 'force', 'rewrite', 'role', 'json'],
-  compare: ['noise', 'recording', 'fidelity', 'out', 'explain', 'force', 'json'],
+  compare: ['noise', 'recording', 'fidelity', 'plansFrom', 'plansTo', 'out', 'explain', 'force', 'json'],
   verify: ['from', 'to', 'mapping', 'baseline', 'candidate', 'diff', 'json'],
   report: ['gate', 'compare', 'force'],
 }

@@ -109,7 +109,16 @@ describe('the comment', () => {
     expect(text).toMatch(/^### pgrehearse: FAIL\n/)
     expect(text).toContain('email is cut to 32 characters')
     expect(text).toContain('Not compared: 190')
+    expect(text).toContain('Fidelity: 99.88% answered on V1 as in production.')
+    expect(text).toContain('**1 personal value found** in what was written')
     expect(text.length).toBeLessThan(3_500)
+  })
+
+  test('a share that is hardly any begins no element', () => {
+    const findings = model.findings.map((finding) => ({ ...finding, trafficShare: 0.000_01 }))
+    const text = toMarkdown({ ...model, findings })
+    expect(text).toContain('&lt; 0.01%')
+    expect(text).not.toContain('< 0')
   })
 
   test.each([
