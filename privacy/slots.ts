@@ -41,7 +41,7 @@ export function slotMasks(
   return lexed.forms.map((form, slot): SlotMask => {
     if (isEscapeOf(sql, lexed, slot)) return null
     const known = facts[slot]
-    if (known !== undefined) return slotMask(with_, known, form)
+    if (known !== undefined) return slotMask(with_, known, form, hasSign(sql, lexed.starts[slot]!))
     if (form === LITERAL.number) return null
     const kind = kinds[ends.findIndex((end) => offsets[slot]! < end)] ?? ''
     if (SECRETS.has(kind)) return textSlot(secret)
@@ -94,7 +94,19 @@ function textSlot(mask: Mask): SlotMask {
   }
 }
 
-function slotMask(with_: Understanding, facts: SlotFacts, form: LiteralForm): SlotMask {
+/** `0x1F` and `1e3` are 31 and 1000: their digits are not the number's. */
+function decimal(number: string): string {
+  if (/^0[xob]/i.test(number)) return BigInt(number).toString()
+  const value = Number(number)
+  return /e/i.test(number) && Number.isSafeInteger(value) ? String(value) : number
+}
+
+/** The sign stands outside of the literal: a string in its place would be another expression. */
+function hasSign(sql: string, start: number): boolean {
+  return /[-+]\s*$/.test(sql.slice(Math.max(0, start - 20), start))
+}
+
+function slotMask(with_: Understanding, facts: SlotFacts, form: LiteralForm, signed: boolean): SlotMask {
   const mask = factsMask(with_, facts)
   if (mask === null) return null
   if (form === LITERAL.bits || form === LITERAL.hex) return facts.bindings.length === 0 ? null : textSlot(mask)
@@ -103,8 +115,9 @@ function slotMask(with_: Understanding, facts: SlotFacts, form: LiteralForm): Sl
   if (column === undefined) return null
   const kind = with_.masks.kindOf(column)
   if (kind === 'keep' || (kind === 'json' && column.path !== undefined)) return null
+  if (signed && kind !== 'digits') return null
   return (raw) => {
-    const value = raw.replaceAll('_', '')
+    const value = decimal(raw.replaceAll('_', ''))
     const masked = mask(value)
     return masked === value ? raw : kind === 'digits' ? masked : literalOf(masked, LITERAL.string)
   }

@@ -90,7 +90,7 @@ const CLASS_OF: Readonly<Record<string, StatementClass>> = {
 
 /** Neither data of a class of its own nor a change of the schema. */
 const OTHER =
-  /^(Explain|Vacuum|Lock|Notify|CheckPoint|VariableShow|Fetch|ClosePortal|Execute|Discard|Reassign|Constraints)/
+  /^(Explain|Vacuum|Transaction|Lock|Notify|CheckPoint|VariableShow|Fetch|ClosePortal|Execute|Discard|Reassign|Constraints)/
 
 const SESSION = /^(VariableSet|Prepare|Deallocate|Discard|Listen|Unlisten|Load)Stmt$/
 const CHANGES = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])
@@ -121,7 +121,9 @@ function natureOfNode(node: Node): Nature {
 type Body = Readonly<Record<string, unknown>>
 
 function isTransaction(kind: string, body: Body): boolean {
-  if (kind === 'TransactionStmt' || kind === 'ConstraintsSetStmt') return true
+  // What was prepared becomes visible: that is a change of its own, perhaps in another session.
+  if (kind === 'TransactionStmt') return !/_PREPARED$/.test(String(body.kind))
+  if (kind === 'ConstraintsSetStmt') return true
   return kind === 'VariableSetStmt' && body.kind === 'VAR_SET_MULTI' && body.name === 'TRANSACTION'
 }
 
@@ -132,6 +134,7 @@ function classOf(kind: string, body: Body): StatementClass {
 
 function writes(kind: string, body: Body): boolean {
   if (kind === 'CopyStmt') return body.is_from === true
+  if (kind === 'TransactionStmt') return true
   return classOf(kind, body) === 'ddl' || kind === 'TruncateStmt'
 }
 

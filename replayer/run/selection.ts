@@ -14,6 +14,7 @@ import type { Session } from '../../segment/statement.js'
 import { type Nature, natureOf } from '../../sql/nature.js'
 import { fingerprint } from '../../sql/parse.js'
 import { allowsSession, allowsText, type Only } from './only.js'
+import { endedOf, type PreparedEnds, preparedEnds, preparedIn } from './two-phase.js'
 
 export type Filter = {
   /** Microseconds since the start of the recording. */
@@ -69,6 +70,8 @@ type Message = {
   role: Nature['role']
   leavesState: boolean
   doneUs: number
+  /** PREPARE TRANSACTION: the name under which another message will end it. */
+  prepared: string | null
   readonly isDone: boolean
 }
 
@@ -115,12 +118,14 @@ class Selecting {
   readonly #unsure: number[] = []
   readonly #pids: readonly number[]
   readonly #done: Done | null
+  readonly #ends: PreparedEnds
   /** Sessions of which something is left to be sent. */
   readonly #goesOn: Uint8Array
 
   constructor(source: SelectionSource, filter: Filter, done: Done | null) {
     this.#source = source
     this.#done = done
+    this.#ends = filter.copy == null ? new Map() : preparedEnds(source.facts())
     this.#filter = filter
     const sessions = source.sessions()
     this.#fates = new Uint8Array(new SharedArrayBuffer(Math.max(1, source.statementCount)))
@@ -181,6 +186,7 @@ class Selecting {
     message.seqs.push(facts.seq)
     message.chosen ||= chosen
     message.doneUs = Math.max(message.doneUs, facts.doneUs)
+    if (this.#ends.size > 0) message.prepared ??= preparedIn(facts)
     message.leavesState ||= nature.leavesState || isAbout(reading.temporary, nature)
     // An exchange without a text is a Sync, a Flush or a Close: it goes with its transaction.
     if (nature.role === 'data' || (nature.role === 'session' && message.role !== 'data')) message.role = nature.role
@@ -206,6 +212,7 @@ class Selecting {
       role: 'transaction',
       leavesState: false,
       doneUs: 0,
+      prepared: null,
       isDone: this.#done !== null && ordinal <= this.#done[dense]!,
     }
     reading.group!.messages.push(message)
@@ -239,7 +246,9 @@ class Selecting {
     const last = messages.at(-1)
     if (copy === undefined || copy === null || last === undefined) return SENT
     if (!messages.some(({ role }) => role === 'data')) return last.doneUs < copy.fromUs ? CONTAINED : SENT
-    const [endSentUs, endDoneUs] = [last.sentUs, last.doneUs]
+    // Others see what it did from the end that COMMIT PREPARED gives it, whoever sends that.
+    const { sentUs: endSentUs, doneUs: endDoneUs } =
+      last.prepared === null ? last : endedOf(this.#ends, last.prepared, last.doneUs)
     const found = containedIn(copy, { pid: this.#pids[dense]!, beginSentUs, endSentUs, endDoneUs })
     if (found === 'in') {
       this.#beside.contained += 1

@@ -30,7 +30,8 @@ let shadows: OwnedServer
 let production: Production
 let goldens = 0
 beforeAll(async () => {
-  ;[live, shadows] = await Promise.all([startServer(), startServer()])
+  const settings = { max_prepared_transactions: '20' }
+  ;[live, shadows] = await Promise.all([startServer({ settings }), startServer({ settings })])
   await withAdmin(live.url(), async (admin) => {
     await admin.query('ALTER SYSTEM SET autovacuum = off')
     await admin.query('SELECT pg_reload_conf()')
@@ -126,6 +127,39 @@ describe('a snapshot taken while recording', () => {
     expect(facts.start).toMatchObject({ kind: 'within', contained: 2, straddling: 2, undecided: 0 })
     expect(facts.ledger.filtered).toEqual({ 'contained in the snapshot': { statements: 2, transactions: 2 } })
     expect(said).toContain('what it contains is not replayed')
+  })
+
+  test('knows that a prepared transaction ends where it is committed, whoever does that', async () => {
+    const { facts, shadow } = await rehearse(async (connect, snapshot) => {
+      const [one, two] = [await connect(), await connect()]
+      const prepare = async (client: pg.Client, name: string, id: number) => {
+        await client.query('BEGIN')
+        await client.query('INSERT INTO entry VALUES ($1, $2)', [id, name])
+        await client.query(`PREPARE TRANSACTION '${name}'`)
+      }
+      for (const [at, name] of ['before', 'across', 'undone', 'given up', 'open'].entries())
+        await prepare(one, name, 100 + at)
+      await two.query("COMMIT PREPARED 'before'")
+      await two.query("ROLLBACK PREPARED 'undone'")
+      await snapshot()
+      await two.query("COMMIT PREPARED 'across'")
+      await one.query("ROLLBACK PREPARED 'given up'")
+      // The name is free again.
+      await prepare(two, 'before', 200)
+      await one.query("COMMIT PREPARED 'before'")
+      for (const client of [one, two]) await client.end()
+    })
+    expect(facts.start).toMatchObject({ kind: 'within', undecided: 0 })
+    expect(shadow['public.entry']).toEqual((await inProduction())['public.entry'])
+    expect(shadow['public.entry']!.filter((row) => /,(before|across|undone)|given/.test(row))).toEqual([
+      '(100,before)',
+      '(101,across)',
+      '(200,before)',
+    ])
+    // Nobody ended it in the recording, and nobody does in the replay.
+    const open = await withAdmin(shadows.url(), (admin) => admin.query('SELECT gid FROM pg_prepared_xacts'))
+    expect(open.rows).toEqual([{ gid: expect.any(String) }])
+    await production.query("ROLLBACK PREPARED 'open'")
   })
 
   test('of a busy database: every change is there once, save those of the instant itself', async () => {
