@@ -28,7 +28,7 @@ export type Certificate = {
 }
 
 export type TimeLimits = {
-  /** For the server to answer at all. */
+  /** For the server to be reached and to say its first word. */
   readonly connectMs: number
   /** For a client to say who it is: as long as PostgreSQL itself gives it. */
   readonly loginMs: number
@@ -66,6 +66,8 @@ export class Connection {
   #gate: SaslGate | null = null
   #startup: Buffer = NOTHING
   #joined = false
+  /** The server has not said a word yet. */
+  #unanswered = true
   #closed = false
 
   constructor(client: Socket, host: ConnectionHost) {
@@ -207,6 +209,9 @@ export class Connection {
     const server = toServer?.socket ?? upstream
     this.#server = server
     if (toServer === null) server.on('data', this.#fromServer)
+    server.setTimeout(this.#host.limits.connectMs, () => {
+      if (this.#unanswered) this.#refuse(new Error('no answer in time'))
+    })
     server.on('error', () => this.destroy())
     server.on('close', () => this.#serverClosed())
     server.on('end', () => this.#client.end())
@@ -244,10 +249,17 @@ export class Connection {
   readonly #fromServer = (bytes: Buffer): void => {
     const { stopwatch } = this.#host
     const readMs = stopwatch.due ? performance.now() : 0
+    if (this.#unanswered) this.#answered()
     const chunk = this.#gate === null ? bytes : this.#throughGate(bytes, this.#gate)
     if (!this.#client.write(chunk)) this.#server!.pause()
     this.#tap?.server(chunk, this.#host.nowUs())
     if (readMs > 0) stopwatch.add(performance.now() - readMs)
+  }
+
+  /** From now on its silence is between it and the client. */
+  #answered(): void {
+    this.#unanswered = false
+    this.#server!.setTimeout(0)
   }
 
   /** Of a client that waits for an answer, or whose state nobody follows any more, silence says nothing. */

@@ -1,6 +1,6 @@
 /** PostgreSQL's own tools through the proxy: what they dump and restore is what they would have without it. */
 import { execFile } from 'node:child_process'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
@@ -19,7 +19,7 @@ let at: Bench
 beforeAll(async () => {
   at = bench()
   if (binaries !== undefined)
-    server = await startServer({ binaries, settings: { wal_level: 'replica', max_wal_senders: '4' } })
+    server = await startServer({ binaries, settings: { wal_level: 'logical', max_wal_senders: '4' } })
 }, 60_000)
 afterAll(async () => {
   at.remove()
@@ -84,4 +84,26 @@ test.runIf(binaries !== undefined)('replication passes through, and is not recor
   expect(readdirSync(at.folder).some((file) => file.startsWith(rows[0].file))).toBe(true)
   const manifest = await proxy.stop()
   expect(manifest!.ledger.seen).toEqual({ statements: 0, transactions: 0 })
+})
+
+test.runIf(binaries !== undefined)('logical replication passes through, and is not recorded', async () => {
+  await on(server.url(), 'CREATE DATABASE publisher')
+  const origin = server.url('publisher')
+  await on(origin, 'CREATE TABLE news (line text)', 'CREATE PUBLICATION all_news FOR ALL TABLES')
+  await on(origin, `SELECT pg_create_logical_replication_slot('subscriber', 'pgoutput')`)
+  await on(origin, `INSERT INTO news SELECT 'line ' || i FROM generate_series(1, 500) i`)
+  const client = new pg.Client(origin)
+  await client.connect()
+  const { rows } = await client.query('SELECT pg_current_wal_insert_lsn() AS lsn')
+  await client.query('CREATE TABLE moves_on_too ()')
+  const proxy = await at.start(origin)
+  const received = join(at.folder, 'news')
+  const options = ['-o', 'proto_version=1', '-o', 'publication_names=all_news', '--endpos', rows[0].lsn, '--no-loop']
+  await tool('pg_recvlogical', '-d', through(origin, proxy), '-S', 'subscriber', '--start', '-f', received, ...options)
+  const bytes = readFileSync(received, 'latin1')
+  expect(bytes.match(/line \d+/g)).toEqual(Array.from({ length: 500 }, (_, i) => `line ${i + 1}`))
+  const manifest = await proxy.stop()
+  expect(manifest!.ledger.seen).toEqual({ statements: 0, transactions: 0 })
+  await client.query(`SELECT pg_drop_replication_slot('subscriber')`)
+  await client.end()
 })

@@ -1,7 +1,7 @@
 /** Bytes that nobody should send, and more of them than memory has room for: all pass, none is kept for longer than it takes. */
 import type { ChildProcess } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { connect as connectTcp, createServer, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { platform, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -19,6 +19,7 @@ import {
 } from '../../wire/frontend.js'
 import { createDatabase, type TestDatabase } from '../support/database.js'
 import { type Bench, bench, read, through } from './recording.js'
+import { road } from './road.js'
 import { type Running, startRecorder } from './running.js'
 
 let db: TestDatabase
@@ -65,46 +66,6 @@ function noise(seed: number, length: number): Buffer {
       return state >>> 24
     }),
   )
-}
-
-type Road = {
-  readonly url: string
-  /** What the server of the newest connection seems to say. */
-  say(bytes: Buffer): void
-  close(): void
-}
-
-/** A road to the server on which somebody else may speak. */
-function road(url: string): Promise<Road> {
-  const { hostname, port } = new URL(url)
-  const sockets = new Set<Socket>()
-  let newest: Socket
-  const server = createServer((down) => {
-    newest = down
-    const up = connectTcp({ host: hostname, port: Number(port) })
-    for (const [from, to] of [
-      [down, up],
-      [up, down],
-    ] as const) {
-      sockets.add(from)
-      from.on('data', (chunk) => to.write(chunk))
-      from.on('error', () => to.destroy())
-      from.on('close', () => to.destroy())
-    }
-  })
-  return new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => {
-      const { port: own } = server.address() as { port: number }
-      resolve({
-        url: Object.assign(new URL(url), { hostname: '127.0.0.1', port: String(own) }).toString(),
-        say: (bytes) => newest.write(bytes),
-        close() {
-          for (const socket of sockets) socket.destroy()
-          server.close()
-        },
-      })
-    })
-  })
 }
 
 const LIES: readonly { name: string; bytes: Buffer }[] = [
