@@ -6,7 +6,7 @@ import { chmodSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { EXIT, HarnessError } from '../base/errors.js'
 import { SOCKET_PATH_BYTES_MAX, someoneAnswers } from './listen.js'
-import type { ProxyRecording } from './proxy.js'
+import type { ProxyRecording } from './proxy-recording.js'
 import type { ProxyStatus } from './status.js'
 
 export const CONTROL_COMMANDS = ['status', 'pause', 'resume', 'stop', 'kill'] as const

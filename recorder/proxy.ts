@@ -1,5 +1,5 @@
 /**
- * Recording through a proxy: tap, ring and drain put together, and the handles an operator has on them.
+ * Recording through a proxy: tap, ring and drain put together. What an operator can do with it then is ./proxy-recording.ts.
  *
  *   clients ⇄ tap ⇄ server          this thread: forwards, and offers bytes to the ring
  *              ↓ ring
@@ -12,36 +12,27 @@ import { performance } from 'node:perf_hooks'
 import { hrtime } from 'node:process'
 import { type Key, keyFingerprint } from '../privacy/key.js'
 import { type Policy, policyHash } from '../privacy/policy/policy.js'
-import type { Manifest } from '../segment/manifest.js'
 import type { RecordingFacts } from '../segment/recording-writer.js'
-import type { Incident } from '../segment/segment-writer.js'
 import { type Choice, choosesSession, EVERYTHING } from './choice/choice.js'
 import type { DrainLimits } from './drain/drain.js'
-import { type DrainThread, finishInterrupted, startDrain } from './drain/thread.js'
-import type { Decision } from './guard/breaker.js'
-import { Guard } from './guard/guard.js'
-import { type Thresholds, USUAL_THRESHOLDS } from './guard/vitals.js'
-import { addressText, cannotListen, prepareListen } from './listen.js'
-import { RateMeter, type Totals } from './rates.js'
-import { RING_FULL, RingNews } from './ring-news.js'
-import type { ProxyState, ProxyStatus } from './status.js'
+import { startDrain } from './drain/thread.js'
+import { cannotListen, prepareListen } from './listen.js'
+import { type ProxyEvents, ProxyRecording, type RunOptions } from './proxy-recording.js'
 import type { ClientTls } from './tap/client-tls.js'
 import { TIME_LIMITS, type TimeLimits } from './tap/connection.js'
 import { type ListenAddress, ListenFailed, Tap } from './tap/listener.js'
 import { createRing, RingProducer } from './tap/ring.js'
-import { CELL, CHOSEN, createTally, PASSING, PASSING_WORDS, Tally } from './tap/tally.js'
+import { createTally, Tally } from './tap/tally.js'
 import { readUpstream } from './upstream-facts.js'
 import { connectOwn, type Environment, parseUpstream } from './upstream-url.js'
 
-export type ProxyOptions = {
+export type ProxyOptions = RunOptions & {
   /** All of them lead to the same server and into the same recording. */
   readonly listen: ListenAddress | readonly ListenAddress[]
   /** What clients that ask for TLS are shown; without it there is none. */
   readonly tls?: ClientTls
   /** `postgresql://…`; its credentials read the catalog, clients bring their own. */
   readonly upstream: string
-  /** Folder of the recording. */
-  readonly out: string
   readonly force?: boolean
   readonly key: Key
   readonly policy: Policy
@@ -52,33 +43,14 @@ export type ProxyOptions = {
   readonly ringBytes?: number
   readonly segmentBytesMax?: number
   readonly drainLimits?: DrainLimits
-  /** The recording is sealed when one is reached; connections live on. */
-  readonly durationMsMax?: number
-  readonly recordingBytesMax?: number
-  readonly recordingStatementsMax?: number
   /** The share that is recorded; everything without it. */
   readonly choice?: Choice
-  /** When the circuit breaker trips; the usual ones without them. */
-  readonly thresholds?: Thresholds
-  /** How long all must be well before it closes, the first time. */
-  readonly closeAfterMs?: number
   readonly timeLimits?: Partial<TimeLimits>
   /** How the drain's thread is started; a test may want to hold it. */
   readonly startDrain?: typeof startDrain
 }
 
-export type StopOptions = {
-  /** Keep forwarding when the recording is sealed. */
-  readonly keepConnections?: boolean
-  /** How long open transactions may take to end. */
-  readonly graceMs?: number
-}
-
-type Events = { incident: [Incident]; ended: [ProxyState] }
-
 const RING_BYTES = 64 * 1024 * 1024
-const GRACE_MS = 5000
-const TICK_MS = 100
 
 export async function startProxyRecording(options: ProxyOptions): Promise<ProxyRecording> {
   const target = parseUpstream(options.upstream, options.env ?? {})
@@ -92,7 +64,7 @@ export async function startProxyRecording(options: ProxyOptions): Promise<ProxyR
   const shared = { ring: createRing(options.ringBytes ?? RING_BYTES), tally: createTally() }
   const ring = new RingProducer(shared.ring)
   const tally = new Tally(shared.tally)
-  const events = new EventEmitter<Events>()
+  const events = new EventEmitter<ProxyEvents>()
   const nowUs = () => Math.round((performance.now() - startedAt) * 1000)
   const tell = (kind: string, detail: string) => events.emit('incident', { atUs: nowUs(), kind, detail })
   const choice = options.choice ?? EVERYTHING
@@ -151,277 +123,6 @@ export async function startProxyRecording(options: ProxyOptions): Promise<ProxyR
     tap.stopListening()
     tap.destroyConnections()
     throw error
-  }
-}
-
-type Parts = {
-  readonly tap: Tap
-  readonly ring: RingProducer
-  readonly tally: Tally
-  readonly drain: DrainThread
-  readonly events: EventEmitter<Events>
-  /** By the clock on the wall, once: it may jump. */
-  readonly startedAtMs: number
-  readonly nowUs: () => number
-  readonly connectOwn: () => ReturnType<typeof connectOwn>
-}
-
-export class ProxyRecording {
-  readonly path: string
-  /** Where it listens: of use when asked for port 0. */
-  readonly port: number
-  readonly listen: readonly string[]
-  readonly #options: ProxyOptions
-  readonly #parts: Parts
-  readonly #tick: NodeJS.Timeout
-  readonly #rates = new RateMeter()
-  readonly #ringNews = new RingNews()
-  readonly #guard: Guard
-  #state: ProxyState = 'recording'
-  #stopped: Promise<Manifest | null> | null = null
-  #hurry: () => void = () => {}
-
-  constructor(options: ProxyOptions, parts: Parts) {
-    this.path = options.out
-    this.port = parts.tap.port
-    this.listen = parts.tap.addresses.map(addressText)
-    this.#options = options
-    this.#parts = parts
-    this.#tick = setInterval(() => this.#look(), TICK_MS)
-    this.#tick.unref()
-    this.#guard = new Guard(this.#guardHost())
-    void parts.drain.ended.then((manifest) => {
-      if (manifest === null && this.#state !== 'killed') this.#drainDied()
-    })
-  }
-
-  /** `incident`: something a person should know. `ended`: nothing is recorded any more. */
-  get events(): EventEmitter<Events> {
-    return this.#parts.events
-  }
-
-  status(): ProxyStatus {
-    const { tap, ring, tally, drain, nowUs } = this.#parts
-    return {
-      state: this.#state,
-      recordingId: drain.id,
-      path: this.path,
-      port: this.port,
-      listen: this.listen,
-      elapsedMs: Math.round(nowUs() / 1000),
-      connections: tap.connections,
-      statementsSeen: tally.read(CELL.executionsSeen),
-      statementsKept: tally.read(CELL.statementsKept),
-      statementsLost: tally.read(CELL.statementsLost),
-      statementsFiltered: tally.read(CELL.statementsFiltered),
-      statementsPassed: tally.executionsPassed(),
-      passed: tally.passedByReason(),
-      sessionsBroken: tally.read(CELL.sessionsBroken),
-      transactionsKept: tally.read(CELL.transactionsKept),
-      transactionsLost: tally.read(CELL.transactionsLost),
-      recordingBytes: tally.read(CELL.recordingBytes),
-      rates: this.#rates.rates(nowUs(), this.#totals()),
-      drainLagMs: ring.usedBytes === 0 ? 0 : Math.max(0, Math.round((nowUs() - tally.read(CELL.drainedUs)) / 1000)),
-      held: tap.stopwatch.held(),
-      breaker: this.#guard.status(),
-      ring: { usedBytes: ring.usedBytes, usedBytesMax: ring.usedBytesMax, sizeBytes: ring.sizeBytes },
-    }
-  }
-
-  /** Each session at its next transaction boundary. */
-  pause(): void {
-    if (this.#state !== 'recording' && this.#state !== 'tripped') return
-    this.#state = 'paused'
-    this.#guard.reset()
-    this.#parts.tap.pause()
-    this.#note('pause', 'asked for')
-  }
-
-  /** Also when the circuit breaker would rather not: whoever asks knows better, until it trips again. */
-  resume(): void {
-    if (this.#state !== 'paused' && this.#state !== 'tripped') return
-    this.#state = 'recording'
-    this.#guard.reset()
-    this.#parts.tap.resume()
-    this.#note('resume', 'asked for')
-  }
-
-  /** Everything that records ends now; connections live on as a pure pipe. The recording is left as a crash would leave it. */
-  async kill(): Promise<void> {
-    if (this.#state === 'killed' || this.#state === 'sealed') return
-    this.#state = 'killed'
-    this.#endWatching()
-    this.#parts.tap.end()
-    this.#parts.ring.abandon()
-    await this.#parts.drain.abandoned()
-    this.#parts.events.emit('ended', 'killed')
-  }
-
-  /**
-   * Follows open transactions to their end, seals the recording, and closes the connections unless told to keep them. Asked
-   * again while it goes on, it hurries. A recording that was killed or failed is put in order instead. null: that was not
-   * possible either.
-   */
-  stop(options: StopOptions = {}): Promise<Manifest | null> {
-    if (this.#stopped === null) this.#stopped = this.#stop(options)
-    else this.#hurry()
-    return this.#stopped
-  }
-
-  /** No new connections, and an end to those that are open. After stop({ keepConnections: true }), kill() or a failure. */
-  close(): void {
-    this.#parts.tap.stopListening()
-    this.#parts.tap.destroyConnections()
-  }
-
-  async #stop({ keepConnections = false, graceMs = GRACE_MS }: StopOptions): Promise<Manifest | null> {
-    this.#endWatching()
-    const { tap, ring, drain } = this.#parts
-    if (!keepConnections) tap.stopListening()
-    let manifest: Manifest | null = null
-    if (this.#state === 'recording' || this.#state === 'paused' || this.#state === 'tripped') {
-      this.#state = 'stopping'
-      tap.endAtBoundaries()
-      await this.#quiet(graceMs, !keepConnections)
-      tap.end()
-      ring.close()
-      manifest = await drain.ended
-      if (manifest !== null) this.#state = 'sealed'
-      this.#parts.events.emit('ended', this.#state)
-    }
-    if (manifest === null) {
-      await drain.ended
-      manifest = await this.#finish()
-    }
-    if (!keepConnections) tap.destroyConnections()
-    return manifest
-  }
-
-  /** After a kill, or the death of the drain: what had been offered and was not written is missing, and counted. */
-  #finish(): Promise<Manifest | null> {
-    const { tally, nowUs } = this.#parts
-    const statements = tally.read(CELL.executionsSeen) - tally.executionsPassed() - tally.read(CELL.executionsDecoded)
-    return finishInterrupted({
-      path: this.path,
-      reason: this.#state === 'killed' ? 'recording was killed' : 'recording failed',
-      missing: { statements: Math.max(0, statements), transactions: 0 },
-      passed: Object.values(PASSING).map((reason) => ({
-        kind: CHOSEN.has(reason) ? 'filtered' : 'lost',
-        reason: PASSING_WORDS[reason],
-        count: tally.passed(reason),
-      })),
-      atUs: nowUs(),
-      endedAtMs: Math.round(this.#parts.startedAtMs + nowUs() / 1000),
-    })
-  }
-
-  /**
-   * Resolves when no session is inside a transaction, or the time is over, or someone hurries. Whoever has come to the end of theirs
-   * is told goodbye, should the connections end as well: they would only begin what is cut off soon.
-   */
-  #quiet(graceMs: number, dismisses: boolean): Promise<void> {
-    return new Promise((resolve) => {
-      const { tap } = this.#parts
-      const done = () => {
-        clearInterval(poll)
-        clearTimeout(limit)
-        resolve()
-      }
-      const look = () => {
-        tap.tellUnheard()
-        if (dismisses) tap.dismissIdle()
-        if (tap.recording === 0) done()
-      }
-      const poll = setInterval(look, 10)
-      const limit = setTimeout(done, graceMs)
-      this.#hurry = done
-      // Who has said goodbye already, a moment ago, needs no answer to it.
-      if (!dismisses && tap.recording === 0) done()
-    })
-  }
-
-  #look(): void {
-    this.#parts.tap.tellUnheard()
-    this.#rates.sample(this.#parts.nowUs(), this.#totals())
-    const { durationMsMax, recordingBytesMax, recordingStatementsMax } = this.#options
-    const { nowUs, tally } = this.#parts
-    const passed = tally.read(CELL.executionsPassed + PASSING.ringFull)
-    if (this.#ringNews.look(passed, nowUs() / 1000)) this.#note(RING_FULL.kind, RING_FULL.detail)
-    if (durationMsMax !== undefined && nowUs() >= durationMsMax * 1000) this.#limitReached('duration')
-    else if (recordingBytesMax !== undefined && tally.read(CELL.recordingBytes) >= recordingBytesMax) {
-      this.#limitReached('bytes')
-    } else if (recordingStatementsMax !== undefined && tally.read(CELL.statementsKept) >= recordingStatementsMax) {
-      this.#limitReached('statements')
-    }
-  }
-
-  #endWatching(): void {
-    clearInterval(this.#tick)
-    this.#guard.end()
-  }
-
-  #guardHost(): ConstructorParameters<typeof Guard>[0] {
-    const { ring, tally, connectOwn } = this.#parts
-    const { thresholds = USUAL_THRESHOLDS, closeAfterMs } = this.#options
-    return {
-      thresholds,
-      ...(closeAfterMs === undefined ? {} : { closeAfterMs }),
-      folder: this.path,
-      ring: () => ring.usedBytes / ring.sizeBytes,
-      latencyDrift: () => {
-        const drift = tally.read(CELL.latencyDrift)
-        return drift > 0 ? drift : undefined
-      },
-      connect: connectOwn,
-      decided: (decision) => this.#decided(decision),
-      tell: (kind, detail) => this.#note(kind, detail),
-    }
-  }
-
-  #decided({ kind, detail }: Decision): void {
-    if (kind === 'trip' && this.#state === 'recording') {
-      this.#state = 'tripped'
-      this.#parts.tap.trip()
-      this.#note('circuit breaker tripped', detail)
-    } else if (kind === 'close' && this.#state === 'tripped') {
-      this.#state = 'recording'
-      this.#parts.tap.resume()
-      this.#note('circuit breaker closed', detail)
-    }
-  }
-
-  #totals(): Totals {
-    const { tally } = this.#parts
-    return {
-      statements: tally.read(CELL.executionsSeen),
-      transactions: tally.read(CELL.transactionsKept),
-      bytes: tally.read(CELL.recordingBytes),
-    }
-  }
-
-  #limitReached(limit: string): void {
-    if (this.#stopped !== null) return
-    this.#note('limit', limit)
-    void this.stop({ keepConnections: true })
-  }
-
-  #drainDied(): void {
-    this.#state = 'failed'
-    this.#endWatching()
-    this.#parts.tap.end()
-    this.#parts.events.emit('incident', {
-      atUs: this.#parts.nowUs(),
-      kind: 'recording failed',
-      detail: 'the recording thread ended; connections live on, unrecorded',
-    })
-    this.#parts.events.emit('ended', 'failed')
-  }
-
-  /** Into the manifest, and to whoever listens. */
-  #note(kind: string, detail: string): void {
-    const incident = { atUs: this.#parts.nowUs(), kind, detail }
-    this.#parts.drain.incident(incident)
-    this.#parts.events.emit('incident', incident)
   }
 }
 

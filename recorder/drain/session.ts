@@ -68,6 +68,8 @@ export class DrainSession implements ConversationHost<Result> {
   /** Decided with the first piece of the current transaction; undefined: not yet. */
   #filtered: Filtered | undefined
   #writes = false
+  /** Of the current transaction a piece was written already. */
+  #begun = false
   #ordinal = 0
   #atUs = 0
   #encoding = 'UTF8'
@@ -168,7 +170,20 @@ export class DrainSession implements ConversationHost<Result> {
     this.#fromClient.reset()
     this.#fromServer.reset()
     this.#standing.begin(0)
-    this.#restore(this.#changesOf(this.#drop(reason)), atUs, true)
+    const begun = this.#begun
+    const changes = this.#changesOf(this.#drop(reason))
+    if (begun) this.#breakOff()
+    this.#restore(changes, atUs, true)
+  }
+
+  /**
+   * A transaction too long to be held ends where its rest is missing: without an end, what comes next would run inside of it. So
+   * each statement begins in the state that the one before it in its session left, and the first one of a session outside.
+   */
+  #breakOff(): void {
+    const sql = 'ROLLBACK'
+    const masked = this.#masker.sql(sql).sql
+    this.#record([{ kind: 'run', sql, masked, tag: sql, forgetsStatements: false }], this.#atUs)
   }
 
   /** What the session did to its own state while nothing was recorded; it is recorded now, as if it had been done now. */
@@ -323,15 +338,19 @@ export class DrainSession implements ConversationHost<Result> {
 
   #flush(): void {
     this.#hand()
-    if (this.#doomed !== null) this.#store.lost(this.#doomed, 0, 1)
+    const brokenOff = this.#begun && this.#doomed !== null
+    // Its first piece was counted as a transaction that was kept.
+    if (this.#doomed !== null && !brokenOff) this.#store.lost(this.#doomed, 0, 1)
     else if (this.#filtered) this.#store.leave(this.#filtered, 0, 1)
     this.#begin()
+    if (brokenOff) this.#breakOff()
     if (this.#left.size > 0) this.#restoreLeft()
     if (this.#restateDue) this.#restateNow()
   }
 
   #begin(): void {
     this.#transaction = 0
+    this.#begun = false
     this.#doomed = null
     this.#filtered = undefined
     this.#writes = false
@@ -353,6 +372,7 @@ export class DrainSession implements ConversationHost<Result> {
     else {
       for (const draft of this.#gathered) draft.frames = withSafeNames(draft.frames, this.#masker)
       this.#store.write(this.#gathered, this.#writes)
+      this.#begun = true
     }
     this.#gathered = []
   }

@@ -257,3 +257,30 @@ test('what a dropped transaction did to names is not dropped with it', () => {
     { ordinal: 1, sql: 'SELECT 1', frames: [['C', 'S', 'kept'], ['P', 'kept', []], ['S']] },
   ])
 })
+
+test.each([
+  { name: 'was not offered', lose: (session: DrainSession) => session.gap('ring full', 9) },
+  {
+    name: 'could not be written',
+    lose: (session: DrainSession) => {
+      session.restate('recording could not be written')
+      session.client(TURNS[2]!.client, 9)
+      session.server(TURNS[2]!.server, 9)
+    },
+  },
+])('a long transaction whose rest $name is broken off where it ends', ({ lose }) => {
+  const { session, statements } = drained({ ...DRAIN_LIMITS, transactionStatementsMax: 2 })
+  const inside = server.ready('T')
+  session.client(buildQuery('BEGIN'), 1)
+  session.server(Buffer.concat([server.complete('BEGIN'), inside]), 1)
+  for (let i = 0; i < 4; i++) {
+    session.client(buildQuery('UPDATE t SET n = 1'), 2)
+    session.server(Buffer.concat([server.complete('UPDATE 1'), inside]), 2)
+  }
+  lose(session)
+  session.client(TURNS[0]!.client, 10)
+  session.server(TURNS[0]!.server, 10)
+  const tags = statements.map(({ outcome }) => outcome.tag)
+  expect(tags).toEqual(['BEGIN', 'UPDATE 1', 'UPDATE 1', 'UPDATE 1', 'ROLLBACK', 'SELECT 1'])
+  expect(statements.map(({ ordinal }) => ordinal)).toEqual([1, 2, 3, 4, 5, 6])
+})

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { ProxyRecording } from '../../recorder/proxy.js'
+import type { ProxyRecording } from '../../recorder/proxy-recording.js'
 import { type OwnedServer, startServer } from '../../replayer/shadow/server.js'
 import { balances } from '../../segment/ledger.js'
 import { type Bench, bench, through } from './recording.js'
