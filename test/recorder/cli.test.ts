@@ -148,11 +148,10 @@ describe('signals', () => {
   })
 
   test('the second does not wait, and seals as well', async () => {
-    const { url, child, ended } = await recorder()
+    const { url, child, ended } = await recorder('--grace', '1h')
     const client = await connect(url)
     await client.query('SELECT 1')
     await client.query('BEGIN')
-    const before = performance.now()
     child.kill('SIGINT')
     // It has understood when it takes no new connections.
     for (let listens = true; listens; ) {
@@ -163,7 +162,6 @@ describe('signals', () => {
     }
     child.kill('SIGINT')
     await ended
-    expect(performance.now() - before).toBeLessThan(4000)
     const { manifest } = read(join(folder, 'rec'))
     expect(manifest.endedAtMs).not.toBe(null)
     expect(manifest.ledger.kept.statements).toBe(1)
