@@ -41,6 +41,8 @@ export type ForeignKey = {
   readonly referencedColumns: readonly number[]
   readonly onUpdate: ForeignKeyAction
   readonly onDelete: ForeignKeyAction
+  /** INITIALLY DEFERRED: looked at by COMMIT. Recordings of older builds do not say. */
+  readonly deferred?: boolean
 }
 
 export type Trigger = {

@@ -71,7 +71,8 @@ export const CHECKS = `
 /** A key that refers to a partitioned table has helper rows, one per partition referred to; only the declared one counts. */
 export const FOREIGN_KEYS = `
   SELECT k.conrelid::int8 AS relation, k.conname AS name, k.conkey AS columns, k.confrelid::int8 AS "referencedOid",
-         k.confkey AS "referencedColumns", k.confupdtype AS "onUpdate", k.confdeltype AS "onDelete"
+         k.confkey AS "referencedColumns", k.confupdtype AS "onUpdate", k.confdeltype AS "onDelete",
+         k.condeferred AS deferred
     FROM pg_catalog.pg_constraint k
     JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -133,6 +133,7 @@ export class Walk {
       pick: null,
       counted: false,
       answers: false,
+      atCommit: false,
       ...access,
     })
   }

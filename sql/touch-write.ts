@@ -215,13 +215,14 @@ function shareParent(walk: Walk, target: Relation, key: ForeignKey, set: Given |
   const values = known
     ? parent.uniques[unique]!.columns.map((attnum) => bound[key.referencedColumns.indexOf(attnum)]!)
     : []
-  walk.add({ relation: root.oid, mode: 'key-share', rows: known ? [{ unique, values }] : [] })
+  const rows = known ? [{ unique, values }] : []
+  walk.add({ relation: root.oid, mode: 'key-share', rows, atCommit: key.deferred === true })
 }
 
 function touchChildren(walk: Walk, child: Relation, key: ForeignKey, event: 'update' | 'delete'): void {
   const action = event === 'delete' ? key.onDelete : key.onUpdate
   if (action === 'no action' || action === 'restrict') {
-    walk.add({ relation: child.oid, mode: 'read' })
+    walk.add({ relation: child.oid, mode: 'read', atCommit: action === 'no action' && key.deferred === true })
   } else if (action === 'cascade' && event === 'delete') {
     walk.add({ relation: child.oid, mode: 'delete', given: leftKeys(child) })
     reachOut(walk, child, 'delete', null)

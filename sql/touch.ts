@@ -44,6 +44,8 @@ export type Access = {
   readonly counted: boolean
   /** What the answer holds of this relation is of the rows that this access touches. */
   readonly answers: boolean
+  /** A deferred foreign key: it is looked at when the transaction commits. */
+  readonly atCommit: boolean
 }
 
 /** `SET n = n + $1 … RETURNING n`: the returned values tell the order of the updates of one row. */

@@ -12,6 +12,7 @@ import type { Table, Tables } from './tables.js'
 
 /** The statement being looked at. */
 export type Place = {
+  /** -1: a later statement does it, and here is only said what. */
   readonly at: number
   /** A later statement of a transaction that keeps its first snapshot: what it reads, it reads as of then. */
   readonly later: boolean
@@ -92,6 +93,7 @@ export class Accesses {
   }
 
   #got(table: Table, rows: readonly string[] | null, place: Place): void {
+    if (place.at < 0) return
     for (const row of rows ?? []) this.#evidence.sightings.got(this.#names.member(table.set, row), place.at, place)
   }
 

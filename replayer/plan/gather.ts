@@ -9,7 +9,7 @@ import type { Catalog, SequencePosition } from '../../segment/catalog.js'
 import type { StatementFacts } from '../../segment/facts.js'
 import type { Session } from '../../segment/statement.js'
 import { CatalogIndex } from '../../sql/relations.js'
-import { isWrite, TOUCHES_NOTHING, type Touch } from '../../sql/touch.js'
+import { type Access, isWrite, TOUCHES_NOTHING, type Touch } from '../../sql/touch.js'
 import { TouchReader } from '../../sql/touch-statement.js'
 import { ENDED } from '../run/plan-shape.js'
 import { Accesses, type Place } from './accesses.js'
@@ -17,7 +17,7 @@ import { Evidence } from './evidence/evidence.js'
 import { type Gathered, REFUSAL } from './gathered.js'
 import { Keys, textsOf } from './keys.js'
 import { Names } from './names.js'
-import { changesLocks, OP, OperationLog, WHOLE_SET } from './operations.js'
+import { changesLocks, OP, type Op, OperationLog, WHOLE_SET } from './operations.js'
 import {
   type OpenTransaction,
   type ServerSettings,
@@ -127,6 +127,8 @@ class Gatherer {
         return
       }
     }
+    if (touch.control?.kind === 'commit')
+      for (const { kind, set, member } of transaction.owed) this.#log.add(i, kind as Op, set, member)
     const execute = touch.control?.kind === 'execute' ? session.prepared.get(touch.control.name) : undefined
     this.#touches(execute ? withoutKeys(execute) : touch, facts, session, transaction)
   }
@@ -162,7 +164,8 @@ class Gatherer {
     if (touch.accesses.some(({ observesLocks, rows }) => observesLocks && rows.length === 0)) of.picks[at] = 1
     const from = this.#log.length
     const place: Place = { at, later, facts, touch, sentUs: of.sentUs, doneUs: of.doneUs, stood: of.stood }
-    for (const access of touch.accesses) this.#accesses.access(access, place)
+    const isOwed = (access: Access) => access.atCommit && transaction.begun
+    for (const access of touch.accesses) if (!isOwed(access)) this.#accesses.access(access, place)
     for (const { name, writes } of own)
       this.#accesses.add(writes ? OP.rekey : OP.read, this.#names.set('name', name), WHOLE_SET, place)
     if (facts.sqlstate === '55P03') this.#foundHeld(from)
@@ -176,6 +179,16 @@ class Gatherer {
     }
     const plain = of.mayWait[at] === 0 && from < this.#log.length && touch.draws.length + touch.advisory.length === 0
     if (plain && facts.binds && this.#log.onlyReads(from)) of.snapshotAtBind[at] = 1
+    for (const access of touch.accesses) if (isOwed(access)) this.#owe(access, place, transaction)
+  }
+
+  /** Kept for the COMMIT, with what its parameters are now. */
+  #owe(access: Access, place: Place, transaction: OpenTransaction): void {
+    const log = this.#log
+    const from = log.length
+    this.#accesses.access(access, { ...place, at: -1 })
+    for (let op = from; op < log.length; op += 1)
+      transaction.owed.push({ kind: log.kind(op), set: log.set(op), member: log.member(op) })
   }
 
   #advisory(touch: Touch, { parameters, rows }: StatementFacts): void {

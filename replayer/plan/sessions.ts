@@ -25,6 +25,8 @@ export type SessionState = {
   transaction: OpenTransaction | null
 }
 
+export type Owed = { readonly kind: number; readonly set: number; readonly member: number }
+
 /** A session has one transaction at a time, so a transaction is over when the session's next one begins. */
 export type OpenTransaction = {
   readonly number: number
@@ -36,6 +38,8 @@ export type OpenTransaction = {
   ended: 'commit' | 'refused' | 'rollback' | null
   failed: boolean
   readonly held: HeldLocks
+  /** What its COMMIT looks at: deferred foreign keys. */
+  readonly owed: Owed[]
   isolation: Isolation
   /** First statement that takes a snapshot, for isolation levels that keep it. */
   snapshot: number
@@ -192,6 +196,7 @@ export class TransactionLog {
       ended: null,
       failed: false,
       held: new HeldLocks(),
+      owed: [],
       isolation,
       snapshot: -1,
     }

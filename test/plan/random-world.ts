@@ -14,6 +14,8 @@ export type Table = {
   /** The table its `ref` points at. */
   readonly parent: Table | null
   readonly onDelete: Action
+  /** As Django makes them: looked at by COMMIT. */
+  readonly deferred: boolean
   /** A second unique key. */
   readonly code: boolean
   readonly trigger: 'none' | 'row' | 'statement' | 'counter'
@@ -36,6 +38,7 @@ export function makeWorld(dice: Dice): World {
       key: i === 0 ? 'serial' : dice.pick(KEYS),
       parent: parents.length > 0 && dice.chance(0.7) ? dice.pick(parents) : null,
       onDelete: dice.pick(['CASCADE', 'SET NULL', 'NO ACTION', 'RESTRICT'] as const),
+      deferred: dice.chance(0.4),
       code: dice.chance(0.5),
       trigger: dice.pick(['none', 'none', 'row', 'statement', 'counter'] as const),
       known: [],
@@ -51,7 +54,7 @@ export function makeWorld(dice: Dice): World {
 }
 
 function tableSql(table: Table): string {
-  const { name, key, parent, onDelete, code, trigger } = table
+  const { name, key, parent, onDelete, deferred, code, trigger } = table
   const keys: Readonly<Record<Key, string>> = {
     serial: 'id serial PRIMARY KEY',
     identity: 'id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY',
@@ -65,7 +68,11 @@ function tableSql(table: Table): string {
     keys[key],
     'n int NOT NULL DEFAULT 0',
     "state text NOT NULL DEFAULT 'new'",
-    ...(parent ? [`ref int REFERENCES ${parent.name} (id) ON DELETE ${onDelete}`] : []),
+    ...(parent
+      ? [
+          `ref int REFERENCES ${parent.name} (id) ON DELETE ${onDelete}${deferred ? ' DEFERRABLE INITIALLY DEFERRED' : ''}`,
+        ]
+      : []),
     ...(code ? ['code int UNIQUE'] : []),
   ]
   const bodies = {

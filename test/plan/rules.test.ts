@@ -164,6 +164,33 @@ test.each([
   expect(await waits(lines)).toEqual(expected)
 })
 
+describe('a deferred foreign key', () => {
+  const child = (at: [number, number], more: Partial<Line> = {}) =>
+    one(1, 'INSERT INTO patient (parent_id) VALUES ($1)', at, { parameters: ['7'], ...more })
+  const parent = (at: [number, number]) => one(2, 'INSERT INTO parents (id) VALUES (7)', at)
+  test('is looked at by COMMIT: the parent may come after the child, and before that', async () => {
+    const lines = [
+      one(1, 'BEGIN', [0, 1], { transaction: 1 }),
+      child([10_000, 11_000], { transaction: 1 }),
+      parent([20_000, 21_000]),
+      one(1, 'COMMIT', [30_000, 31_000], { transaction: 1 }),
+    ]
+    expect(await waits(lines)).toEqual(['D < C'])
+  })
+  test('at once where the statement is its own transaction', async () => {
+    expect(await waits([parent([0, 1000]), child([10_000, 11_000])])).toEqual(['B < A'])
+  })
+  test('keeps who removes the parent before COMMIT from nothing but that COMMIT', async () => {
+    const lines = [
+      one(1, 'BEGIN', [0, 1], { transaction: 1 }),
+      child([10_000, 11_000], { transaction: 1 }),
+      one(1, 'COMMIT', [20_000, 21_000], { transaction: 1 }),
+      one(2, 'DELETE FROM parents WHERE id = 7', [30_000, 31_000], { sqlstate: '23503' }),
+    ]
+    expect(await waits(lines)).toEqual(['D < C'])
+  })
+})
+
 describe('who found nothing to change', () => {
   const clear = 'DELETE FROM jobs WHERE state = $1'
   const found = (tag: string) => ({ parameters: ['done'], tag })

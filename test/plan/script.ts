@@ -50,6 +50,21 @@ export const CATALOG: Catalog = {
         },
       ],
     },
+    {
+      ...table(6, 'patient', ['id', 'parent_id'], { draws: 103 }),
+      foreignKeys: [
+        {
+          name: 'patient_parent_id_fkey',
+          columns: [2],
+          referencedOid: 4,
+          referencedColumns: [1],
+          onUpdate: 'no action',
+          onDelete: 'no action',
+          deferred: true,
+        },
+      ],
+    },
+    sequence(103, 'patient_id_seq'),
     sequence(102, 'children_id_seq'),
   ],
 }
