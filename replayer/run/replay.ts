@@ -30,6 +30,7 @@ import { Injections } from './inject/injections.js'
 import type { Prepared } from './inject/injector.js'
 import { atRest, donePerSession } from './interruption.js'
 import { STOPPED } from './live-session.js'
+import { LockSampler } from './lock-sampler.js'
 import { latencyFacts, type Measured, mergeMeasured, spreadOf } from './measures.js'
 import { dueUs, type Pacing, ramped, rateOf, type Speed } from './pace.js'
 import { createPairLog, Pairs } from './pairs.js'
@@ -205,11 +206,13 @@ class Replay {
     await this.#target.takeUp()
     await this.#chooseWay()
     this.#options.onBegin?.(() => this.#status())
+    const sampler = await LockSampler.begin(this.#target, () => performance.now() - this.#startedMs)
     try {
       await this.#passes()
     } catch (error) {
       this.#failure ??= { error }
     }
+    const locks = await sampler.end()
     if (this.#failure !== null) {
       this.#writer.abandon()
       throw this.#failure.error
@@ -223,7 +226,7 @@ class Replay {
       this.#writer.settle(),
       this.#injections.facts(() => this.#writer.served()),
     )
-    const facts = { ...found, ...(isolation === undefined ? {} : { isolation }) }
+    const facts = { ...found, locks, ...(isolation === undefined ? {} : { isolation }) }
     this.#writer.close(facts)
     return facts
   }

@@ -115,6 +115,11 @@ export class Target {
     this.#client = null
   }
 
+  /** null: the connection is away at the moment, or the server does not answer that. */
+  ask<Row extends object>(sql: string): Promise<Row[] | null> {
+    return this.#rows<Row>(sql)
+  }
+
   async #rows<Row extends object>(sql: string, values: unknown[] = []): Promise<Row[] | null> {
     try {
       return (await this.#client?.query<Row>(sql, values))?.rows ?? null
