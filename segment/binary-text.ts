@@ -6,6 +6,17 @@ import { quoteElement } from './values/array-literal.js'
 import { inetText, macaddrText } from './values/binary-net.js'
 import { numericText } from './values/binary-numeric.js'
 import {
+  boxText,
+  circleText,
+  lineText,
+  lsegText,
+  multirangeOfBinary,
+  pathText,
+  pointText,
+  polygonText,
+  rangeOfBinary,
+} from './values/binary-shapes.js'
+import {
   dateOfBinary,
   intervalOfBinary,
   timeOfBinary,
@@ -13,7 +24,7 @@ import {
   timetzOfBinary,
 } from './values/binary-time.js'
 import { float4Text, float8Text } from './values/float-text.js'
-import { ELEMENT_OF, OID } from './values/oids.js'
+import { BOUND_OF, ELEMENT_OF, OID, RANGE_OF } from './values/oids.js'
 
 type Decoder = (bytes: Buffer) => string | undefined
 
@@ -32,7 +43,7 @@ export const TEXT_LIKE: ReadonlySet<number> = new Set([
   OID.void,
 ])
 
-const SCALARS: ReadonlyMap<number, Decoder> = new Map<number, Decoder>([
+const SIMPLE: ReadonlyMap<number, Decoder> = new Map<number, Decoder>([
   ...[...TEXT_LIKE].map((oid): [number, Decoder] => [oid, utf8]),
   [OID.bool, sized(1, (bytes) => (bytes[0] === 0 ? 'f' : 't'))],
   [OID.char, sized(1, charText)],
@@ -60,14 +71,35 @@ const SCALARS: ReadonlyMap<number, Decoder> = new Map<number, Decoder>([
   [OID.macaddr, sized(6, macaddrText)],
   [OID.bit, bitText],
   [OID.varbit, bitText],
+  [OID.macaddr8, sized(8, macaddrText)],
+  [OID.pg_lsn, sized(8, lsnText)],
+  [OID.point, pointText],
+  [OID.lseg, lsegText],
+  [OID.path, pathText],
+  [OID.box, boxText],
+  [OID.polygon, polygonText],
+  [OID.line, lineText],
+  [OID.circle, circleText],
 ])
+
+const RANGES: ReadonlyMap<number, Decoder> = new Map(
+  [...BOUND_OF].map(([range, bound]): [number, Decoder] => [range, rangeOfBinary(SIMPLE.get(bound)!)]),
+)
+const SCALARS: ReadonlyMap<number, Decoder> = new Map([
+  ...SIMPLE,
+  ...RANGES,
+  ...[...RANGE_OF].map(([many, range]): [number, Decoder] => [many, multirangeOfBinary(RANGES.get(range)!)]),
+])
+/** `money` is written as the server's locale has it, which its bytes do not say. */
+const ELEMENTS = [...ELEMENT_OF].filter(([, element]) => SCALARS.has(element))
+const ARRAYS: ReadonlySet<number> = new Set(ELEMENTS.map(([array]) => array))
 
 export function binaryToText(typeOid: number, bytes: Uint8Array): string | undefined {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   try {
     const scalar = SCALARS.get(typeOid)
     if (scalar !== undefined) return scalar(buffer)
-    return ELEMENT_OF.has(typeOid) ? arrayText(buffer) : undefined
+    return ARRAYS.has(typeOid) ? arrayText(buffer) : undefined
   } catch (error) {
     // Bytes that end too early; reading them is how we find out.
     if (error instanceof RangeError) return undefined
@@ -76,7 +108,7 @@ export function binaryToText(typeOid: number, bytes: Uint8Array): string | undef
 }
 
 export function canDecode(typeOid: number): boolean {
-  return SCALARS.has(typeOid) || ELEMENT_OF.has(typeOid)
+  return SCALARS.has(typeOid) || ARRAYS.has(typeOid)
 }
 
 function sized(length: number, decode: Decoder): Decoder {
@@ -96,6 +128,10 @@ function bitText(bytes: Buffer): string | undefined {
   let bits = ''
   for (const byte of bytes.subarray(4)) bits += byte.toString(2).padStart(8, '0')
   return bits.slice(0, length)
+}
+
+function lsnText(bytes: Buffer): string {
+  return `${bytes.readUInt32BE(0).toString(16)}/${bytes.readUInt32BE(4).toString(16)}`.toUpperCase()
 }
 
 const DIMENSIONS_MAX = 6

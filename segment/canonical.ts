@@ -13,7 +13,8 @@ import { canonicalBytea } from './values/canonical-bytea.js'
 import { canonicalJson } from './values/canonical-json.js'
 import { canonicalNumber } from './values/canonical-number.js'
 import { canonicalTimestamptz } from './values/canonical-time.js'
-import { ELEMENT_OF, OID } from './values/oids.js'
+import { BOUND_OF, ELEMENT_OF, OID, RANGE_OF } from './values/oids.js'
+import { mapMultirangeLiteral, mapRangeLiteral } from './values/range-literal.js'
 
 type Canonicalizer = (text: string) => string
 
@@ -28,10 +29,38 @@ const SCALARS: ReadonlyMap<number, Canonicalizer> = new Map<number, Canonicalize
   [OID.bpchar, (text) => text.replace(/ +$/, '')],
 ])
 
-const ALL: ReadonlyMap<number, Canonicalizer> = new Map([
+/** Numbers within a shape; the frame is the server's own. */
+const canonicalShape: Canonicalizer = (text) => text.replace(/-?\d+(?:\.\d+)?(?:e[+-]?\d+)?/gi, canonicalNumber)
+
+/** As a number, where the locale writes it as most do; another locale's stays as it is. */
+const canonicalMoney: Canonicalizer = (text) =>
+  /^-?\$\d{1,3}(?:,?\d{3})*(?:\.\d+)?$/.test(text) ? canonicalNumber(text.replace(/[$,]/g, '')) : text
+
+const RANGES: ReadonlyMap<number, Canonicalizer> = new Map(
+  [...BOUND_OF].flatMap(([range, bound]): [number, Canonicalizer][] => {
+    const canonical = SCALARS.get(bound)
+    return canonical === undefined ? [] : [[range, (text) => mapRangeLiteral(text, canonical) ?? text]]
+  }),
+)
+const MULTIRANGES: ReadonlyMap<number, Canonicalizer> = new Map(
+  [...RANGE_OF].flatMap(([many, range]): [number, Canonicalizer][] => {
+    const canonical = SCALARS.get(BOUND_OF.get(range) ?? 0)
+    return canonical === undefined ? [] : [[many, (text) => mapMultirangeLiteral(text, canonical) ?? text]]
+  }),
+)
+const SHAPES = [OID.point, OID.lseg, OID.path, OID.box, OID.polygon, OID.line, OID.circle]
+const SINGLE: ReadonlyMap<number, Canonicalizer> = new Map([
   ...SCALARS,
+  ...RANGES,
+  ...MULTIRANGES,
+  ...SHAPES.map((oid): [number, Canonicalizer] => [oid, canonicalShape]),
+  [OID.money, canonicalMoney],
+])
+
+const ALL: ReadonlyMap<number, Canonicalizer> = new Map([
+  ...SINGLE,
   ...[...ELEMENT_OF].flatMap(([array, element]): [number, Canonicalizer][] => {
-    const canonical = SCALARS.get(element)
+    const canonical = SINGLE.get(element)
     return canonical === undefined ? [] : [[array, (text) => mapArrayLiteral(text, canonical) ?? text]]
   }),
 ])

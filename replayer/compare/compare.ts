@@ -15,6 +15,7 @@ import { type Excuse, mostTelling } from './excuses.js'
 import type { Judged, PairJudge } from './judge-pair.js'
 import { type JudgeOptions, judgeFor, learnNoise, refuseStrangers } from './judges.js'
 import { Latencies } from './latency.js'
+import { newTableWaits } from './lock-cause.js'
 import { joinBySeq } from './merge-runs.js'
 import { aspectsOf } from './noise.js'
 import { SentTexts } from './sent-texts.js'
@@ -86,6 +87,14 @@ class Comparison {
     const latencies = this.#latencies.list()
     for (const verdict of latencies)
       if (verdict.row.verdict === 'slower' && verdict.row.fingerprint !== '') this.#log.slower(verdict)
+    // What was injected is told by itself, with whom it held up.
+    if (after.facts.injections === undefined)
+      this.#log.lockWaits(
+        newTableWaits(
+          noise === undefined ? [before.facts.locks] : [before.facts.locks, noise.facts.locks],
+          after.facts.locks,
+        ),
+      )
     const facts = this.#facts()
     this.#log.close(latencies, facts)
     return facts

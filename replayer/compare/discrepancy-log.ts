@@ -17,6 +17,7 @@ import type { Difference } from './judgement.js'
 import type { Knowledge } from './knowledge.js'
 import type { LatencyVerdict } from './latency.js'
 import { latencyCause } from './latency-cause.js'
+import type { TableWaits } from './lock-cause.js'
 import { OpenTransactions } from './open-transactions.js'
 import type { SentTexts } from './sent-texts.js'
 import { ValueTally } from './value-tally.js'
@@ -174,6 +175,25 @@ export class DiscrepancyLog {
       }
       this.#write(compared, kind, latencyCause(row, access), one)
     }
+  }
+
+  /** Seen beside the replay, so no statement of it is an example. */
+  lockWaits(found: readonly TableWaits[]): void {
+    for (const { cause, waits, fingerprints } of found)
+      for (const [at, fingerprint] of (fingerprints.length === 0 ? [''] : fingerprints).entries())
+        this.#findings.add({
+          ...{
+            mismatch: 'LATENCY_SPIKE',
+            subKind: 'latency',
+            cause,
+            columns: [],
+            madeOf: [],
+            fingerprint,
+            alertId: '',
+          },
+          ...{ atMs: this.#options.recordedAtMs, seq: 0, tables: [cause.subject], columnNames: NO_NAMES, written: [] },
+          ...{ tainted: false, count: at === 0 ? waits : 0 },
+        })
   }
 
   close(latencies: readonly LatencyVerdict[], facts: DiffFacts): void {

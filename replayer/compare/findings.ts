@@ -201,7 +201,7 @@ function finding(group: Group, followers: readonly Group[], compared: number): F
     trafficShare: compared === 0 ? 0 : Math.min(1, count / compared),
     firstAtMs: Math.min(...all.map(({ firstAtMs }) => firstAtMs)),
     lastAtMs: Math.max(...all.map(({ lastAtMs }) => lastAtMs)),
-    exampleAlertIds: group.examples.map(({ alertId }) => alertId),
+    exampleAlertIds: group.examples.map(({ alertId }) => alertId).filter((id) => id !== ''),
   }
 }
 

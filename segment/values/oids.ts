@@ -38,7 +38,49 @@ export const OID = {
   record: 2249,
   uuid: 2950,
   jsonb: 3802,
+  money: 790,
+  macaddr8: 774,
+  pg_lsn: 3220,
+  point: 600,
+  lseg: 601,
+  path: 602,
+  box: 603,
+  polygon: 604,
+  line: 628,
+  circle: 718,
+  int4range: 3904,
+  numrange: 3906,
+  tsrange: 3908,
+  tstzrange: 3910,
+  daterange: 3912,
+  int8range: 3926,
+  int4multirange: 4451,
+  nummultirange: 4532,
+  tsmultirange: 4533,
+  tstzmultirange: 4534,
+  datemultirange: 4535,
+  int8multirange: 4536,
 } as const
+
+/** Range type to the type of its bounds. */
+export const BOUND_OF: ReadonlyMap<number, number> = new Map([
+  [OID.int4range, OID.int4],
+  [OID.numrange, OID.numeric],
+  [OID.tsrange, OID.timestamp],
+  [OID.tstzrange, OID.timestamptz],
+  [OID.daterange, OID.date],
+  [OID.int8range, OID.int8],
+])
+
+/** Multirange type to the range type it is made of. */
+export const RANGE_OF: ReadonlyMap<number, number> = new Map([
+  [OID.int4multirange, OID.int4range],
+  [OID.nummultirange, OID.numrange],
+  [OID.tsmultirange, OID.tsrange],
+  [OID.tstzmultirange, OID.tstzrange],
+  [OID.datemultirange, OID.daterange],
+  [OID.int8multirange, OID.int8range],
+])
 
 /** Array type to element type. */
 export const ELEMENT_OF: ReadonlyMap<number, number> = new Map([
@@ -74,4 +116,26 @@ export const ELEMENT_OF: ReadonlyMap<number, number> = new Map([
   [1563, OID.varbit],
   [2951, OID.uuid],
   [3807, OID.jsonb],
+  [791, OID.money],
+  [775, OID.macaddr8],
+  [3221, OID.pg_lsn],
+  // Boxes are left out: their arrays are written with semicolons.
+  [1017, OID.point],
+  [1018, OID.lseg],
+  [1019, OID.path],
+  [1027, OID.polygon],
+  [629, OID.line],
+  [719, OID.circle],
+  [3905, OID.int4range],
+  [3907, OID.numrange],
+  [3909, OID.tsrange],
+  [3911, OID.tstzrange],
+  [3913, OID.daterange],
+  [3927, OID.int8range],
+  [6150, OID.int4multirange],
+  [6151, OID.nummultirange],
+  [6152, OID.tsmultirange],
+  [6153, OID.tstzmultirange],
+  [6155, OID.datemultirange],
+  [6157, OID.int8multirange],
 ])

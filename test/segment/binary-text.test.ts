@@ -178,6 +178,26 @@ const CASES: readonly (readonly [type: string, sendFunction: string, literals: r
   ['timestamptz[]', 'array_send', ['{2026-01-01 00:00:00+02,infinity}']],
   ['jsonb[]', 'array_send', ['{"{\\"a\\": 1}",null}']],
   ['bytea[]', 'array_send', ['{"\\\\x00ff"}']],
+  ['macaddr8', 'macaddr8_send', ['08:00:2b:01:02:03:04:05']],
+  ['pg_lsn', 'pg_lsn_send', ['0/0', '16/B374D848', 'FFFFFFFF/FFFFFFFF']],
+  ['point', 'point_send', ['(1,2)', '(-0.1,1e300)', '(Infinity,NaN)']],
+  ['lseg', 'lseg_send', ['[(1,2),(3.5,4)]']],
+  ['path', 'path_send', ['[(0,0),(1,1),(2,0)]', '((0,0),(1,1))']],
+  ['box', 'box_send', ['(3,4),(1,2)']],
+  ['polygon', 'poly_send', ['((0,0),(1,1),(1,0))']],
+  ['line', 'line_send', ['{1,-1,0.5}']],
+  ['circle', 'circle_send', ['<(1,2),3.25>']],
+  ['int4range', 'range_send', ['empty', '[1,5)', '(,5)', '[3,)', '(,)']],
+  ['int8range', 'range_send', ['[1,9007199254740993)']],
+  ['numrange', 'range_send', ['[1.50,2.0]', '(,-0.10)', 'empty']],
+  ['daterange', 'range_send', ['[2026-01-01,2026-02-01)', '[2026-01-01,infinity]', '[0044-03-15 BC,)']],
+  ['tsrange', 'range_send', ['[2026-01-01 10:00:00,2026-01-01 11:00:00.5]']],
+  ['tstzrange', 'range_send', ['(2026-01-01 10:00:00+02,)']],
+  ['int4multirange', 'multirange_send', ['{}', '{[1,3),[5,9)}', '{(,3),[5,)}']],
+  ['tstzmultirange', 'multirange_send', ['{[2026-01-01 10:00:00+00,2026-01-02 10:00:00+00)}']],
+  ['numrange[]', 'array_send', ['{"[1.5,2.0)",empty,NULL,"(,)"}']],
+  ['point[]', 'array_send', ['{"(1,2)","(3,4)"}']],
+  ['datemultirange[]', 'array_send', ['{"{[2026-01-01,2026-01-05)}"}']],
   ['float8[]', 'array_send', ['{1e23,-0,0.1}']],
 ]
 
@@ -216,7 +236,7 @@ describe('binary reads as the text the server prints', () => {
 
 describe('what it cannot read is undefined', () => {
   test('a type it does not know', () => {
-    expect(binaryToText(600, Buffer.alloc(16))).toBeUndefined()
+    expect(binaryToText(27, Buffer.alloc(6))).toBeUndefined()
   })
 
   test('bytes that are no value never throw', () => {

@@ -94,6 +94,42 @@ describe('as a real server prints', () => {
     ])
   })
 
+  test.each([
+    { type: 'tstzrange', literal: '[2026-07-01 00:30:00.25+00,2026-08-01 00:00:00+00)' },
+    { type: 'tstzmultirange', literal: '{[2026-07-01 00:30:00+00,2026-07-02 00:00:00+00),[2026-08-01 00:00:00+00,)}' },
+    { type: 'tstzrange[]', literal: '{"[2026-07-01 00:30:00+00,)",empty,NULL}' },
+  ])('$type is the same in every time zone', async ({ type, literal }) => {
+    const { rows: oid } = await database.query(`SELECT '${type}'::regtype::oid::int AS oid`)
+    const seen = new Set<string>()
+    for (const zone of ['UTC', 'Asia/Kathmandu', 'America/St_Johns']) {
+      await database.query(`SET TimeZone = '${zone}'`)
+      const [text] = await printed(`SELECT '${literal}'::${type}::text AS v`)
+      seen.add(canonicalText((oid as { oid: number }[])[0]!.oid, text!))
+    }
+    expect([...seen]).toHaveLength(1)
+  })
+
+  test.each([
+    { type: 'numrange', a: '[1.50,2.0]', b: '[1.5,2]' },
+    { type: 'nummultirange', a: '{[1.50,2.0),[3.0,)}', b: '{[1.5,2),[3,)}' },
+    { type: 'numrange[]', a: '{"[1.50,2.0)",empty}', b: '{"[1.5,2)",empty}' },
+    { type: 'point', a: '(1,2.50)', b: '(1.0,2.5)' },
+    { type: 'circle', a: '<(1e2,0),3>', b: '<(100,0),3.0>' },
+  ])('$type: $a and $b are one value', async ({ type, a, b }) => {
+    const { rows } = await database.query(
+      `SELECT '${type}'::regtype::oid::int AS oid, '${a}'::${type}::text AS a, '${b}'::${type}::text AS b`,
+    )
+    const [row] = rows as { oid: number; a: string; b: string }[]
+    expect(canonicalText(row!.oid, row!.a)).toBe(canonicalText(row!.oid, row!.b))
+  })
+
+  test('an amount of money is the number it became', async () => {
+    const sql = `SELECT v::money::text AS a, v::text AS b FROM (VALUES (1234.5::numeric), (-0.99), (0)) AS t (v)`
+    const { rows } = await database.query(sql)
+    for (const { a, b } of rows as { a: string; b: string }[])
+      expect(canonicalText(790, a)).toBe(canonicalText(OID.numeric, b))
+  })
+
   test('bytea is the same in both output formats', async () => {
     const sql = `SELECT v::text AS v FROM (VALUES ('\\x00ff5c27'::bytea), ('\\x'), ('tab\\011é')) AS t (v)`
     await database.query('SET bytea_output = escape')
