@@ -285,6 +285,37 @@ columns:
   })
 })
 
+describe('references between masked rows', () => {
+  const schema = `CREATE EXTENSION citext; CREATE SCHEMA away;
+    CREATE TABLE away.people (mail citext, tenant int, PRIMARY KEY (tenant, mail));
+    CREATE TABLE letters (id int PRIMARY KEY, tenant int, mail citext, FOREIGN KEY (tenant, mail) REFERENCES away.people (tenant, mail));
+    CREATE TABLE logs (at date, letter int REFERENCES letters) PARTITION BY RANGE (at);
+    CREATE TABLE logs_2024 PARTITION OF logs FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');`
+  const restored = async (masks: () => typeof NO_MASKS) => {
+    const database = await createDatabase(
+      schema,
+      `INSERT INTO away.people VALUES ('Ann', 1), ('Bob', 1); INSERT INTO letters VALUES (1, 1, 'ann'), (2, 1, NULL), (3, NULL, 'nobody');
+       INSERT INTO logs VALUES ('2024-05-05', 3), ('2024-06-06', NULL)`,
+    )
+    const out = inRoom(`references-${++serial}`)
+    writeFileSync(inRoom('references.sql'), schema)
+    await take({ url: database.url, out, masks, schemaFile: inRoom('references.sql') })
+    await database.drop()
+    return restoreSnapshot({ snapshot: out, target: newTarget() })
+  }
+  test('that hold are no matter: also in other case, with NULLs, over partitions', async () => {
+    expect((await restored(() => NO_MASKS)).rows).toBe(7)
+  })
+  test('that masking broke are refused, with the key and no value, though the schema file left nothing to check them', async () => {
+    const onlyThere = (lines: Buffer) => Buffer.from(lines.toString('utf8').replaceAll('Ann', 'Zoe'))
+    const masks = () => ({ ...NO_MASKS, forTable: () => onlyThere })
+    const error = await restored(masks).catch((reason) => reason)
+    expect(error).toMatchObject({ code: 'MASK_BREAKS_CONSTRAINT', exit: 4 })
+    expect(error.detail).toBe('1 row refers from public.letters to nothing in away.people (letters_tenant_mail_fkey)')
+    expect(await databases()).not.toContain(`restored_${serial}`)
+  })
+})
+
 describe('migrations', () => {
   test('SQL file, folder in order and command run one after the other, timed, output kept', async () => {
     const folder = mkdtempSync(join(room, 'migrations-'))

@@ -25,6 +25,7 @@ import { isDoor, runScript, splitScript, type Tolerate } from '../script.js'
 import { type FileFacts, readSnapshot, type SnapshotFacts } from './format.js'
 import { copyIn, MASK_FAULT_HINT, refreshViews, setSequences, targetOf, WRITER_SETTINGS } from './load.js'
 import { type MigrationResult, migrate, readMigration } from './migrate.js'
+import { checkReferences } from './references.js'
 
 type RestoreProgress = {
   readonly step: 'schema' | 'data' | 'constraints' | 'statistics' | 'migration'
@@ -183,6 +184,7 @@ async function fill(options: RestoreOptions, facts: SnapshotFacts, notes: string
       )
     await loadTables(options, facts, targets)
     stopIfAsked(options.signal)
+    if (schema.after === null) await checkReferences(client)
     if (schema.after !== null) {
       options.onProgress?.({ step: 'constraints', what: schema.after.file, done: total, total })
       await runSchema(client, options.snapshot, schema.after, notes).catch((error: unknown) => {
