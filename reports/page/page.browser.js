@@ -89,7 +89,15 @@ async function toggleDetail(row, open) {
   }
   if (button.getAttribute('aria-expanded') === 'true') row.after(detailOf.get(row))
   else detailOf.get(row)?.remove()
+  fitDetails()
 }
+
+/** Over the columns that are shown: spanning one that a narrow screen hides would bring its width back. */
+function fitDetails() {
+  const shown = [...table.tHead.rows[0].cells].filter((cell) => cell.getClientRects().length > 0).length
+  for (const cell of table.querySelectorAll('.detail > td')) cell.colSpan = shown
+}
+addEventListener('resize', () => table && fitDetails())
 
 function sortBy(heading) {
   const key = heading.querySelector('button').dataset.sort

@@ -342,6 +342,10 @@ describe('a page that fails', () => {
         await page.locator('.expand').first().click()
         await expect.poll(() => page.locator('#queries .detail').count()).toBe(1)
         expect(await page.evaluate(pageWidth)).toBe(360)
+        const box = async (of: string) => (await page.locator(`#queries tbody tr ${of}`).first().boundingBox())!
+        const [words, times] = [await box('.query-text'), await box('.col-p95 .is')]
+        expect(words.width).toBeGreaterThan(100)
+        expect(words.x + words.width).toBeLessThanOrEqual(times.x)
       },
       { viewport: { width: 360, height: 740 } },
     ))
@@ -355,6 +359,22 @@ describe('a page that fails', () => {
       expect(await page.locator('details.finding:not([open])').count()).toBe(0)
       await page.evaluate(fire, 'afterprint')
       expect(await page.locator('#findings .finding:not([open])').count()).toBe(7)
+    }))
+
+  test('on paper nothing is crushed: headings and names of rows have room for their words', () =>
+    on('FAIL', async ({ page }) => {
+      await page.setViewportSize({ width: 718, height: 1000 })
+      await page.emulateMedia({ media: 'print' })
+      await page.evaluate(fire, 'beforeprint')
+      for (const selector of ['.finding h3', '#state .finding h3', '.ledger tbody th', '.locks tbody th', '.reasons tbody th']) {
+        const all = await page.locator(`${selector}:visible`).all()
+        expect([selector, all.length]).not.toEqual([selector, 0])
+        for (const one of all) {
+          const box = (await one.boundingBox())!
+          expect([selector, box.width > 70, box.height < 120]).toEqual([selector, true, true])
+        }
+      }
+      expect(await page.evaluate(pageWidth)).toBe(718)
     }))
 
   test('text meets the contrast of WCAG AA in both themes', async () => {
