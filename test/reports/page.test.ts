@@ -366,7 +366,13 @@ describe('a page that fails', () => {
       await page.setViewportSize({ width: 718, height: 1000 })
       await page.emulateMedia({ media: 'print' })
       await page.evaluate(fire, 'beforeprint')
-      for (const selector of ['.finding h3', '#state .finding h3', '.ledger tbody th', '.locks tbody th', '.reasons tbody th']) {
+      for (const selector of [
+        '.finding h3',
+        '#state .finding h3',
+        '.ledger tbody th',
+        '.locks tbody th',
+        '.reasons tbody th',
+      ]) {
         const all = await page.locator(`${selector}:visible`).all()
         expect([selector, all.length]).not.toEqual([selector, 0])
         for (const one of all) {
