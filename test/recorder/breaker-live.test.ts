@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { startDrain } from '../../recorder/drain/thread.js'
 import { USUAL_THRESHOLDS, type Vital } from '../../recorder/guard/vitals.js'
 import type { ProxyOptions } from '../../recorder/proxy.js'
@@ -12,6 +12,9 @@ import { createRing } from '../../recorder/tap/ring.js'
 import { type OwnedServer, startServer } from '../../replayer/shadow/server.js'
 import { balances } from '../../segment/ledger.js'
 import { type Bench, bench, read, through } from './recording.js'
+
+// What is waited for here takes its time on a busy machine.
+vi.setConfig({ testTimeout: 180_000 })
 
 let server: OwnedServer
 let standby: OwnedServer

@@ -5,13 +5,16 @@ import { platform, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import pg from 'pg'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { ProxyRecording } from '../../recorder/proxy-recording.js'
 import { balances } from '../../segment/ledger.js'
 import type { Manifest } from '../../segment/manifest.js'
 import { createDatabase, type TestDatabase } from '../support/database.js'
 import { type Bench, bench, read, through } from './recording.js'
 import { type Running, startRecorder } from './running.js'
+
+// What is waited for here takes its time on a busy machine.
+vi.setConfig({ testTimeout: 180_000 })
 
 let db: TestDatabase
 let at: Bench
