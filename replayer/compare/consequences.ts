@@ -28,6 +28,8 @@ export type Suspect = {
   readonly subKind: string
   readonly explainer: string
   readonly subject: string
+  /** What all of it agrees on; null: nothing. */
+  readonly detail: string | null
   /** Its sentence says more than that something differs. */
   readonly telling: boolean
   /** What its rows have in common: `status = 'closed'`. */
@@ -54,6 +56,10 @@ export type Suspect = {
 }
 
 const REPEATS = new Set(['rows.repeated', 'rows.merged'])
+/** Errors that a lock held for too long brings about. */
+const OF_LOCKS = new Set(['error.deadlock', 'error.lock', 'error.serialization', 'error.cancelled'])
+/** Of a transaction that has failed already. */
+const IN_FAILED = '25P02'
 const LOST = 'constraint.lost'
 const CONFLICT_TARGET = 'error.conflict_target'
 const VAGUE = new Set(['unexplained', 'number.off_by_one', 'number.multiplied', 'rows.other', 'rows.merged', 'tag'])
@@ -99,6 +105,7 @@ export function consequences(findings: readonly Suspect[]): ReadonlyMap<string, 
             ? (sameCondition(one, rows) ??
               repeatedAgain(one, rows) ??
               byCondition(one, named) ??
+              byLostLabel(one, named) ??
               derivedFrom(one, named) ??
               afterFewErrors(one, named) ??
               sameOrder(one, named))
@@ -106,8 +113,14 @@ export function consequences(findings: readonly Suspect[]): ReadonlyMap<string, 
     if (root !== undefined && root.id !== one.id) roots.set(one.id, root.id)
   }
   const slow = findings.filter(({ mismatch }) => mismatch === 'LATENCY_SPIKE')
+  const locks = slow.filter(({ explainer }) => explainer === 'lock.table')
+  for (const one of candidates) {
+    const root = one.subKind === 'error_new' && OF_LOCKS.has(one.explainer) ? most(locks) : undefined
+    if (root !== undefined) roots.set(one.id, root.id)
+  }
   for (const one of slow) {
-    const root = slow.find((other) => looksUpByLess(other, one))
+    const waits = locks.includes(one) ? undefined : locks.find((lock) => overlap(lock.fingerprints, one.fingerprints))
+    const root = waits ?? slow.find((other) => looksUpByLess(other, one))
     if (root !== undefined) roots.set(one.id, root.id)
   }
   return followed(roots)
@@ -207,6 +220,7 @@ function rootOfError(one: Suspect, named: readonly Suspect[], rows: readonly Sus
   // A constraint that is gone refuses nothing any more; one that still refuses had nothing to refuse.
   if (one.subKind === 'error_vanished' && !one.refused && one.explainer !== TIMING) return undefined
   const earlier = named.filter((root) => isError(root) && root.id !== one.id && root.firstSeq < one.firstSeq)
+  if (one.subKind === 'error_new' && one.subject.startsWith(IN_FAILED) && earlier.length > 0) return first(earlier)
   if (one.subKind === 'error_changed') {
     const same = named.find(
       (root) =>
@@ -233,7 +247,11 @@ function rowsBefore(one: Suspect, rows: readonly Suspect[]): Suspect | undefined
 /** A reference that is wrong from the start is a cause; one that is wrong since rows are missing, or were refused or not, follows. */
 function rootOfReference(one: Suspect, named: readonly Suspect[], rows: readonly Suspect[]): Suspect | undefined {
   const error = first(errorsBefore(one, named))
-  const missing = rowsBefore(one, rows)
+  // Rows that have this very column in common follow from it, not the other way round.
+  const missing = rowsBefore(
+    one,
+    rows.filter((root) => byCondition(root, [one]) === undefined),
+  )
   return error !== undefined && missing !== undefined ? first([error, missing]) : (error ?? missing)
 }
 
@@ -309,6 +327,13 @@ function repeatedAgain(one: Suspect, rows: readonly Suspect[]): Suspect | undefi
     ? rows.filter((root) => root.id !== one.id && root.explainer === one.explainer && root.subject === one.subject)
     : []
   return before(one, again)
+}
+
+/** A label of an enum is gone, and another one stands where it stood. */
+function byLostLabel(one: Suspect, named: readonly Suspect[]): Suspect | undefined {
+  if (one.explainer !== 'value.replaced' || one.detail === null) return undefined
+  const [, was = ''] = one.detail.split(' where it was ')
+  return named.find((root) => root.explainer === 'error.enum_label' && root.subject.endsWith(` ${was}`))
 }
 
 /** Rows that have a column in common of which it is known what happened to it. */

@@ -227,6 +227,7 @@ function suspect(group: Group, refused: boolean): Suspect {
     ...group,
     explainer: cause.explainer,
     subject: cause.subject,
+    detail: detailOf(group),
     refused,
     conditions: cause.explainer.startsWith('rows.') ? conditionsOf(group.detail) : [],
     shown: cause.explainer.startsWith('rows.') ? shownBy(group.detail) : NOTHING_SHOWN,

@@ -7,6 +7,17 @@ import { type Cause, sameOrNothing } from './causes/cause.js'
 
 export type TableWaits = { readonly cause: Cause; readonly waits: number; readonly fingerprints: readonly string[] }
 
+/** Of table locks, the weakest first. */
+const STRENGTHS = [
+  'AccessShareLock',
+  'RowShareLock',
+  'RowExclusiveLock',
+  'ShareUpdateExclusiveLock',
+  'ShareLock',
+  'ShareRowExclusiveLock',
+  'ExclusiveLock',
+  'AccessExclusiveLock',
+]
 const WAITS_MIN = 3
 const TOTAL_MS_MIN = 20
 /** So many times what the first side's runs waited for tables in all. */
@@ -40,7 +51,7 @@ function total(waits: readonly LockWait[]): number {
 }
 
 function cause(table: string, waits: readonly LockWait[], count: number, ms: number): Cause {
-  const held = waits.map(({ heldMode }) => heldMode).find((mode) => mode !== '') ?? ''
+  const held = STRENGTHS.findLast((mode) => waits.some(({ heldMode }) => heldMode === mode)) ?? ''
   const words = `statements wait for a lock on all of ${table}${held === '' ? '' : ` (${inWords(held)})`}`
   return {
     explainer: 'lock.table',

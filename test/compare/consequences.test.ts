@@ -11,6 +11,7 @@ function suspect(id: string, more: Partial<Suspect>): Suspect {
     explainer: 'unexplained',
     subject: '',
     relievedBy: '',
+    detail: null,
     madeOf: set(),
     fingerprints: set(),
     telling: false,
@@ -102,6 +103,75 @@ describe('what follows from another finding', () => {
         suspect('count', { tables: set('items'), columns: ['count'] }),
       ),
     ).toEqual({ child: 'refusal', count: 'refusal' }))
+})
+
+describe('what follows from locks, labels and wrong references', () => {
+  const lock = suspect('lock', {
+    mismatch: 'LATENCY_SPIKE',
+    subKind: 'latency',
+    explainer: 'lock.table',
+    fingerprints: set('a'),
+  })
+  test('deadlocks, and statements that are slow since they wait', () => {
+    const slow = suspect('slow', { mismatch: 'LATENCY_SPIKE', subKind: 'latency', fingerprints: set('a', 'b') })
+    const other = suspect('other', { mismatch: 'LATENCY_SPIKE', subKind: 'latency', fingerprints: set('c') })
+    const dead = suspect('dead', { subKind: 'error_new', explainer: 'error.deadlock', firstSeq: 3 })
+    const rest = suspect('rest', { subKind: 'error_new', subject: '25P02  ', tables: set('x'), firstSeq: 4 })
+    expect(of(lock, slow, other, dead, rest)).toEqual({ slow: 'lock', dead: 'lock', rest: 'lock' })
+  })
+  test('a word in place of the label that an enum has lost', () => {
+    const enumLabel = suspect('enum', {
+      subKind: 'error_new',
+      explainer: 'error.enum_label',
+      subject: '22P02 state shipped',
+    })
+    const replaced = { explainer: 'value.replaced', telling: true, columns: ['orders.state'] }
+    expect(of(enumLabel, suspect('word', { ...replaced, detail: 'sent where it was shipped' }))).toEqual({
+      word: 'enum',
+    })
+    expect(of(enumLabel, suspect('word', { ...replaced, detail: 'sent where it was paid' }))).toEqual({})
+  })
+  test('rows that have the wrong reference in common follow from it, also where they came up first', () => {
+    const reference = suspect('reference', {
+      explainer: 'reference.other',
+      telling: true,
+      columns: ['orders.customer_id'],
+    })
+    const rows = suspect('rows', {
+      subKind: 'rows_extra',
+      explainer: 'rows.extra',
+      telling: true,
+      conditions: ["customer_id = '15'"],
+      shown: set('orders.customer_id'),
+      firstSeq: 1,
+      count: 50,
+    })
+    expect(of(reference, rows)).toEqual({ rows: 'reference' })
+  })
+  test('what a computed column shows of the same, rows that a write did not find, and a duplicate that was not in the way', () => {
+    const sign = suspect('sign', {
+      explainer: 'number.sign',
+      telling: true,
+      columns: ['lines.net'],
+      madeOf: set('lines.net'),
+    })
+    const sum = suspect('sum', {
+      explainer: 'number.sign',
+      telling: true,
+      columns: ['totals.net'],
+      madeOf: set('lines.net'),
+    })
+    expect(of(sign, sum)).toEqual({ sum: 'sign' })
+    const fewer = suspect('fewer', { subKind: 'row_count', reach: set('orders', 'events'), firstSeq: 2 })
+    const unsaid = suspect('unsaid', { subKind: 'rows_missing', explainer: 'rows.missing', tables: set('events') })
+    expect(of(fewer, unsaid)).toEqual({ unsaid: 'fewer' })
+    const double = { subKind: 'error_vanished', explainer: 'constraint.lost', subject: '23505  key' }
+    expect(of(refusal, suspect('double', { ...double, tainted: 5 }))).toEqual({ double: 'refusal' })
+    expect(of(refusal, suspect('double', double))).toEqual({})
+    const removed = { subKind: 'error_vanished', explainer: 'constraint.lost', tables: set('users') }
+    expect(of(refusal, suspect('removed', { ...removed, relievedBy: 'jobs' }))).toEqual({ removed: 'refusal' })
+    expect(of(refusal, suspect('removed', removed))).toEqual({})
+  })
 })
 
 test('slower look-ups by one column take those by more with them', () => {

@@ -105,7 +105,7 @@ export function reread(findings: readonly Finding[], plans: readonly PlanEvidenc
   const joined = new Map<string, string>()
   const bySetting = new Map<string, string>()
   for (const finding of findings) {
-    if (finding.mismatch !== 'LATENCY_SPIKE') continue
+    if (finding.mismatch !== 'LATENCY_SPIKE' || finding.explainer === 'lock.table') continue
     const plan = plans.find(({ reading, fingerprint }) => reading !== '' && finding.fingerprints.includes(fingerprint))
     if (plan === undefined) continue
     const setting = plan.changes[0]?.kind === 'setting' ? plan.reading : ''
