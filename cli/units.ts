@@ -40,3 +40,11 @@ function wrong(option: string, text: string, wanted: string): HarnessError {
     exit: EXIT.usage,
   })
 }
+
+/** `, 12 min left`, at the pace so far; empty where that says nothing yet: at the beginning, and once more is done than was expected. */
+export function timeLeft(done: number, total: number, elapsedMs: number): string {
+  if (done <= 0 || done >= total || elapsedMs < 1000) return ''
+  const seconds = ((total - done) / done) * (elapsedMs / 1000)
+  if (seconds < 90) return `, ${Math.ceil(seconds)} s left`
+  return seconds < 90 * 60 ? `, ${Math.round(seconds / 60)} min left` : `, ${(seconds / 3600).toFixed(1)} h left`
+}

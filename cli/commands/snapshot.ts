@@ -16,6 +16,7 @@ import { type RestoreResult, restoreSnapshot } from '../../replayer/shadow/snaps
 import { takeSnapshot } from '../../replayer/shadow/snapshot/take.js'
 import type { Cli, Progress } from '../cli.js'
 import { addMaskingOptions, type MaskingFlags, readMaskingOptions } from '../masking-options.js'
+import { timeLeft } from '../units.js'
 
 type TakeFlags = MaskingFlags & {
   readonly from: string
@@ -127,7 +128,11 @@ async function runTake(flags: TakeFlags, madeBy: string, cli: Cli): Promise<Exit
     force: flags.force,
     signal: cli.signal,
     onProgress: ({ table, bytes, bytesEstimated }) =>
-      progress.update(bytes, bytesEstimated, `${table}, ${rate(bytes, startedAtMs)}`),
+      progress.update(
+        bytes,
+        bytesEstimated,
+        `${table}, ${rate(bytes, startedAtMs)}${timeLeft(bytes, bytesEstimated, performance.now() - startedAtMs)}`,
+      ),
   })
   progress.done(`${rowsOf(facts)} rows of ${facts.tables.length} tables in ${seconds(performance.now() - startedAtMs)}`)
   if (facts.server.systemIdentifier === '')
