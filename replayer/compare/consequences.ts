@@ -239,6 +239,11 @@ function hasTable({ reach }: Suspect, table: string): boolean {
   return table !== '' && [...reach].some((name) => name === table || name.endsWith(`.${table}`))
 }
 
+/** A removal that was refused for rows of this table, and no longer is, may have taken them with it. */
+function isAbout({ tables }: Suspect, table: string): boolean {
+  return table !== '' && [...tables].some((name) => name === table || name.endsWith(`.${table}`))
+}
+
 /** A row that is not there can be pointed at by none, and is not in the way of another. */
 function rowsBefore(one: Suspect, rows: readonly Suspect[]): Suspect | undefined {
   return rows.find((root) => namesCause(root) && root.firstSeq < one.firstSeq && overlap(root.tables, one.tables))
@@ -298,7 +303,7 @@ function errorsBefore(one: Suspect, named: readonly Suspect[]): readonly Suspect
     (root) =>
       isError(root) &&
       root.firstSeq < one.firstSeq &&
-      (overlap(root.reach, one.tables) || overlap(root.reach, one.reach)),
+      (overlap(root.reach, one.tables) || overlap(root.reach, one.reach) || isAbout(one, root.relievedBy)),
   )
 }
 

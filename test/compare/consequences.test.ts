@@ -171,6 +171,14 @@ describe('what follows from locks, labels and wrong references', () => {
     const removed = { subKind: 'error_vanished', explainer: 'constraint.lost', tables: set('users') }
     expect(of(refusal, suspect('removed', { ...removed, relievedBy: 'jobs' }))).toEqual({ removed: 'refusal' })
     expect(of(refusal, suspect('removed', removed))).toEqual({})
+    const cascade = suspect('cascade', { ...removed, relievedBy: 'payments', firstSeq: 1 })
+    const gone = {
+      subKind: 'rows_missing' as const,
+      explainer: 'rows.missing',
+      telling: true,
+      conditions: ["state = 'paid'"],
+    }
+    expect(of(cascade, suspect('gone', { ...gone, tables: set('payments'), count: 2 }))).toEqual({ gone: 'cascade' })
   })
 })
 
