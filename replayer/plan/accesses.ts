@@ -21,6 +21,7 @@ export type Place = {
   readonly sentUs: Float64Array
   readonly doneUs: Float64Array
   readonly stood: Uint8Array
+  readonly missed: Uint8Array
 }
 
 /** Who found nothing to change and took longer than this was kept by a lock, not by work or by the road. */
@@ -56,7 +57,7 @@ export class Accesses {
         break
       case 'hold':
       case 'lock':
-        this.#members(access.mode === 'lock' ? OP.lock : OP.hold, table.set, this.#rows(access, table, place), place)
+        this.#lock(access, table, place)
         if (access.observesLocks) this.#observe(access, table, place)
         break
       case 'insert':
@@ -81,9 +82,26 @@ export class Accesses {
     this.#log.add(moved ? -1 : at, kind, set, member)
   }
 
+  #lock(access: Access, table: Table, place: Place): void {
+    const rows = this.#rows(access, table, place)
+    this.#members(access.mode === 'lock' ? OP.lock : OP.hold, table.set, rows, place)
+    this.#missed(access, table, rows, place)
+  }
+
+  /** None of the rows that it named was there. */
+  #missed(access: Access, table: Table, rows: readonly string[] | null, place: Place): void {
+    const { at, facts } = place
+    const isOwn = access.answers || access.counted
+    if (rows === null || at < 0 || !isOwn || facts.sqlstate !== null || !/^(SELECT|UPDATE|DELETE) 0$/.test(facts.tag))
+      return
+    place.missed[at] = 1
+    for (const row of rows) this.#evidence.sightings.missed(this.#names.member(table.set, row), at)
+  }
+
   #read(access: Access, table: Table, place: Place): void {
     const rows = this.#rows(access, table, place)
     this.#members(OP.read, table.set, rows, place)
+    this.#missed(access, table, rows, place)
     if (!this.#evidence.sightings.fills(table.set)) return
     const { facts } = place
     const found = /^SELECT (\d+)$/.exec(facts.tag)
@@ -104,6 +122,7 @@ export class Accesses {
     this.#members(OP.read, table.set, rows, place)
     const changed = rows ?? this.#written(access, table, place.facts)
     this.#members(kind, table.set, changed, place)
+    this.#missed(access, table, rows, place)
     if (changed === null || changed.length > 0) this.#given(access, table, place)
     else if (rows === null) {
       // On its way it may have stood at a row that somebody changed, and then it has locked that, though it let it be.

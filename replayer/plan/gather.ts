@@ -163,7 +163,16 @@ class Gatherer {
     if (touch.accesses.some(({ mode }) => mode !== 'read')) of.mayWait[at] = 1
     if (touch.accesses.some(({ observesLocks, rows }) => observesLocks && rows.length === 0)) of.picks[at] = 1
     const from = this.#log.length
-    const place: Place = { at, later, facts, touch, sentUs: of.sentUs, doneUs: of.doneUs, stood: of.stood }
+    const place: Place = {
+      at,
+      later,
+      facts,
+      touch,
+      sentUs: of.sentUs,
+      doneUs: of.doneUs,
+      stood: of.stood,
+      missed: of.missed,
+    }
     const isOwed = (access: Access) => access.atCommit && transaction.begun
     for (const access of touch.accesses) if (!isOwed(access)) this.#accesses.access(access, place)
     for (const { name, writes } of own)
@@ -248,6 +257,7 @@ function arrays(n: number) {
     mayWait: new Uint8Array(n),
     picks: new Uint8Array(n),
     stood: new Uint8Array(n),
+    missed: new Uint8Array(n),
     releasedAt: new Int32Array(n).fill(-1),
   }
 }

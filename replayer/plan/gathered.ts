@@ -33,6 +33,8 @@ export type Gathered = Operations & {
   readonly picks: Uint8Array
   /** It named no rows and changed none, and took long: it looked when it began, and then stood at a lock. */
   readonly stood: Uint8Array
+  /** It asked for rows by their key, and none was there: it stood at no lock of whoever was making them. */
+  readonly missed: Uint8Array
   /** Why the server refused it, where that says something about who came first (`REFUSAL`). */
   readonly refusal: Uint8Array
   readonly transactions: Transactions

@@ -7,7 +7,7 @@
  * outcomes say who was first, and points move, inside their intervals, until they agree with that evidence:
  *
  * - a sequence handed out its values in their order, and the gaps belong to the draws that failed;
- * - a row that was returned had been committed;
+ * - a row that was returned had been committed, and one that was asked for in vain had not;
  * - a queue handed out its rows in their order;
  * - a counter that went from 4 to 5 was raised before it went from 5 to 6;
  * - a lock that was granted had been released: whoever held it had ended.
@@ -43,6 +43,7 @@ export function placePoints(g: Gathered): Points {
   solver.settle()
   grantedLocks(g, solver)
   const contradictions = solver.settle()
+  for (const [inserter, reader] of sightings.misses()) solver.missed(inserter, reader)
   possibleLocks(g, solver)
   solver.settle()
   // A value is drawn before its row has its locks. Where that leads to two moments, the locks decide: values can be exchanged.
@@ -102,6 +103,17 @@ class Solver implements Placed {
     const snapshot = transactions.snapshot[got]!
     const looked = snapshot >= 0 ? snapshot : reader
     if (doneUs[transactions.last[made]!]! >= sentUs[looked]!) this.before(this.endOf(inserter), looked)
+  }
+
+  /** `reader` did not find a row that `inserter` had made: it looked before the other had committed, if that can be. */
+  missed(inserter: number, reader: number): void {
+    const { transaction, transactions } = this.#g
+    const [made, asked] = [transaction[inserter]!, transaction[reader]!]
+    if (made === asked || !transactions.committed[made]) return
+    const snapshot = transactions.snapshot[asked]!
+    const looked = snapshot >= 0 ? snapshot : reader
+    const end = this.endOf(inserter)
+    if (this.canBe(looked, end)) this.before(looked, end)
   }
 
   before(a: number, b: number): void {

@@ -164,6 +164,35 @@ test.each([
   expect(await waits(lines)).toEqual(expected)
 })
 
+describe('a row that was asked for by its key, and was not there', () => {
+  const insert = one(1, 'INSERT INTO accounts (id, balance) VALUES (7, 1)', [10_000, 11_000], {
+    transaction: 1,
+    tag: 'INSERT 0 1',
+  })
+  const lines = (sql: string, tag: string, at: [number, number]) => [
+    one(1, 'BEGIN', [0, 1], { transaction: 1 }),
+    insert,
+    one(2, sql, at, { tag }),
+    one(1, 'COMMIT', [20_000, 40_000], { transaction: 1 }),
+  ]
+  test.each([
+    ['read', 'SELECT balance FROM accounts WHERE id = 7', 'SELECT 0'],
+    ['locked', 'SELECT balance FROM accounts WHERE id = 7 FOR UPDATE', 'SELECT 0'],
+    ['changed', 'UPDATE accounts SET balance = 2 WHERE id = 7', 'UPDATE 0'],
+    ['removed', 'DELETE FROM accounts WHERE id = 7', 'DELETE 0'],
+  ])('was not committed yet: %s', async (_, sql, tag) => {
+    // Sent after the COMMIT, which took a while: by the clock alone it would have come later.
+    const order = await waits(lines(sql, tag, [29_000, 39_000]))
+    expect(order.map((wait) => wait.replace('snapshot', ''))).toContain('C < D')
+    expect(order).not.toContain('D < C')
+  })
+  test('or was gone again, when the COMMIT was over before', async () => {
+    expect(await waits(lines('SELECT balance FROM accounts WHERE id = 7', 'SELECT 0', [50_000, 51_000]))).toEqual([
+      'D < C',
+    ])
+  })
+})
+
 describe('a deferred foreign key', () => {
   const child = (at: [number, number], more: Partial<Line> = {}) =>
     one(1, 'INSERT INTO patient (parent_id) VALUES ($1)', at, { parameters: ['7'], ...more })

@@ -38,13 +38,14 @@ function against(kind: number): number {
 
 export function grantedLocks(g: Gathered, placed: Placed): void {
   const { byMember, bySet } = locks(g)
-  for (const held of byMember.values()) {
+  for (const [member, held] of byMember) {
     if (held.length < 2) continue
     inOrder(held, placed)
     inTurn(
       g,
       placed,
       held.filter(({ statement }) => served(g, statement)),
+      member,
     )
   }
   for (let i = 0; i < g.count; i += 1) {
@@ -84,12 +85,15 @@ function served(g: Gathered, statement: number): boolean {
 }
 
 /** Each one after the last that it had to wait for, and after all who shared the key since. */
-function inTurn(g: Gathered, placed: Placed, held: readonly Held[]): void {
+function inTurn(g: Gathered, placed: Placed, held: readonly Held[], member: number): void {
   let [row, key]: [Held | null, Held | null] = [null, null]
   let sharers: Held[] = []
   for (const next of held) {
     const after = (holder: Held | null) => {
-      if (holder && g.transaction[holder.statement] !== g.transaction[next.statement]) granted(g, placed, holder, next)
+      if (!holder || g.transaction[holder.statement] === g.transaction[next.statement]) return
+      // A row that is only being made keeps nobody who does not see it yet.
+      const unseen = g.missed[next.statement] === 1 && g.evidence.sightings.madeBy(member, holder.statement)
+      if (!unseen) granted(g, placed, holder, next)
     }
     if (next.kind === OP.share) {
       after(key)

@@ -2,6 +2,8 @@
  * Returned, so committed: whoever got a row that another transaction had inserted came after that transaction's COMMIT, even where the
  * clock would have it the other way round.
  *
+ * Not there, so not committed yet: whoever asked for it by its key while that COMMIT was under way and got nothing had looked before.
+ *
  * Two integers a row: who inserted it, and who first got it. Others that got it while the first was still under way are kept as well;
  * everybody else came later anyway.
  */
@@ -17,6 +19,8 @@ export class Sightings {
   readonly #first = new MemberList()
   readonly #alsoMember = new IntList(64)
   readonly #alsoReader = new IntList(64)
+  readonly #missedInserter = new IntList(64)
+  readonly #missedBy = new IntList(64)
   readonly #filled = new Set<number>()
   #also: ReadonlyMap<number, readonly number[]> | null = null
 
@@ -40,6 +44,23 @@ export class Sightings {
       this.#alsoMember.push(member)
       this.#alsoReader.push(reader)
     }
+  }
+
+  madeBy(member: number, statement: number): boolean {
+    return this.#inserter.get(member) === statement
+  }
+
+  /** It asked for the row by its key, and there was none. */
+  missed(member: number, reader: number): void {
+    const inserter = this.#inserter.get(member)
+    if (inserter < 0) return
+    this.#missedInserter.push(inserter)
+    this.#missedBy.push(reader)
+  }
+
+  /** Pairs: the reader looked before the insert's transaction ended, if the clock leaves that open. Otherwise the row was gone again, or kept out. */
+  *misses(): Generator<readonly [inserter: number, reader: number]> {
+    for (let at = 0; at < this.#missedBy.length; at += 1) yield [this.#missedInserter.at(at), this.#missedBy.at(at)]
   }
 
   /** Who got the row while nobody can have got it before. */
