@@ -8,20 +8,11 @@ import { randomUUID } from 'node:crypto'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { Piscina } from 'piscina'
 import { workerFile } from '../../base/worker-file.js'
-import type { Count } from '../../segment/ledger.js'
 import { openRecording, type RecordingReader } from '../../segment/recording.js'
-import {
-  type PassFacts,
-  RUN_FORMAT_VERSION,
-  type RunFacts,
-  type RunIsolation,
-  type RunRole,
-  type RunStart,
-} from '../../segment/run.js'
+import type { PassFacts, RunFacts, RunIsolation, RunRole, RunStart } from '../../segment/run.js'
 import { createRun, goOnWithRun, type RunWriter } from '../../segment/run-file.js'
 import { loadParser } from '../../sql/parse.js'
 import type { RewriteSource } from '../rewrite/rewriter.js'
-import { bottleneckOf } from './bottleneck.js'
 import { type Crew, crewOf } from './crew.js'
 import { type Earlier, knowAgain, measuredEarlier } from './earlier.js'
 import { domainNames } from './generated.js'
@@ -36,10 +27,11 @@ import { dueUs, type Pacing, ramped, rateOf, type Speed } from './pace.js'
 import { createPairLog, Pairs } from './pairs.js'
 import type { Plan } from './plan-shape.js'
 import type { SharedProgress } from './progress.js'
+import { factsOf } from './run-facts.js'
 import { type Filter, NO_FILTER, type Selection, select } from './selection.js'
 import { planSharing, type Sharing } from './sharing.js'
 import { type ReplayState, type ReplayStatus, Totals } from './status.js'
-import { type Accounts, ledgerOf, Tally } from './tally.js'
+import { type Accounts, Tally } from './tally.js'
 import { Target } from './target.js'
 import type { FromWorker, News, ToWorker, WorkerResult, WorkerTask } from './task.js'
 
@@ -612,71 +604,31 @@ class Replay {
   }
 
   #facts(outcomesWritten: number, injections: RunFacts['injections']): RunFacts {
-    const { role, recording, plan, snapshotId, start, readOnly, madeBy, filter, rampMs, think, loop } = this.#options
-    const latency = this.#allMeasured.length === 0 ? null : latencyFacts(mergeMeasured(this.#allMeasured))
-    const earlier = this.#options.resume?.facts
-    const cancelled = this.#cancelled + (earlier?.cancelRequests ?? 0)
-    const bottleneck = bottleneckOf(this.#utilisationMax, latency)
-    return {
-      format: 'pgrehearse run',
-      formatVersion: RUN_FORMAT_VERSION,
+    return factsOf({
       id: this.#id,
-      madeBy: madeBy ?? 'pgrehearse',
-      role: role ?? 'replay',
+      options: this.#options,
+      pacing: this.#pacing,
       recordingId: this.#recording.manifest.id,
-      recordingPath: recording,
+      recordedTransactions: this.#recording.manifest.ledger.kept.transactions,
       target: this.#target.facts,
-      snapshotId: snapshotId ?? null,
-      ...(start === undefined ? {} : { start: this.#startFacts(start) }),
-      settings: {
-        speed: this.#pacing.speed,
-        order: plan.mode,
-        workers: this.#workers,
-        readOnly: readOnly ?? false,
-        ...(this.#readerRole ? { readerRole: true } : {}),
-        ...(this.#url === this.#givenUrl ? {} : { viaSocket: true }),
-        rewriteHash: this.#options.rewrite?.hash ?? null,
-        ...(filter === undefined || filter.words.length === 0 ? {} : { filter: filter.words }),
-        ...(rampMs === undefined ? {} : { rampMs }),
-        ...(think === undefined || think === null ? {} : { think }),
-        ...(loop === undefined ? {} : { loop }),
-        ...this.#connectionFacts(),
-      },
-      startedAtMs: earlier?.startedAtMs ?? this.#startedAtMs,
-      elapsedUs: (earlier?.elapsedUs ?? 0) + Math.round(this.#elapsedMs() * 1000),
-      ledger: ledgerOf(this.#seen(), outcomesWritten + this.#repeated, this.#accounts),
-      eventLoopUtilisationMax: Math.max(this.#utilisationMax, earlier?.eventLoopUtilisationMax ?? 0),
-      orderRelaxed: this.#totals.relaxed + (earlier?.orderRelaxed ?? 0),
-      ...(plan.reenacted?.length ? { reenacted: plan.reenacted.length / 2 } : {}),
-      incidents: [...(earlier?.incidents ?? []), ...this.#incidents],
-      ...(cancelled === 0 ? {} : { cancelRequests: cancelled }),
-      ...(this.#leftOff === null ? {} : { leftOff: this.#leftOff.done }),
-      ...(latency === null ? {} : { latency }),
-      ...(bottleneck === null ? {} : { bottleneck }),
-      ...(loop === undefined ? {} : { passes: this.#passFacts }),
-      ...(injections === undefined || injections.length === 0 ? {} : { injections }),
-    }
-  }
-
-  #startFacts(start: RunStart): RunStart {
-    if (start.kind !== 'within' || this.#selection === null) return start
-    const { beside, unsure } = this.#selection
-    return { ...start, ...beside, unsure }
-  }
-
-  #connectionFacts(): Pick<RunFacts['settings'], 'connections'> {
-    if (this.#sharing === null) return {}
-    const { pools, alone } = this.#sharing
-    const shared = pools.reduce((sum, { connections }) => sum + connections, 0)
-    const sharing = pools.reduce((sum, { sessions }) => sum + sessions.length, 0)
-    return { connections: { max: this.#options.maxConnections!, shared, sharing, alone: alone.length } }
-  }
-
-  /** What there is to replay: the plan's statements, and the transactions that the recorder counted. */
-  #seen(): Count {
-    const { transactions } = this.#recording.manifest.ledger.kept
-    const { plan, loop = 1 } = this.#options
-    return { statements: plan.statementCount * loop, transactions: transactions * loop }
+      workers: this.#workers,
+      readerRole: this.#readerRole,
+      viaSocket: this.#url !== this.#givenUrl,
+      selection: this.#selection,
+      sharing: this.#sharing,
+      startedAtMs: this.#startedAtMs,
+      elapsedUs: Math.round(this.#elapsedMs() * 1000),
+      outcomes: outcomesWritten + this.#repeated,
+      accounts: this.#accounts,
+      measured: this.#allMeasured,
+      utilisationMax: this.#utilisationMax,
+      orderRelaxed: this.#totals.relaxed,
+      incidents: this.#incidents,
+      cancelled: this.#cancelled,
+      leftOff: this.#leftOff?.done ?? null,
+      passes: this.#passFacts,
+      injections,
+    })
   }
 }
 
