@@ -45,6 +45,25 @@ test('where both drew the same, nothing is exchanged', () => {
   expect(drawn('5').before(statement)).toBe(statement)
 })
 
+test('a result whose columns stand in another order teaches nothing', () => {
+  const columns = { id: column('id', 1), account: column('account_id', 2) }
+  const answer = (names: readonly ('id' | 'account')[], row: string[]) =>
+    ({
+      error: null,
+      tag: 'SELECT 1',
+      rowCount: 1,
+      columns: names.map((name) => columns[name]),
+      rows: [row],
+    }) as unknown as Outcome
+  const recorded = answer(['id', 'account'], ['5', '7'])
+  const remap = createGenerated({ catalog: CATALOG, pairs: new Pairs(createPairLog()), recorded: () => recorded })!
+  const statement = script('SELECT * FROM notes WHERE id = 5')
+  remap.after(script('SELECT id, account_id FROM notes'), answer(['account', 'id'], ['7', '5']))
+  expect(remap.before(statement)).toBe(statement)
+  remap.after(script('SELECT id, account_id FROM notes'), answer(['id', 'account'], ['6', '7']))
+  expect(remap.before(statement).sql).toBe('SELECT * FROM notes WHERE id = 6')
+})
+
 test('all workers see a pair once it is published, however many there are', () => {
   const log = createPairLog()
   const [one, other] = [new Pairs(log), new Pairs(log)]
@@ -59,13 +78,17 @@ function drawn(actual = '6') {
       error: null,
       tag: 'INSERT 0 1',
       rowCount: 1,
-      columns: [{ name: 'id', typeOid: 23, typmod: -1, tableOid: 3, attnum: 1 }],
+      columns: [column('id', 1)],
       rows: [[id]],
     }) as unknown as Outcome
   const remap = createGenerated({ catalog: CATALOG, pairs: new Pairs(createPairLog()), recorded: () => outcome('5') })!
   expect(remap.wantsRows(INSERT)).toBe(true)
   remap.after(script(INSERT), outcome(actual))
   return remap
+}
+
+function column(name: string, attnum: number) {
+  return { name, typeOid: 23, typmod: -1, tableOid: 3, attnum }
 }
 
 function script(sql: string, bind: Uint8Array | null = null): Script {
