@@ -1,7 +1,8 @@
 /**
  * Where an interrupted replay left its shadow: a note inside it, by which a replay that goes on knows that nobody else has been there.
  *
- * The note says whose it is, and what the tables' counters and shapes were by then. Whoever replays on the shadow takes it away.
+ * The note says whose it is, and what the tables' counters and shapes were by then. Whoever replays on the shadow takes it away. What a session
+ * has changed is counted when it ends, at the latest; a shadow with others connected to it is refused before anybody looks here (./isolation.ts).
  */
 import type { SqlClient } from './marker.js'
 

@@ -10,6 +10,7 @@ import { compareRuns } from '../../replayer/compare/compare.js'
 import { buildPlan } from '../../replayer/plan/build.js'
 import { readEarlier } from '../../replayer/run/earlier.js'
 import { type ReplayOptions, replay } from '../../replayer/run/replay.js'
+import { withClient } from '../../replayer/shadow/connect.js'
 import { leftOff } from '../../replayer/shadow/left-off.js'
 import { createDiff, openDiff } from '../../segment/diff-file.js'
 import { balances } from '../../segment/ledger.js'
@@ -216,7 +217,7 @@ describe('the shadow', () => {
     ['a column was added', 'ALTER TABLE log ADD COLUMN more int'],
   ])('is another one when %s', async (_, sql) => {
     const { id } = await stopped()
-    await database.query(sql)
+    await withClient(database.url, (client) => client.query(sql))
     expect(await state(id)).toBe('changed')
   })
   test('is another one when another replay was there', async () => {
