@@ -83,6 +83,14 @@ export class InsertRows {
     return this.names.filter((_, at) => this.rows!.some((row) => !isDefault(row[at])))
   }
 
+  /** Keys that the statement does not give and that more than one place wants: drawn once, with the rows. */
+  drawn(provided: ReadonlySet<string>): string[] {
+    const { parts, key, added } = this.rule
+    const missing = key.filter((name) => !provided.has(name))
+    if (parts.length > 1) return missing
+    return missing.filter((name) => added.some(({ value }) => columnsIn(value).includes(name)))
+  }
+
   /** The helper that makes the rows, once. */
   made(rows: string, provided: ReadonlySet<string>, drawn: readonly string[]): string {
     const { text } = this.work
@@ -170,12 +178,13 @@ export class InsertRows {
 
   /** `INSERT INTO part (columns) SELECT values`: what a part takes. */
   into(part: number, provided: ReadonlySet<string>, valueFor: (name: string) => string, as = ''): string {
-    const { parts, columns: all, key, added } = this.rule
+    const { parts, columns: all, added } = this.rule
     const values = new Map<string, string>()
     let drawsAlways = false
+    const drawnKeys = this.drawn(provided)
     for (const column of all) {
       const to = this.work.nameIn(this.rule, part, column.name)
-      const drawn = parts.length > 1 && key.includes(column.name) && !provided.has(column.name)
+      const drawn = drawnKeys.includes(column.name)
       const made = column.write !== null && columnsIn(column.write).some((name) => provided.has(name))
       if (to === undefined || !(provided.has(column.name) || drawn || made)) continue
       values.set(to, this.target.stored(column, valueFor))

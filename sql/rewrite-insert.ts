@@ -57,6 +57,8 @@ function clausesOf({ text }: Work, body: Body, table: RangeVar): InsertClauses {
   }
 }
 
+const DRAWN_ANEW = /\b(nextval|random\w*|gen_random_\w+|uuid\w+|clock_timestamp|timeofday)\s*\(/i
+
 class Insert extends InsertRows {
   isSound(): boolean {
     return (
@@ -140,11 +142,16 @@ class Insert extends InsertRows {
     }
     const rows = this.work.helper('new')
     const provided = new Set(this.provided())
-    const drawn = this.rule.key.filter((key) => !provided.has(key))
-    const made = this.made(rows, provided, parts.length > 1 ? drawn : [])
+    const drawn = this.drawn(provided)
+    const made = this.made(rows, provided, drawn)
     const valueFor = (name: string): string => {
-      if (provided.has(name) || (parts.length > 1 && drawn.includes(name))) return `${rows}.${quoted(name)}`
-      return defaultOf(this.rule.from, name, () => undefined)
+      if (provided.has(name) || drawn.includes(name)) return `${rows}.${quoted(name)}`
+      const standard = defaultOf(this.rule.from, name, () => undefined)
+      if (DRAWN_ANEW.test(standard))
+        throw new NotRewritable(
+          `${this.rule.label} makes another column of ${name}, whose default is another value each time`,
+        )
+      return standard
     }
     if (parts.length === 1) {
       this.conflictInPlace()

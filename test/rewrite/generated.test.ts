@@ -253,7 +253,7 @@ function statementOf({ columns }: Shape, dice: Dice): string {
 }
 
 /** Once they failed. 871923: nothing but DEFAULT for a table that is rewritten. */
-const FOUND = process.env.PGREHEARSE_SEED ? [] : [871923]
+const FOUND = process.env.PGREHEARSE_SEED ? [] : [871923, 484743]
 
 test.each([...Array.from({ length: SCHEMAS }, (_, i) => seed + i), ...FOUND])('seed %i', async (own) => {
   const dice = createDice(own)
