@@ -255,6 +255,9 @@ function statementOf({ columns }: Shape, dice: Dice): string {
 /** Once they failed. 871923: nothing but DEFAULT for a table that is rewritten. */
 const FOUND = process.env.PGREHEARSE_SEED ? [] : [871923, 484743]
 
+/** Refused where tables are chosen by what is given: see partition.test.ts. */
+const GIVES_NOTHING = /VALUES (\((DEFAULT(, )?)+\)(, )?)+( RETURNING|$)/
+
 test.each([...Array.from({ length: SCHEMAS }, (_, i) => seed + i), ...FOUND])('seed %i', async (own) => {
   const dice = createDice(own)
   const shape = shapeOf(dice, own)
@@ -262,7 +265,10 @@ test.each([...Array.from({ length: SCHEMAS }, (_, i) => seed + i), ...FOUND])('s
   const world = await createWorld(parts)
   try {
     for (let i = 0; i < STATEMENTS; i++) {
-      const statements = Array.from({ length: dice.int(1, 3) }, () => statementOf(shape, dice))
+      const statements = Array.from({ length: dice.int(1, 3) }, () => {
+        const text = statementOf(shape, dice)
+        return parts.mapping.includes('partition:') && GIVES_NOTHING.test(text) ? 'SELECT 1' : text
+      })
       await world.compare(statements, LOOSE).catch((error: unknown) => {
         throw new Error(
           `PGREHEARSE_SEED=${own} (statement ${i})\n${parts.mapping}\n${error instanceof Error ? error.message : String(error)}`,
