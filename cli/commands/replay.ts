@@ -155,7 +155,9 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
     return EXIT.pass
   }
   const hurry = new AbortController()
+  let isOver = false
   cli.onSignal((count) => {
+    if (isOver) return
     if (count === 1) cli.note('stopping when transactions under way are over; again: at once')
     else hurry.abort()
   })
@@ -232,6 +234,7 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
     const failed = facts.injections?.some(({ outcome }) => outcome === 'failed') ?? false
     return code === EXIT.pass && failed && flags.injectMustSucceed === true ? EXIT.invalid : code
   } finally {
+    isOver = true
     metrics?.close()
     recording.close()
   }
