@@ -274,7 +274,10 @@ class Replay {
     for (; pass <= loop; pass++) this.#accounts.push(this.#neverBegun())
     this.#endedMs = performance.now()
     this.#state = 'finishing'
+    const stop = (): void => this.#injections.stop()
+    signal?.addEventListener('abort', stop, { once: true })
     await this.#injections.end(this.#isStopped)
+    signal?.removeEventListener('abort', stop)
     // When the target has gone, every session was lost: that is no run.
     if (!signal?.aborted) await this.#target.stillThere()
   }

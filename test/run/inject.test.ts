@@ -189,6 +189,22 @@ describe('on a real server', () => {
     expect(injections[0]).toMatchObject({ outcome: 'stopped', error: { sqlstate: '57014' } })
   })
 
+  test('and also when everything else is over, and only that is waited for', async () => {
+    const stop = new AbortController()
+    const { injections, facts } = await injected(readers(20), [`0%:${file('SELECT pg_sleep(600)')}`], {
+      signal: stop.signal,
+      onBegin: (status) => {
+        const look = setInterval(() => {
+          if (status().state !== 'finishing') return
+          clearInterval(look)
+          stop.abort()
+        }, 10)
+      },
+    })
+    expect(injections[0]).toMatchObject({ outcome: 'stopped', error: { sqlstate: '57014' } })
+    expect(facts.ledger.lost).toEqual({})
+  })
+
   test('who is held up by it is not let past the order, however long it takes', async () => {
     const tape = new Tape()
       .send(1, simple('SELECT 1'))
