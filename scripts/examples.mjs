@@ -34,8 +34,9 @@ const EXAMPLES = [
   { name: 'invalid', exit: 3, file: { v2: { migrate: [migrate] }, candidate: { to: '7s' } } },
 ]
 
-/** Wider than the default, so that a machine with other work to do makes the same three; the pages say so. */
-const GATE = 'latency: {overall: {p50: 2, p95: 2, p99: 3}, per_query: {p50: 3, p95: 6}, weighted: 2}\n'
+/** Wider than the default: V2 answers through views, which is slower, and machines have other work to do; the pages say so. */
+const GATE =
+  'findings: {LATENCY_SPIKE: 5}\nlatency: {overall: {p50: 2, p95: 2, p99: 3}, per_query: {p50: 3, p95: 6}, weighted: 2}\n'
 
 const folder = mkdtempSync(join(tmpdir(), 'pgrehearse-examples-'))
 // The embedded server of a root user runs as somebody else.
