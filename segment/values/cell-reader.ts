@@ -37,7 +37,9 @@ const POINT = 0x2e
 const ZERO = 0x30
 const MINUS = 0x2d
 const PLUS = 0x2b
+/** With the bit that tells a small letter from a large one. */
 const LETTER_E = 0x65
+const SMALL = 0x20
 
 function textReaderOf(typeOid: number): CellReader {
   return BYTEWISE.get(typeOid) ?? (canonicalizerOf(typeOid) === undefined ? asItCame : throughText(typeOid, decodeUtf8))
@@ -72,14 +74,14 @@ const numberThroughText = throughText(OID.numeric, decodeUtf8)
 const numberFromText: CellReader = (view, bytes, start, end) => {
   let point = -1
   for (let at = start; at < end; at++) {
-    const byte = bytes[at]
-    if (byte === LETTER_E) return numberThroughText(view, bytes, start, end)
+    const byte = bytes[at]!
+    if ((byte | SMALL) === LETTER_E) return numberThroughText(view, bytes, start, end)
     if (byte === POINT) point = at
   }
   asItCame(view, bytes, start, end)
   if (point >= 0) {
     while (bytes[view.end - 1] === ZERO) view.end -= 1
-    if (view.end - 1 === point) view.end = point
+    if (view.end - 1 === point && view.end < end) view.end = point
   }
   // A float may say -0.
   if (view.end - start === 2 && bytes[start] === MINUS && bytes[start + 1] === ZERO) view.start += 1
