@@ -150,7 +150,7 @@ export class ProxyRecording {
   /**
    * Follows open transactions to their end, seals the recording, and closes the connections unless told to keep them. Asked
    * again while it goes on, it hurries. A recording that was killed or failed is put in order instead. null: that was not
-   * possible either.
+   * possible either; asked again, it tries again.
    */
   stop(options: StopOptions = {}): Promise<Manifest | null> {
     if (this.#stopped === null) this.#stopped = this.#stop(options)
@@ -176,14 +176,17 @@ export class ProxyRecording {
       tap.end()
       ring.close()
       manifest = await drain.ended
-      if (manifest !== null) this.#state = 'sealed'
-      this.#parts.events.emit('ended', this.#state)
+      if (manifest !== null) {
+        this.#state = 'sealed'
+        this.#parts.events.emit('ended', this.#state)
+      }
     }
     if (manifest === null) {
       await drain.ended
       manifest = await this.#finish()
     }
     if (!keepConnections) tap.destroyConnections()
+    if (manifest === null) this.#stopped = null
     return manifest
   }
 
@@ -302,7 +305,7 @@ export class ProxyRecording {
     this.#parts.events.emit('incident', {
       atUs: this.#parts.nowUs(),
       kind: 'recording failed',
-      detail: 'the recording thread ended; connections live on, unrecorded',
+      detail: this.#parts.drain.failure(),
     })
     this.#parts.events.emit('ended', 'failed')
   }

@@ -5,6 +5,7 @@
  *   REC/manifest.json            rewritten whole whenever a segment is sealed
  *   REC/segments/000001.sqlite   sealed: checkpointed, synced, hashed, renamed; never changes again
  *   REC/segments/000002.sqlite.open (-wal, -shm)   growing
+ *   REC/reserve                  room for sealing all this on a full disk
  *
  * One call of write() is one atomic step: a crash keeps all of its transactions or none. Nothing here throws values of the
  * recording; a call that throws has written nothing and can be counted as lost.
@@ -20,6 +21,7 @@ import { add, type Count, type Ledger, NOTHING, type Reasons, subtract } from '.
 import { removeSegment, rescueSegment } from './leftover.js'
 import { type Manifest, RECORDING_FORMAT_VERSION, type SealedSegment } from './manifest.js'
 import { MANIFEST_FILE, SEGMENTS_FOLDER } from './manifest-file.js'
+import { holdReserve, releaseReserve } from './reserve.js'
 import { type Incident, type RecordedTransaction, SegmentWriter } from './segment-writer.js'
 import { mayPass } from './sqlite.js'
 import type { Session, SessionEvent } from './statement.js'
@@ -87,6 +89,7 @@ export class RecordingWriter {
     this.#msMax = options.segmentMsMax ?? SEGMENT_MS_MAX
     this.#nowMs = options.nowMs ?? Date.now
     this.#writeManifest(null)
+    holdReserve(path, statSync(join(path, MANIFEST_FILE)).size)
   }
 
   get ledger(): Ledger {
@@ -165,8 +168,14 @@ export class RecordingWriter {
     this.#writeManifest(null)
   }
 
+  /** The end is near: what is written from here on may have the room that was held for it. */
+  release(): void {
+    releaseReserve(this.path)
+  }
+
   /** Seals and ends the recording; returns its manifest. */
   close(endedAtMs: number): Manifest {
+    this.release()
     if (this.#segment?.empty) this.#discard(this.#segment)
     try {
       this.seal()

@@ -6,6 +6,7 @@ import { sealLeftover } from './leftover.js'
 import type { Manifest, SealedSegment } from './manifest.js'
 import { MANIFEST_FILE, readManifest } from './manifest-file.js'
 import { openRecording, unlistedSegments } from './recording.js'
+import { releaseReserve } from './reserve.js'
 
 export type Recovery = {
   /** `whole`: nothing to do. `running`: a recorder has it open. */
@@ -48,6 +49,8 @@ export function recoverRecording(path: string): Recovery {
       },
     ],
   }
+  // Nobody writes here any more.
+  releaseReserve(path)
   writeAtomically(join(path, MANIFEST_FILE), `${JSON.stringify(complete)}\n`)
   return { state: 'recovered', segments: sealed.map(({ file }) => basename(file)), statements, unreadable }
 }

@@ -150,6 +150,13 @@ export class Drain implements SessionStore {
   /** The recording is over: what is still open is lost, everything else is sealed. */
   end(): void {
     for (const session of this.#sessions.values()) session.end(PASSING_WORDS[PASSING.ended])
+    this.#writer.release()
+    this.#trouble.ends()
+    if (this.#restateDue) {
+      // What its sessions rest on is not known any more, and nothing comes after it.
+      this.#restateDue = false
+      this.#loseBatch()
+    }
     this.flush()
     const missing = this.#tally.read(CELL.executionsSeen) - this.#tally.executionsPassed() - this.#executions()
     if (missing > 0) {

@@ -15,6 +15,7 @@ import { RingConsumer } from '../tap/ring.js'
 import { Tally } from '../tap/tally.js'
 import { Drain, type DrainLimits, type Trouble } from './drain.js'
 import { TransactionChoice } from './transaction-choice.js'
+import { codeOf } from './write-trouble.js'
 
 export type DrainSettings = {
   readonly ring: SharedArrayBuffer
@@ -32,7 +33,8 @@ export type DrainSettings = {
 
 export type DrainMessage =
   | { readonly kind: 'ready'; readonly id: string }
-  | { readonly kind: 'failed'; readonly error: ErrorParts }
+  /** By what: a code, never the text of an error. */
+  | { readonly kind: 'failed'; readonly error: ErrorParts; readonly by: string }
   | { readonly kind: 'trouble'; readonly trouble: Trouble }
   /** Told to end at once: nothing is read or written any more. */
   | { readonly kind: 'abandoned' }
@@ -56,7 +58,7 @@ if (platform() === 'linux') setPriority(NICENESS)
 try {
   run(await createMasker(settings.masking))
 } catch (error) {
-  say({ kind: 'failed', error: partsOf(error) })
+  say({ kind: 'failed', error: partsOf(error), by: codeOf(error) })
 }
 
 function run(masker: Masker): void {
@@ -105,11 +107,10 @@ function partsOf(error: unknown): ErrorParts {
     const { code, message, detail, hint, exit } = error
     return { code, message, detail, hint, exit }
   }
-  const code = (error as { code?: unknown }).code
   const failed = new HarnessError({
     code: 'RECORDING_FAILED',
     message: `cannot write the recording ${settings.path}`,
-    detail: typeof code === 'string' ? code : error instanceof Error ? error.name : 'unknown error',
+    detail: codeOf(error),
     hint: 'Check that the folder can be written and that the disk has room.',
   })
   return partsOf(failed)

@@ -10,6 +10,7 @@ import { add, type Count, type Ledger, NOTHING, subtract } from '../../segment/l
 import type { Manifest } from '../../segment/manifest.js'
 import { MANIFEST_FILE, readManifest } from '../../segment/manifest-file.js'
 import { recoverRecording } from '../../segment/recover.js'
+import { releaseReserve } from '../../segment/reserve.js'
 
 export type FinishSettings = {
   readonly path: string
@@ -23,6 +24,7 @@ export type FinishSettings = {
 }
 
 const { path, reason, missing, passed, atUs, endedAtMs } = workerData as FinishSettings
+releaseReserve(path)
 recoverRecording(path)
 const manifest = readManifest(path)
 const finished: Manifest = {

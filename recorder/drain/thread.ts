@@ -10,6 +10,7 @@ import type { Incident } from '../../segment/segment-writer.js'
 import type { Trouble } from './drain.js'
 import type { DrainMessage, DrainSettings } from './drain.worker.js'
 import type { FinishSettings } from './finish.worker.js'
+import { codeOf, endedBy } from './write-trouble.js'
 
 /** A write that takes longer than this hangs; the thread is not waited for. */
 const ABANDON_MS_MAX = 40
@@ -18,6 +19,8 @@ export type DrainThread = {
   readonly id: string
   /** Settles when the recording is sealed; null: the thread died first. */
   readonly ended: Promise<Manifest | null>
+  /** Why it died, and what to do. */
+  readonly failure: () => string
   incident(incident: Incident): void
   /** Settles when it has let go after RingProducer.abandon(); a thread that stands still is ended by force. */
   abandoned(): Promise<void>
@@ -37,6 +40,7 @@ export async function startDrain(
   })
   port1.unref()
   let failure: Error | null = null
+  let failedBy = ''
   let manifest: Manifest | null = null
   const ended = new Promise<Manifest | null>((resolve) => {
     worker.once('exit', () => {
@@ -56,17 +60,19 @@ export async function startDrain(
       else if (message.kind === 'abandoned') lettingGo()
       else {
         failure = new HarnessError(message.error as HarnessErrorParts)
-        onTrouble({ kind: 'recording failed', detail: message.error.code })
+        failedBy = message.by
       }
     })
     worker.on('error', (error) => {
       failure ??= error
+      failedBy ||= codeOf(error)
     })
     worker.once('exit', () => reject(failure ?? new Error('the drain ended before it began')))
   })
   return {
     id,
     ended,
+    failure: () => (failedBy === '' ? 'the recording thread ended' : endedBy(failedBy, settings.path)),
     incident: (incident) => port1.postMessage(incident),
     abandoned: async () => {
       const force = setTimeout(() => void worker.terminate(), ABANDON_MS_MAX)

@@ -33,6 +33,12 @@ export class WriteTrouble {
     this.#tell({ kind: 'write failed', detail: `${code}: ${adviceFor(code)}` })
   }
 
+  /** The recording ends: one more try, at once, and whatever comes of it is no end of the trouble. */
+  ends(): void {
+    this.#untilMs = Number.NEGATIVE_INFINITY
+    this.#told = false
+  }
+
   /** Something was written. */
   worked(): void {
     if (!this.#told) return
@@ -41,19 +47,73 @@ export class WriteTrouble {
   }
 }
 
-const PASSING = 'traffic passes unrecorded until then'
+type Advice = {
+  readonly codes: RegExp
+  readonly why: string
+  readonly fix: string
+  /** Nothing is recorded before it is done. */
+  readonly needed: boolean
+}
+
+const ADVICE: readonly Advice[] = [
+  {
+    codes: /^(SQLITE_FULL|ENOSPC|EDQUOT)/,
+    why: 'no room where the recording is written',
+    fix: 'make some',
+    needed: true,
+  },
+  {
+    codes: /^(SEGMENT_GONE|ENOENT|ENOTDIR|SQLITE_CANTOPEN|SQLITE_READONLY_DBMOVED)/,
+    why: 'the folder of the recording was taken away, or cannot be made anew',
+    fix: 'put it back, or start another recording',
+    needed: false,
+  },
+  {
+    codes: /^(SQLITE_BUSY|SQLITE_LOCKED)/,
+    why: 'another program holds the segment that is being written',
+    fix: 'close it',
+    needed: true,
+  },
+  {
+    codes: /^(SQLITE_CORRUPT|SQLITE_NOTADB)/,
+    why: 'the segment was damaged from outside',
+    fix: 'look for what writes to the folder of the recording',
+    needed: false,
+  },
+  {
+    codes: /^(SQLITE_READONLY|EACCES|EPERM|EROFS)/,
+    why: 'the folder of the recording may not be written any more',
+    fix: 'change its rights',
+    needed: true,
+  },
+  {
+    codes: /^ERR_WORKER_OUT_OF_MEMORY/,
+    why: 'the recording thread ran out of memory',
+    fix: 'record a share (--sample), or on a larger machine',
+    needed: true,
+  },
+  {
+    codes: /^(SQLITE_|E[A-Z0-9]+$)/,
+    why: 'the disk does not take what is written',
+    fix: 'look at its health, and at limits on the size of files',
+    needed: true,
+  },
+]
+const DEFECT: Omit<Advice, 'codes'> = {
+  why: 'a defect of pgrehearse',
+  fix: 'tell its makers what was recorded when it happened',
+  needed: false,
+}
 
 function adviceFor(code: string): string {
-  if (/^(SQLITE_FULL|ENOSPC|EDQUOT)/.test(code)) return `no room where the recording is written; make some: ${PASSING}`
-  if (/^(SEGMENT_GONE|ENOENT|ENOTDIR|SQLITE_CANTOPEN|SQLITE_READONLY_DBMOVED)/.test(code))
-    return 'the folder of the recording was taken away, or cannot be made anew; put it back, or start another recording'
-  if (/^(SQLITE_BUSY|SQLITE_LOCKED)/.test(code))
-    return `another program holds the segment that is being written; close it: ${PASSING}`
-  if (/^(SQLITE_CORRUPT|SQLITE_NOTADB)/.test(code))
-    return 'the segment was damaged from outside; a new one is begun. Look for what writes to the folder of the recording'
-  if (/^(SQLITE_READONLY|EACCES|EPERM|EROFS)/.test(code))
-    return `the folder of the recording may not be written any more; change its rights: ${PASSING}`
-  return `the disk does not take what is written; look at its health, and at limits on the size of files: ${PASSING}`
+  const { why, fix, needed } = ADVICE.find(({ codes }) => codes.test(code)) ?? DEFECT
+  return `${why}; ${fix}${needed ? ': traffic passes unrecorded until then' : ''}`
+}
+
+/** What to say when a recording ended by it, and what can be done for what was written. */
+export function endedBy(code: string, path: string): string {
+  const { why, fix } = ADVICE.find(({ codes }) => codes.test(code)) ?? DEFECT
+  return `${code}: ${why}; ${fix}. What was written stays: \`pgrehearse inspect ${path}\` seals it when it can`
 }
 
 export function codeOf(error: unknown): string {

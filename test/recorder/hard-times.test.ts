@@ -178,52 +178,112 @@ const OWN_MOUNTS = spawnSync('unshare', ['-rm', 'true']).status === 0
 
 describe('no room', () => {
   const lines = (recorder: Running, text: string) => recorder.stderr().split(text).length - 1
+  const written = (recorder: Running, name: string) => join('/proc', String(recorder.child.pid), 'cwd', name)
 
-  /** Traffic until the disk is full and told to be, then on; room; and on. */
-  async function fill(recorder: Running, out: string, makeRoom: (pid: number) => void): Promise<void> {
+  /** Traffic until the disk is full and told to be, and on. */
+  async function fill(recorder: Running): Promise<pg.Client> {
     const client = await session(recorder.url)
     await traffic(client, () => lines(recorder, 'recorder: write failed:') > 0)
     const { statementsLost } = await recorder.status()
     await traffic(client, async () => (await recorder.status()).statementsLost > statementsLost + 100)
-    makeRoom(recorder.child.pid!)
+    return client
+  }
+
+  async function goOn(recorder: Running, client: pg.Client): Promise<void> {
     await traffic(client, () => lines(recorder, 'recorder: writing works again') > 0)
     const { statementsKept } = await recorder.status()
     await traffic(client, async () => (await recorder.status()).statementsKept > statementsKept)
-    await client.end()
-    await recorder.ask('stop')
-    // It may lie where only the recorder sees it, and goes with it.
+  }
+
+  /** The sealed recording. It may lie where only the recorder sees it, and goes with it. */
+  async function stop(recorder: Running, out: string, state: string): Promise<Manifest> {
+    expect((await recorder.ask('stop')).state, recorder.stderr()).toBe(state)
     const path = join(folder, 'sealed')
-    cpSync(join('/proc', String(recorder.child.pid), 'cwd', out), path, { recursive: true })
+    cpSync(written(recorder, out), path, { recursive: true })
     recorder.child.kill('SIGTERM')
-    expect((await recorder.ended).code).toBe(0)
+    expect((await recorder.ended).code, recorder.stderr()).toBe(state === 'sealed' ? 0 : 4)
     expect(lines(recorder, 'recorder: write failed:')).toBe(1)
     const { manifest } = read(path)
-    expect(manifest.incidents.map(({ kind }) => kind)).toEqual(['write failed', 'writing works again'])
-    expect(manifest.ledger.lost['recording could not be written']!.transactions).toBeGreaterThan(0)
+    expect(manifest.endedAtMs).not.toBeNull()
+    expect(manifest.ledger.kept.statements).toBeGreaterThan(0)
+    expect(readdirSync(path).sort()).toEqual(['manifest.json', 'segments'])
     checkBooks(manifest, path)
+    return manifest
   }
+
+  const told = ({ incidents: all }: Manifest) => all.map(({ kind }) => kind)
+  const NOT_WRITTEN = 'recording could not be written'
 
   test.runIf(platform() === 'linux')('files may not grow any more (the limit that every user may set)', async () => {
     const recorder = await startRecorder(db.url, { folder, children })
-    execFileSync('prlimit', ['--fsize=300000:unlimited', '--pid', String(recorder.child.pid)])
-    await fill(recorder, 'rec', (pid) => execFileSync('prlimit', ['--fsize=unlimited:unlimited', '--pid', String(pid)]))
+    const limit = (bytes: string) => {
+      execFileSync('prlimit', [`--fsize=${bytes}:unlimited`, '--pid', String(recorder.child.pid)])
+    }
+    limit('300000')
+    const client = await fill(recorder)
+    limit('unlimited')
+    await goOn(recorder, client)
+    await client.end()
+    const manifest = await stop(recorder, 'rec', 'sealed')
+    expect(told(manifest)).toEqual(['write failed', 'writing works again'])
+    expect(manifest.ledger.lost[NOT_WRITTEN]!.transactions).toBeGreaterThan(0)
     expect(recorder.stderr()).toMatch(/write failed: \w+: .*traffic passes unrecorded/)
   })
 
-  test.runIf(OWN_MOUNTS)('a full file system', async () => {
-    // Mounted for this process alone.
-    const script = 'mount -t tmpfs -o size=1m none disk && head -c 400000 /dev/zero > disk/ballast; exec "$@"'
-    mkdirSync(join(folder, 'disk'))
-    const recorder = await startRecorder(db.url, {
-      folder,
-      children,
-      out: 'disk/rec',
-      // It would have stopped recording long before.
-      args: ['--breaker', 'off'],
-      by: ['unshare', '-rm', 'sh', '-c', script, 'sh'],
+  describe.runIf(OWN_MOUNTS)('a full file system', () => {
+    const BALLAST = 'disk/ballast'
+
+    /** Mounted for this process alone. */
+    function onSmallDisk(): Promise<Running> {
+      const script = `mount -t tmpfs -o size=2m none disk && head -c 800000 /dev/zero > ${BALLAST}; exec "$@"`
+      mkdirSync(join(folder, 'disk'))
+      return startRecorder(db.url, {
+        folder,
+        children,
+        out: 'disk/rec',
+        // It would have stopped recording long before.
+        args: ['--breaker', 'off'],
+        by: ['unshare', '-rm', 'sh', '-c', script, 'sh'],
+      })
+    }
+
+    test('that has room again: the recording goes on', async () => {
+      const recorder = await onSmallDisk()
+      const client = await fill(recorder)
+      rmSync(written(recorder, BALLAST))
+      await goOn(recorder, client)
+      await client.end()
+      const manifest = await stop(recorder, 'disk/rec', 'sealed')
+      expect(told(manifest)).toEqual(['write failed', 'writing works again'])
+      expect(manifest.ledger.lost[NOT_WRITTEN]!.transactions).toBeGreaterThan(0)
+      expect(recorder.stderr()).toMatch(/write failed: (SQLITE_FULL|ENOSPC): no room/)
     })
-    await fill(recorder, 'disk/rec', (pid) => rmSync(join('/proc', String(pid), 'cwd/disk/ballast')))
-    expect(recorder.stderr()).toMatch(/write failed: (SQLITE_FULL|ENOSPC): no room/)
+
+    test('to the end: the recording is sealed in the room that it held for that, and says what is missing', async () => {
+      const recorder = await onSmallDisk()
+      const client = await fill(recorder)
+      await client.end()
+      const manifest = await stop(recorder, 'disk/rec', 'sealed')
+      expect(told(manifest)).toEqual(['write failed'])
+      expect(manifest.ledger.lost[NOT_WRITTEN]!.transactions).toBeGreaterThan(0)
+    })
+
+    test('that has not even that room: the operator is told once, connections live on, and asked again it seals', async () => {
+      const recorder = await onSmallDisk()
+      const client = await fill(recorder)
+      rmSync(written(recorder, 'disk/rec/reserve'))
+      expect(() => writeFileSync(written(recorder, 'disk/more'), Buffer.alloc(2 << 20))).toThrow('ENOSPC')
+      expect((await recorder.ask('stop')).state).toBe('failed')
+      expect(lines(recorder, 'recorder: recording failed:')).toBe(1)
+      expect(lines(recorder, 'recorder: failed;')).toBe(1)
+      expect(recorder.stderr()).toMatch(
+        /recording failed: (SQLITE_FULL|ENOSPC): no room .*make some.*pgrehearse inspect/,
+      )
+      await traffic(client, () => true)
+      await client.end()
+      rmSync(written(recorder, BALLAST))
+      await stop(recorder, 'disk/rec', 'failed')
+    })
   })
 })
 

@@ -48,10 +48,11 @@ async function streamsOf(name: string, work: (url: string) => Promise<unknown>):
     return {
       id: name,
       ended: new Promise(() => {}),
+      failure: () => '',
       incident() {},
       abandoned: async () => {},
       terminate: async () => {},
-    } as DrainThread
+    } satisfies DrainThread
   }
   const recording = await at.start(db.url, { startDrain: capture })
   await work(through(db.url, recording))
