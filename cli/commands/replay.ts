@@ -17,7 +17,7 @@ import { commitPlan, sessionPlan } from '../../replayer/run/simple-plans.js'
 import type { ReplayStatus } from '../../replayer/run/status.js'
 import { withClient } from '../../replayer/shadow/connect.js'
 import { parseLimits } from '../../replayer/shadow/doors/limits.js'
-import { isolationOf, type Preflight, preflight } from '../../replayer/shadow/doors/preflight.js'
+import { isolationOf, type Preflight, preflight, shutAgain } from '../../replayer/shadow/doors/preflight.js'
 import { assertShadow } from '../../replayer/shadow/isolation.js'
 import type { Marker } from '../../replayer/shadow/marker.js'
 import { balances, imbalance, type Reasons, sum } from '../../segment/ledger.js'
@@ -179,6 +179,8 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
       return { marker, before: await preflight(client, { leaveOpen: flags.leaveOpen ?? [], limits, sessions }) }
     })
     sayPreflight(before, cli)
+    sayLeftOut(injections, cli)
+    let now = before
     const { filter, start, note } = startOf(given, flags.from === FROM_START, recording, marker)
     if (note !== null) cli.note(note)
     const resume = flags.resume === true ? earlierOf(out, flags, manifest.id) : undefined
@@ -220,7 +222,10 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
       snapshotId: marker.snapshotId,
       start,
       madeBy,
-      isolation: () => withClient(flags.target, (client) => isolationOf(client, before)),
+      isolation: () => withClient(flags.target, (client) => isolationOf(client, now)),
+      shut: async (client, inTransaction) => {
+        now = await shutAgain(client, now, { leaveOpen: flags.leaveOpen ?? [], inTransaction })
+      },
       signal: cli.signal,
       hurry: hurry.signal,
       ...(resume === undefined ? {} : { resume }),
@@ -232,7 +237,8 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
     progress.done(`${facts.ledger.kept.statements} statements in ${seconds(facts.elapsedUs)}`)
     const code = report(facts, out, cli)
     const failed = facts.injections?.some(({ outcome }) => outcome === 'failed') ?? false
-    return code === EXIT.pass && failed && flags.injectMustSucceed === true ? EXIT.invalid : code
+    const isOpen = facts.incidents.some(({ kind }) => kind === 'way out')
+    return code === EXIT.pass && (isOpen || (failed && flags.injectMustSucceed === true)) ? EXIT.invalid : code
   } finally {
     isOver = true
     metrics?.close()
@@ -261,6 +267,15 @@ function sayPreflight({ doors, notes }: Preflight, cli: Cli): void {
   for (const { kind, name } of doors.filter(({ state }) => state === 'left open'))
     cli.note(`  left open: ${kind} ${name}`)
   for (const note of notes) cli.note(`note: ${note}`)
+}
+
+function sayLeftOut(injections: readonly Prepared[], cli: Cli): void {
+  for (const { work } of injections) {
+    if (work.kind === 'command') continue
+    for (const { file, leftOut } of work.files)
+      for (const { line, what } of leftOut)
+        cli.note(`note: left out of what is injected: ${file} line ${line}: ${what}`)
+  }
 }
 
 const STATE_WORDS: Readonly<Record<string, string>> = {

@@ -13,6 +13,7 @@ import type { PassFacts, RunFacts, RunIsolation, RunRole, RunStart } from '../..
 import { createRun, goOnWithRun, type RunWriter } from '../../segment/run-file.js'
 import { loadParser } from '../../sql/parse.js'
 import type { RewriteSource } from '../rewrite/rewriter.js'
+import type { Shut } from '../shadow/doors/keeper.js'
 import { type Crew, crewOf } from './crew.js'
 import { type Earlier, knowAgain, measuredEarlier } from './earlier.js'
 import { domainNames } from './generated.js'
@@ -70,6 +71,8 @@ export type ReplayOptions = {
   readonly madeBy?: string
   /** Asked when the last answer is in: what became of the ways out of the shadow. */
   readonly isolation?: () => Promise<RunIsolation>
+  /** Shuts ways out of the shadow that were opened by what was injected. */
+  readonly shut?: Shut
   /** How long a target that is away may take to come back; then sessions are lost, and the replay with them. */
   readonly patienceMs?: number
   /** Stops it where it can be gone on with. */
@@ -190,6 +193,11 @@ class Replay {
       failed: () => {
         if (injectionsMustSucceed !== true) return
         this.#stopFor = 'what was injected failed'
+        this.#stop()
+      },
+      shut: this.#options.shut ?? (async () => {}),
+      open: () => {
+        this.#stopFor = 'what was injected opened a way out of the shadow that cannot be shut'
         this.#stop()
       },
     })

@@ -59,8 +59,15 @@ export type Tolerate = (
   error: Error & { code?: string },
 ) => Promise<'fail' | 'skip' | 'again'>
 
+/** Sends one statement. */
+export type Sender = { send(statement: ScriptStatement): Promise<unknown> }
+
+export function plainSender(client: Connected): Sender {
+  return { send: ({ sql }) => client.query(sql) }
+}
+
 export async function runScript(
-  client: Connected,
+  sender: Sender,
   statements: readonly ScriptStatement[],
   name: string,
   tolerate: Tolerate = async () => 'fail',
@@ -68,9 +75,10 @@ export async function runScript(
   for (const statement of statements) {
     for (let verdict = 'again', tries = 0; verdict === 'again'; tries++) {
       try {
-        await client.query(statement.sql)
+        await sender.send(statement)
         break
       } catch (error) {
+        if (error instanceof HarnessError) throw error
         verdict = tries < 2 ? await tolerate(statement, error as Error) : 'fail'
         if (verdict === 'fail') throw failed(name, statement, error)
       }

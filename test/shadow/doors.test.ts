@@ -3,42 +3,29 @@
  * of this one and nobody listens there, and stand-ins of extensions note in a table when they were really called.
  */
 import { randomBytes } from 'node:crypto'
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { parseLimits } from '../../replayer/shadow/doors/limits.js'
 import { isolationOf, preflight } from '../../replayer/shadow/doors/preflight.js'
 import { type OwnedServer, startServer } from '../../replayer/shadow/server.js'
+import { createStandIns, type StandIns } from './stand-ins.js'
 
 let server: OwnedServer
-let extensions: string
+let standIns: StandIns
 let admin: pg.Client
 let shadow: pg.Client
 let name: string
 
 beforeAll(async () => {
-  extensions = mkdtempSync(join(tmpdir(), 'doors-test-'))
-  chmodSync(extensions, 0o755)
-  mkdirSync(join(extensions, 'extension'))
-  for (const [extension, schema, sql] of STAND_INS) {
-    writeFileSync(
-      join(extensions, 'extension', `${extension}.control`),
-      `default_version = '1.0'\nrelocatable = false\nschema = ${schema}\n`,
-    )
-    writeFileSync(join(extensions, 'extension', `${extension}--1.0.sql`), sql)
-  }
-  server = await startServer({
-    settings: { extension_control_path: `${extensions}:$system`, wal_level: 'logical', track_functions: 'none' },
-  })
+  standIns = createStandIns()
+  server = await startServer({ settings: { ...standIns.settings, wal_level: 'logical', track_functions: 'none' } })
   admin = new pg.Client(server.url())
   await admin.connect()
 })
 afterAll(async () => {
   await admin?.end()
   await server?.stop()
-  rmSync(extensions, { recursive: true, force: true })
+  standIns.remove()
 })
 beforeEach(async () => {
   name = `doors_${randomBytes(4).toString('hex')}`
@@ -49,36 +36,6 @@ afterEach(async () => {
   await shadow.end()
   await admin.query(`DROP DATABASE ${name} WITH (FORCE)`)
 })
-
-/** Shaped as the real ones; what they would send to the world goes to a table. */
-const STAND_INS: readonly (readonly [name: string, schema: string, sql: string])[] = [
-  [
-    'http',
-    'public',
-    `CREATE TABLE http_sent (uri text);
-     CREATE TYPE http_request AS (method text, uri text);
-     CREATE TYPE http_response AS (status int, content_type text, content text);
-     CREATE FUNCTION http(request http_request) RETURNS http_response LANGUAGE plpgsql AS
-       $$BEGIN INSERT INTO http_sent VALUES (request.uri); RETURN ROW(503, 'text/plain', 'really sent')::http_response; END$$;
-     CREATE FUNCTION http_get(uri text) RETURNS http_response LANGUAGE sql AS $$SELECT http(ROW('GET', uri)::http_request)$$;
-     CREATE FUNCTION urlencode(text) RETURNS text LANGUAGE sql AS $$SELECT replace($1, ' ', '%20')$$;`,
-  ],
-  [
-    'pg_net',
-    'net',
-    `CREATE TABLE net.http_request_queue (id bigint GENERATED ALWAYS AS IDENTITY, url text);
-     CREATE FUNCTION net.http_post(url text, body jsonb DEFAULT '{}') RETURNS bigint LANGUAGE sql AS
-       $$INSERT INTO net.http_request_queue (url) VALUES (url) RETURNING id$$;`,
-  ],
-  [
-    'pg_cron',
-    'cron',
-    `CREATE TABLE cron.job (jobid bigint GENERATED ALWAYS AS IDENTITY, command text, active bool DEFAULT true);
-     CREATE FUNCTION cron.schedule(job text, at text, command text) RETURNS bigint LANGUAGE sql AS
-       $$INSERT INTO cron.job (command) VALUES ($3) RETURNING jobid$$;`,
-  ],
-  ['oddity', 'public', `CREATE FUNCTION odd() RETURNS int LANGUAGE sql AS 'SELECT 1'`],
-]
 
 async function open(url: string): Promise<pg.Client> {
   const client = new pg.Client(url)

@@ -4,6 +4,7 @@
 import { EXIT, HarnessError } from '../../../base/errors.js'
 import type { RecordingReader } from '../../../segment/recording.js'
 import type { Injection } from '../../../segment/run.js'
+import type { Shut } from '../../shadow/doors/keeper.js'
 import type { Plan } from '../plan-shape.js'
 import { Progress, type SharedProgress } from '../progress.js'
 import type { Target } from '../target.js'
@@ -22,6 +23,9 @@ export type InjectionsOptions = {
   readonly target: Target
   readonly incident: (kind: string, detail: string) => void
   readonly failed: () => void
+  readonly shut: Shut
+  /** A way out that was opened cannot be shut. */
+  readonly open: () => void
 }
 
 type Planned = { readonly due: Due; readonly item: Prepared; readonly pass: number }
@@ -49,6 +53,11 @@ export class Injections {
         ours: () => [...(this.#progress?.backendPids ?? []), options.target.backendPid],
       },
       ended: (injected) => this.#ended(injected),
+      shut: options.shut,
+      open: (why) => {
+        options.incident('way out', why)
+        options.open()
+      },
     })
   }
 

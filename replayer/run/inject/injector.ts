@@ -5,31 +5,29 @@
  * What fails is told and ends nothing. The replay's end waits for what still runs: its duration is what one wants to know.
  */
 
-import { readFileSync } from 'node:fs'
+import { HarnessError } from '../../../base/errors.js'
 import type { Injection } from '../../../segment/run.js'
 import { type Connected, connect, serverReason, withClient } from '../../shadow/connect.js'
-import { type ScriptStatement, splitScript } from '../../shadow/script.js'
-import { migrate, readMigration } from '../../shadow/snapshot/migrate.js'
-import { scriptFiles } from '../../shadow/snapshot/schema.js'
+import { Keeper, type Shut } from '../../shadow/doors/keeper.js'
+import type { ScriptStatement } from '../../shadow/script.js'
+import { readMigration, runCommandOnCopy, type ScriptFile } from '../../shadow/snapshot/migrate.js'
 import type { Asked } from './moment.js'
 import { Observer, type Whose } from './observer.js'
 import { Sightings } from './sightings.js'
 
 export type Work =
-  | { readonly kind: 'scripts'; readonly files: readonly (readonly ScriptStatement[])[] }
+  | { readonly kind: 'scripts'; readonly files: readonly ScriptFile[] }
   | { readonly kind: 'command'; readonly command: string }
 
 export type Prepared = Asked & { readonly work: Work }
 
 /** Reads what is to be injected; throws where it cannot be read, before anything is touched. */
 export async function prepareInjection(asked: Asked): Promise<Prepared> {
-  const migration = readMigration(asked.what)
+  const migration = await readMigration(asked.what)
   if (migration.kind === 'command') {
     return { ...asked, what: withoutPassword(asked.what), work: { kind: 'command', command: migration.command } }
   }
-  const files: ScriptStatement[][] = []
-  for (const file of scriptFiles(migration.path)) files.push(await splitScript(readFileSync(file, 'utf8'), file))
-  return { ...asked, work: { kind: 'scripts', files } }
+  return { ...asked, work: { kind: 'scripts', files: migration.files } }
 }
 
 export type InjectorOptions = {
@@ -38,6 +36,10 @@ export type InjectorOptions = {
   readonly nowUs: () => number
   readonly whose: Whose
   readonly ended: (injection: Injected) => void
+  /** Shuts the ways out that were opened. */
+  readonly shut: Shut
+  /** One of them cannot be shut: the replay must not go on. */
+  readonly open: (why: string) => void
 }
 
 /** Latency around it is worked out when all outcomes are written. */
@@ -103,10 +105,13 @@ export class Injector {
     const { work } = running.prepared
     let error: Injection['error'] = null
     try {
-      if (work.kind === 'command') await migrate(work, this.#options.url, this.#stop.signal)
-      else for (const statements of work.files) await this.#runScript(running, statements)
+      const { url, shut } = this.#options
+      if (work.kind === 'command') await runCommandOnCopy(work.command, url, shut, this.#stop.signal)
+      else for (const { statements } of work.files) await this.#runScript(running, statements)
     } catch (caught) {
       error = plain(caught)
+      const cause = caught instanceof Failed ? caught.cause : caught
+      if (cause instanceof HarnessError && cause.code === 'DOOR_OPEN') this.#options.open(cause.message)
     }
     this.#running.delete(running)
     const endedUs = Math.round(this.#options.nowUs())
@@ -119,19 +124,22 @@ export class Injector {
 
   async #runScript(running: Running, statements: readonly ScriptStatement[]): Promise<void> {
     const client = await connect(this.#options.url)
+    const keeper = new Keeper(client, this.#options.shut)
     running.pid = (client as Connected & { processID?: number }).processID ?? 0
     try {
-      for (const { sql, kind, line } of statements) {
+      for (const statement of statements) {
+        const { kind, line } = statement
         this.#stop.signal.throwIfAborted()
         const fromUs = this.#options.nowUs()
         try {
-          await client.query(sql)
+          await keeper.send(statement)
         } catch (cause) {
           throw new Failed(cause, line)
         } finally {
           running.statements.push({ line, kind, us: Math.round(this.#options.nowUs() - fromUs) })
         }
       }
+      await keeper.end()
     } finally {
       await client.end().catch(() => {})
     }

@@ -61,3 +61,6 @@ export const STUB_ANSWERS: Readonly<Record<string, string>> = {
   'dblink.dblink_error_message': `'OK'`,
   'dblink.dblink_get_notify': 'NULL',
 }
+
+/** An event trigger of ours, for as long as a migration's command runs: see ./keeper.ts. */
+export const GUARD = 'pgrehearse_no_way_out'

@@ -4,7 +4,7 @@
 import { bodyReachesOut } from '../../../sql/reach-out.js'
 import { qualified } from '../connect.js'
 import type { SqlClient } from '../marker.js'
-import { type Door, WAYS_OUT } from './door.js'
+import { type Door, GUARD, WAYS_OUT } from './door.js'
 import { type FunctionFacts, STUB_MARK } from './stub.js'
 
 export type FunctionDoor = Door & { readonly facts: FunctionFacts; readonly isStub: boolean }
@@ -174,7 +174,7 @@ async function findEventTriggers(client: SqlClient): Promise<OtherDoor[]> {
     client,
     'event trigger',
     'runs a function at changes of the schema, as it does in production; ways out of that function are shut',
-    `SELECT format('%I', evtname) AS name, '{}'::text[] AS "endSql" FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D' ORDER BY 1`,
+    `SELECT format('%I', evtname) AS name, '{}'::text[] AS "endSql" FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D' AND evtname <> '${GUARD}' ORDER BY 1`,
   )
 }
 

@@ -26,7 +26,7 @@ export type Preflight = {
 
 export async function preflight(client: Connected, options: PreflightOptions): Promise<Preflight> {
   await loadParser()
-  const doors = await shutDoors(client, options.leaveOpen)
+  const doors = await shutDoors(client, { leaveOpen: options.leaveOpen ?? [] })
   const { limits, notes: unlimited } = await setLimits(client, options.limits ?? {}, options.sessions)
   const notes = [...unlimited]
   const unjudged = await unjudgedExtensions(client)
@@ -44,6 +44,17 @@ export async function preflight(client: Connected, options: PreflightOptions): P
     ],
     callsBefore: await countCalls(client),
   }
+}
+
+/** After something was run beside the replay: what it opened is shut as well. */
+export async function shutAgain(
+  client: Connected,
+  before: Preflight,
+  options: { readonly leaveOpen: readonly string[]; readonly inTransaction: boolean },
+): Promise<Preflight> {
+  const known = new Set(before.doors.map(({ kind, name }) => `${kind} ${name}`))
+  const now = await shutDoors(client, { ...options, lenient: true })
+  return { ...before, doors: [...before.doors, ...now.filter(({ kind, name }) => !known.has(`${kind} ${name}`))] }
 }
 
 /** What the run keeps of it. */

@@ -8,6 +8,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { EXIT, HarnessError } from '../../../base/errors.js'
+import { loadParser } from '../../../sql/parse.js'
 import { dropDatabase, setForDatabase } from '../clone.js'
 import {
   type Connected,
@@ -19,12 +20,14 @@ import {
   withAdmin,
   withClient,
 } from '../connect.js'
+import type { Shut } from '../doors/keeper.js'
+import { countCalls, endWhatActs, shutDoors } from '../doors/shut.js'
 import { refuseProduction } from '../isolation.js'
 import { type Marker, writeMarker } from '../marker.js'
-import { isDoor, runScript, splitScript, type Tolerate } from '../script.js'
+import { isDoor, plainSender, runScript, splitScript, type Tolerate } from '../script.js'
 import { type FileFacts, readSnapshot, type SnapshotFacts } from './format.js'
 import { copyIn, MASK_FAULT_HINT, refreshViews, setSequences, targetOf, WRITER_SETTINGS } from './load.js'
-import { type MigrationResult, migrate, readMigration } from './migrate.js'
+import { type Migration, type MigrationResult, migrate, readMigration } from './migrate.js'
 import { checkReferences } from './references.js'
 
 type RestoreProgress = {
@@ -76,7 +79,8 @@ const SESSION_DEFAULTS = [
 export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreResult> {
   const startedAtMs = performance.now()
   const facts = readSnapshot(options.snapshot)
-  const migrations = (options.migrations ?? []).map(readMigration)
+  const migrations: Migration[] = []
+  for (const text of options.migrations ?? []) migrations.push(await readMigration(text))
   const database = databaseOf(options.target)
   const notes: string[] = []
   await withAdmin(options.target, async (admin) => {
@@ -87,6 +91,9 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreR
     await withAdmin(options.target, (admin) => applySettings(admin, database, facts, notes))
     await fill(options, facts, notes)
     const results: MigrationResult[] = []
+    // A migration may call what leads out, or fire a trigger that does.
+    const shut = goldenShutter(notes)
+    if (migrations.length > 0) await withClient(options.target, (client) => shut(client, false))
     for (const [place, migration] of migrations.entries()) {
       stopIfAsked(options.signal)
       options.onProgress?.({
@@ -95,9 +102,12 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreR
         done: place,
         total: migrations.length,
       })
-      results.push(await migrate(migration, options.target, options.signal))
+      results.push(await migrate(migration, options.target, { signal: options.signal, shut }))
     }
+    for (const { leftOut } of results) notes.push(...leftOut.map((what) => `left out of the copy: ${what}`))
     await withClient(options.target, async (client) => {
+      for (const [name, calls] of await countCalls(client))
+        if (calls > 0) notes.push(`${calls} calls of ${name} were answered by a stub`)
       // What a migration made has no statistics yet, and a plan without them would look like a regression.
       if (results.length > 0) await client.query('VACUUM ANALYZE')
       await writeMarker(client, database, {
@@ -122,6 +132,20 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreR
     await withAdmin(options.target, (admin) => dropDatabase(admin, database)).catch(() => {})
     if (options.signal?.aborted) throw interrupted()
     throw error instanceof HarnessError ? error : failed(options.target, error)
+  }
+}
+
+/** What of a golden cannot be shut is said once; the replay, which can be told to leave it open, refuses it. */
+function goldenShutter(notes: string[]): Shut {
+  return async (client, inTransaction) => {
+    await loadParser()
+    await shutDoors(client, {
+      of: 'golden',
+      inTransaction,
+      cannot: (why) => {
+        if (!notes.includes(why)) notes.push(why)
+      },
+    })
   }
 }
 
@@ -192,6 +216,7 @@ async function fill(options: RestoreOptions, facts: SnapshotFacts, notes: string
       })
     }
     await setSequences(client, facts.sequences)
+    await endWhatActs(client)
     await refreshViews(client, facts.populated)
     options.onProgress?.({ step: 'statistics', what: 'VACUUM ANALYZE', done: total, total })
     // Production's tables are vacuumed; without it the first replay would pay for marking every row visible.
@@ -207,7 +232,7 @@ async function runSchema(client: Connected, folder: string, { file }: FileFacts,
     SET maintenance_work_mem = '256MB'; SET statement_timeout = 0`,
   )
   await runScript(
-    client,
+    plainSender(client),
     statements.filter((statement) => !isDoor(statement)),
     file,
     mend(client, notes),
