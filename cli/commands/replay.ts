@@ -124,7 +124,7 @@ export function register(program: Command, cli: Cli): void {
     )
     .option(
       '--limit <name=value>',
-      'of the sessions: statement_timeout, lock_timeout, idle_in_transaction_session_timeout, work_mem, temp_file_limit; repeatable',
+      'of the sessions: statement_timeout, lock_timeout, idle_in_transaction_session_timeout, idle_session_timeout, work_mem, temp_file_limit; repeatable',
       gathered,
     )
     .action(

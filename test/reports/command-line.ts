@@ -2,9 +2,11 @@
 import { Command } from 'commander'
 import { createCli } from '../../cli/cli.js'
 import { register as gate } from '../../cli/commands/gate.js'
+import { register as policy } from '../../cli/commands/policy.js'
 import { register as replay } from '../../cli/commands/replay.js'
 import { register as report } from '../../cli/commands/report.js'
 import { register as reproduce } from '../../cli/commands/reproduce.js'
+import { register as snapshot } from '../../cli/commands/snapshot.js'
 import { register as verify } from '../../cli/commands/verify.js'
 
 export type Ran = { readonly exit: number; readonly out: string; readonly err: string }
@@ -26,7 +28,7 @@ export async function pgrehearseWith(cwd: string, env: Record<string, string>, .
   }
   const cli = createCli(host as unknown as NodeJS.Process)
   const program = new Command('pgrehearse').exitOverride()
-  for (const register of [replay, report, gate, reproduce, verify]) register(program, cli)
+  for (const register of [replay, report, gate, reproduce, verify, snapshot, policy]) register(program, cli)
   for (const command of program.commands) {
     if (!command.options.some(({ long }) => long === '--json')) command.option('--json')
   }

@@ -11,10 +11,14 @@ const UNLIMITED: Readonly<Record<string, string>> = {
   statement_timeout: '0',
   lock_timeout: '0',
   idle_in_transaction_session_timeout: '0',
+  idle_session_timeout: '0',
   temp_file_limit: '-1',
 }
 
-/** Generous: they end what would not end. A lock is waited for at most as long as a statement may take. */
+/**
+ * Generous: they end what would not end. A lock is waited for at most as long as a statement may take. A session that waits between its
+ * transactions costs nothing and may be idle for as long as the recording says, so that has no limit until somebody wants one.
+ */
 const DEFAULTS: Readonly<Record<string, string>> = {
   statement_timeout: '1h',
   lock_timeout: '1h',
@@ -22,7 +26,7 @@ const DEFAULTS: Readonly<Record<string, string>> = {
   temp_file_limit: '20GB',
 }
 
-const NAMES = [...Object.keys(DEFAULTS), 'work_mem'] as const
+const NAMES = [...Object.keys(DEFAULTS), 'idle_session_timeout', 'work_mem'] as const
 
 export type Limits = {
   /** What a new session of the shadow has now. */
@@ -40,6 +44,7 @@ export function parseLimits(texts: readonly string[]): Readonly<Record<string, s
           code: 'OPTION_VALUE',
           message: '--limit is not understood',
           detail: `it takes NAME=VALUE, with one of ${NAMES.join(', ')}`,
+          hint: 'Write the value as PostgreSQL does: --limit statement_timeout=30min.',
           exit: EXIT.usage,
         })
       return [name, value]
