@@ -240,7 +240,9 @@ describe('the sessions of a replay', () => {
     await limit(`${name}=50ms`)
     const client = new pg.Client(url)
     // The server says why, and then the connection is gone.
-    const ended = new Promise<{ code?: string }>((resolve) => client.on('error', resolve))
+    const ended = new Promise<{ code?: string }>((resolve) =>
+      client.on('error', (error: Error & { code?: string }) => resolve(error)),
+    )
     await client.connect()
     await client.query(sql)
     expect((await ended).code).toBe(code)
