@@ -6,7 +6,7 @@ import type { Finding } from '../segment/diff.js'
 import type { StateFinding } from '../segment/state.js'
 import { counted } from './format.js'
 import type { GateLine, GateResult } from './gate.js'
-import { quantity } from './quantity.js'
+import { holdWords, lineWords } from './gate-words.js'
 import { sizeWords } from './size.js'
 import { clip, plain } from './text.js'
 import { KIND_TITLES } from './words.js'
@@ -20,6 +20,7 @@ export function githubAnnotations(
   gate: GateResult,
   findings: readonly Finding[],
   state: readonly StateFinding[] = [],
+  personalValues = 0,
 ): string[] {
   const failing = gate.lines.filter((line) => line.outcome === 'fail')
   const ids = new Set(failing.flatMap((line) => line.findingIds))
@@ -40,6 +41,15 @@ export function githubAnnotations(
     ...stored
       .slice(0, Math.max(0, FINDINGS_MAX - causes.length))
       .map(({ sentence }) => command('error', 'Table state', clip(sentence, CAUSE_CHARACTERS_MAX))),
+    ...(personalValues > 0
+      ? [
+          command(
+            'warning',
+            'Personal values',
+            `${counted(personalValues, 'personal value')} found in what was written; do not pass the files on before you have read Trust on the page.`,
+          ),
+        ]
+      : []),
     ...expired
       .slice(0, FINDINGS_MAX)
       .map(({ query, until, reason }) =>
@@ -50,18 +60,18 @@ export function githubAnnotations(
 
 function verdict(gate: GateResult, failing: readonly GateLine[]): string {
   if (gate.verdict === 'PASS') {
-    return command('notice', 'pgrehearse: PASS', `All ${counted(gate.lines.length, 'check')} of the gate hold.`)
+    return command('notice', 'pgrehearse: PASS', holdWords(gate.lines))
   }
   const of = gate.verdict === 'INVALID' ? failing.filter((line) => line.group === 'trust') : failing
-  const named = of.slice(0, LINES_NAMED_MAX).map((line) => {
-    const actual = line.actual === null ? '-' : quantity(line.actual, line.unit)
-    return `${line.title} ${actual}, ${line.bound === 'max' ? 'at most' : 'at least'} ${quantity(line.threshold, line.unit)}`
-  })
+  const named = of
+    .slice(0, LINES_NAMED_MAX)
+    // How many objections there are helps nobody; what they are does.
+    .map((line) => (line.id === 'trust.measurement' ? line.explanation.replace(/\.$/, '') : lineWords(line)))
   const more = of.length > named.length ? `; and ${of.length - named.length} more` : ''
   const lead =
     gate.verdict === 'INVALID'
-      ? 'The measurement cannot be vouched for'
-      : `${counted(of.length, 'check')} of ${gate.lines.length} fail`
+      ? 'No verdict on V2, the measurement cannot be vouched for'
+      : `${of.length} of ${counted(gate.lines.length, 'check')} of the gate ${of.length === 1 ? 'fails' : 'fail'}`
   return command('error', `pgrehearse: ${gate.verdict}`, `${lead}: ${named.join('; ')}${more}.`)
 }
 

@@ -1,10 +1,14 @@
 /**
  * JUnit: a case per query shape that was measured or differs, one per compared table, and one per check of the gate. What fails here is what
  * failed the gate; a tolerated or known difference is said in the case's output.
+ *
+ * Nobody owns the format. Valid by the schema of Jenkins, whole; and by that of Ant, but for two things it never heard of: a case that
+ * was skipped, and the output of a case.
  */
 import { milliseconds, percent, ratio } from './format.js'
 import type { GateLine } from './gate.js'
 import type { ReportFinding, ReportModel, ReportState, ReportStateFinding } from './model.js'
+import { reproduceCommand } from './reproduce-command.js'
 import { sizeWords } from './size.js'
 import { clip, plain } from './text.js'
 import { KIND_TITLES } from './words.js'
@@ -18,20 +22,23 @@ type Case = {
   readonly errors: readonly string[]
   readonly skipped: string | null
   readonly output: readonly string[]
+  /** What to look at, below the reasons of a failure. */
+  readonly evidence?: readonly string[]
 }
 
 const NAME_CHARACTERS_MAX = 160
+const SQL_CHARACTERS_MAX = 4_000
 
 export function toJunit(model: ReportModel): string {
   const suites = [
-    suite('pgrehearse gate', model.gate.lines.map(checkCase), model),
-    suite('pgrehearse query shapes', queryCases(model), model),
-    ...(model.state ? [suite('pgrehearse table state', stateCases(model.state), model)] : []),
+    { name: 'pgrehearse gate', cases: model.gate.lines.map(checkCase) },
+    { name: 'pgrehearse query shapes', cases: queryCases(model) },
+    ...(model.state ? [{ name: 'pgrehearse table state', cases: stateCases(model.state) }] : []),
   ]
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
-    '<testsuites name="pgrehearse">',
-    ...suites,
+    '<testsuites>',
+    ...suites.map((one, i) => suite(one.name, one.cases, i, model)),
     '</testsuites>',
     '',
   ].join('\n')
@@ -81,8 +88,26 @@ function queryCases(model: ReportModel): Case[] {
             ? `known until ${finding.standing.until} (${finding.standing.reason}): ${said(finding)}`
             : `within the limit: ${said(finding)}`,
         ),
+      evidence: evidenceOf(fingerprint, sql, findings, model.diffPath),
     }
   })
+}
+
+/** The statement, and the commands that show one example of each finding by hand. */
+function evidenceOf(
+  fingerprint: string,
+  sql: string,
+  findings: readonly ReportFinding[],
+  diffPath: string,
+): readonly string[] {
+  const commands = findings.flatMap(({ examples }) => {
+    const example = examples.find((one) => one.fingerprint === fingerprint)
+    return example === undefined ? [] : [reproduceCommand(diffPath, example.alertId)]
+  })
+  return [
+    ...(sql === '' ? [] : ['', clip(sql, SQL_CHARACTERS_MAX)]),
+    ...(commands.length === 0 ? [] : ['', ...commands]),
+  ]
 }
 
 /** A case per table, and one for each other thing that has something to say: a sequence, a view, a function. */
@@ -114,34 +139,56 @@ function said(finding: ReportFinding): string {
   return `${KIND_TITLES[finding.mismatch]}: ${finding.cause} (${sizeWords(finding)}, ${percent(finding.trafficShare)} of traffic)`
 }
 
-function suite(name: string, cases: readonly Case[], model: ReportModel): string {
+/** What one schema leaves open and the other asks for (a package, a number, a host, empty outputs) is all there. */
+function suite(name: string, cases: readonly Case[], id: number, model: ReportModel): string {
   const failures = cases.filter((one) => one.failures.length > 0).length
   const errors = cases.filter((one) => one.errors.length > 0).length
   const skipped = cases.filter((one) => one.skipped !== null).length
   const seconds = cases.reduce((sum, one) => sum + one.seconds, 0)
+  const comparedAt = new Date(model.comparedAtMs).toISOString().slice(0, 19)
   return [
-    `  <testsuite name="${xml(name)}" tests="${cases.length}" failures="${failures}" errors="${errors}" skipped="${skipped}" time="${seconds.toFixed(3)}" timestamp="${new Date(model.comparedAtMs).toISOString().slice(0, 19)}">`,
+    `  <testsuite name="${xml(name)}" package="pgrehearse" id="${id}" tests="${cases.length}" failures="${failures}" errors="${errors}" skipped="${skipped}" time="${seconds.toFixed(3)}" timestamp="${comparedAt}" hostname="localhost">`,
+    '    <properties>',
+    ...properties(model).map(
+      ([key, value]) => `      <property name="${key}" value="${xml(clip(value, NAME_CHARACTERS_MAX))}"/>`,
+    ),
+    '    </properties>',
     ...cases.map(caseXml),
+    '    <system-out/>',
+    '    <system-err/>',
     '  </testsuite>',
   ].join('\n')
+}
+
+/** What was compared: whoever finds the file in a folder of results knows what it is about. */
+function properties({ verdict, headline, recording, before, after, diffPath }: ReportModel): [string, string][] {
+  return [
+    ['verdict', verdict],
+    ['headline', headline],
+    ['recording', recording.path],
+    ['V1', before.target],
+    ['V2', after.target],
+    ['diff', diffPath],
+  ]
 }
 
 function caseXml(one: Case): string {
   const open = `    <testcase classname="${xml(one.className)}" name="${xml(clip(one.name, NAME_CHARACTERS_MAX))}" time="${one.seconds.toFixed(3)}"`
   const parts = [
-    ...(one.skipped === null ? [] : [`      <skipped message="${xml(one.skipped)}"/>`]),
-    ...verdictXml('error', one.errors),
-    ...verdictXml('failure', one.failures),
+    ...(one.skipped === null ? [] : [`      <skipped>${xml(one.skipped)}</skipped>`]),
+    ...verdictXml('error', one.errors, one.evidence),
+    ...verdictXml('failure', one.failures, one.evidence),
     ...(one.output.length > 0 ? [`      <system-out>${xml(one.output.join('\n'), true)}</system-out>`] : []),
   ]
   return parts.length === 0 ? `${open}/>` : [`${open}>`, ...parts, '    </testcase>'].join('\n')
 }
 
 /** One element with all reasons: several readers take only the first of a case. */
-function verdictXml(tag: 'error' | 'failure', reasons: readonly string[]): string[] {
+function verdictXml(tag: 'error' | 'failure', reasons: readonly string[], evidence: readonly string[] = []): string[] {
   const [first] = reasons
   if (first === undefined) return []
-  return [`      <${tag} message="${xml(first)}" type="pgrehearse">${xml(reasons.join('\n'), true)}</${tag}>`]
+  const text = [...reasons, ...evidence].join('\n')
+  return [`      <${tag} message="${xml(first)}" type="pgrehearse">${xml(text, true)}</${tag}>`]
 }
 
 const ESCAPED: Readonly<Record<string, string>> = {

@@ -4,6 +4,7 @@
 import { count, counted, duration, milliseconds, percent, ratio } from './format.js'
 import type { GateLine } from './gate.js'
 import { fidelityShare } from './gate-trust.js'
+import { holdWords } from './gate-words.js'
 import type { ReportModel } from './model.js'
 import { quantity } from './quantity.js'
 import { sizeFigures } from './size.js'
@@ -13,6 +14,7 @@ import { KIND_TITLES } from './words.js'
 
 const FINDINGS_MAX = 8
 const CHECKS_MAX = 10
+const OBJECTIONS_MAX = 6
 const STATE_MAX = 6
 const CAUSE_CHARACTERS_MAX = 160
 
@@ -23,11 +25,12 @@ export function toMarkdown(model: ReportModel): string {
     '',
     inert(model.headline),
     '',
-    `${count(model.compared)} statements of ${inert(model.before.target)} replayed on ${inert(model.after.target)} in ${duration(model.after.elapsedMs)}.`,
+    `${counted(model.compared, 'statement')} compared. V1: ${inert(model.before.target)}. V2: ${inert(model.after.target)}, replayed in ${duration(model.after.elapsedMs)}.`,
     '',
+    ...objections(model),
     ...findings(model),
     ...state(model),
-    ...checks(failing, model.gate.lines.length),
+    ...checks(failing, model.gate.lines),
     ...latency(model),
     ...notCompared(model),
     ...vouched(model),
@@ -37,11 +40,23 @@ export function toMarkdown(model: ReportModel): string {
     .concat('\n')
 }
 
+/** A table of findings says why it is a FAIL; what makes it INVALID has to be told. */
+function objections({ verdict, why }: ReportModel): string[] {
+  if (verdict !== 'INVALID') return []
+  const more = why.length - OBJECTIONS_MAX
+  return [
+    ...why.slice(0, OBJECTIONS_MAX).map((sentence) => `- ${inert(clip(sentence, CAUSE_CHARACTERS_MAX * 2))}`),
+    ...(more > 0 ? [`- and ${count(more)} more`] : []),
+    '',
+  ]
+}
+
 function findings(model: ReportModel): string[] {
   const shown = model.findings.slice(0, FINDINGS_MAX)
   if (shown.length === 0) return []
   const more = model.findings.length - shown.length
   return [
+    ...(model.verdict === 'INVALID' ? ['What differed, not to be read as facts yet:', ''] : []),
     '| Finding | Cause | Statements | Traffic |',
     '|---|---|--:|--:|',
     ...shown.map((finding) => {
@@ -67,10 +82,11 @@ function state(model: ReportModel): string[] {
   ]
 }
 
-function checks(failing: readonly GateLine[], of: number): string[] {
-  if (failing.length === 0) return [`All ${of} checks of the gate hold.`, '']
+function checks(failing: readonly GateLine[], all: readonly GateLine[]): string[] {
+  if (failing.length === 0) return [inert(holdWords(all)), '']
+  const more = failing.length - CHECKS_MAX
   return [
-    `<details><summary>${failing.length} of ${of} checks of the gate fail</summary>`,
+    `<details><summary>${failing.length} of ${counted(all.length, 'check')} of the gate ${failing.length === 1 ? 'fails' : 'fail'}</summary>`,
     '',
     '| Check | Allowed | Actual |',
     '|---|--:|--:|',
@@ -78,6 +94,7 @@ function checks(failing: readonly GateLine[], of: number): string[] {
       const actual = line.actual === null ? '—' : quantity(line.actual, line.unit)
       return `| ${inert(line.title)} | ${line.bound === 'max' ? '≤' : '≥'} ${figure(quantity(line.threshold, line.unit))} | ${figure(actual)} |`
     }),
+    ...(more > 0 ? ['', `and ${counted(more, 'further check')}`] : []),
     '',
     '</details>',
     '',
@@ -101,8 +118,8 @@ function notCompared(model: ReportModel): string[] {
   const reasons = all
     .sort((a, b) => b[1] - a[1])
     .slice(0, 4)
-    .map(([reason, value]) => `${inert(reason)} ${count(value)}`)
-  return [`Not compared: ${count(total)} (${reasons.join(', ')}).`, '']
+    .map(([reason, value]) => `${count(value)} ${inert(reason)}`)
+  return [`Not compared: ${counted(total, 'statement')} (${reasons.join('; ')}${all.length > 4 ? '; …' : ''}).`, '']
 }
 
 /** Of which nobody asked, the comment says nothing: the page does. */
@@ -112,7 +129,10 @@ function vouched({ vouching }: ReportModel): string[] {
   return [
     ...(fidelity ? [`Fidelity: ${percent(fidelityShare(fidelity))} answered on V1 as in production.`, ''] : []),
     ...(leaks > 0
-      ? [`**${counted(leaks, 'personal value')} found** in what was written; see Trust on the page.`, '']
+      ? [
+          `**${counted(leaks, 'personal value')} found** in what was written: do not pass the files on before you have read Trust on the page.`,
+          '',
+        ]
       : []),
   ]
 }

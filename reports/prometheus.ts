@@ -1,7 +1,9 @@
 /**
  * The report's figures in Prometheus's text format, for node_exporter's textfile collector or a push gateway.
  */
+import type { Fidelity } from '../segment/vouching.js'
 import { MISMATCH_TYPES } from './gate-config.js'
+import { fidelityShare } from './gate-trust.js'
 import type { ReportModel } from './model.js'
 
 type Sample = { readonly labels: Readonly<Record<string, string>>; readonly value: number }
@@ -9,6 +11,7 @@ type Sample = { readonly labels: Readonly<Record<string, string>>; readonly valu
 export function toPrometheus(model: ReportModel): string {
   const { overall, queries } = model.latency
   const quantiles = ['p50', 'p95', 'p99'] as const
+  const { fidelity = null, audit = null } = model.vouching ?? {}
   return [
     ...gauge(
       'pgrehearse_verdict',
@@ -44,6 +47,21 @@ export function toPrometheus(model: ReportModel): string {
       'Statements that differ for a reason that is not the candidate’s.',
       byReason(model.excused),
     ),
+    ...gauge(
+      'pgrehearse_fidelity_ratio',
+      'Statements that the replay on V1 answered as production had, or otherwise for a known reason, of those that both answered.',
+      fidelity ? [one(fidelityShare(fidelity))] : [],
+    ),
+    ...gauge(
+      'pgrehearse_fidelity_statements',
+      'Statements that production and the replay on V1 both answered, by how they stand to each other.',
+      fidelity ? byOutcome(fidelity) : [],
+    ),
+    ...gauge(
+      'pgrehearse_personal_values_found',
+      'Personal values that a look for leaks found in what was written.',
+      audit ? [one(audit.count)] : [],
+    ),
     ...gauge('pgrehearse_statements_uncompared', 'Statements without a counterpart.', byReason(model.uncompared)),
     ...gauge(
       'pgrehearse_latency_seconds',
@@ -74,6 +92,16 @@ export function toPrometheus(model: ReportModel): string {
     ),
     '',
   ].join('\n')
+}
+
+/** Together they are all that were compared. */
+function byOutcome({ compared, differ, excused }: Fidelity): Sample[] {
+  const known = Object.values(excused).reduce((sum, statements) => sum + statements, 0)
+  return [
+    { labels: { outcome: 'same' }, value: Math.max(0, compared - differ - known) },
+    { labels: { outcome: 'excused' }, value: known },
+    { labels: { outcome: 'different' }, value: differ },
+  ]
 }
 
 function one(value: number): Sample {

@@ -4,7 +4,7 @@
  */
 import { count, counted, percent, ratio } from './format.js'
 import type { GateLine } from './gate.js'
-import type { ReportFinding, ReportModel } from './model.js'
+import type { ReportFinding, ReportModel, ReportStateFinding } from './model.js'
 import { quantity } from './quantity.js'
 import { sizeWords } from './size.js'
 import { stateWords } from './state.js'
@@ -15,8 +15,18 @@ const STORED_NAMED = 2
 type Body = Omit<ReportModel, 'headline' | 'why'>
 
 export function explainVerdict(body: Body): Pick<ReportModel, 'headline' | 'why'> {
-  if (body.verdict === 'INVALID') return explainInvalid(body)
-  return body.verdict === 'FAIL' ? explainFail(body) : explainPass(body)
+  const { headline, why } =
+    body.verdict === 'INVALID' ? explainInvalid(body) : body.verdict === 'FAIL' ? explainFail(body) : explainPass(body)
+  return { headline, why: [...why, ...leakSentence(body)] }
+}
+
+/** Says nothing about V2, but whoever passes the files on has to know. */
+function leakSentence({ vouching }: Body): string[] {
+  const found = vouching?.audit?.count ?? 0
+  if (found === 0) return []
+  return [
+    `${counted(found, 'personal value')} ${found === 1 ? 'stands' : 'stand'} in what was written: do not pass these files on before you have read Trust.`,
+  ]
 }
 
 function explainInvalid(body: Body): Pick<ReportModel, 'headline' | 'why'> {
@@ -65,7 +75,7 @@ function explainFail(body: Body): Pick<ReportModel, 'headline' | 'why'> {
     why: [
       ...findings.slice(0, CAUSES_NAMED).map(causeSentence),
       ...(rest > 0 ? [`${counted(rest, 'further finding')} below.`] : []),
-      ...stored.slice(0, STORED_NAMED).map((finding) => sentence(upperFirst(finding.sentence))),
+      ...stored.slice(0, STORED_NAMED).map(storedSentence),
       ...(restStored > 0 ? [`${count(restStored)} more under Table state.`] : []),
       ...slowerSentence(slower),
     ],
@@ -138,6 +148,11 @@ function slowerSentence(lines: readonly GateLine[]): string[] {
 
 function limited(line: GateLine): string {
   return `${ratio(line.actual ?? 0)} of V1’s, at most ${ratio(line.threshold)} allowed`
+}
+
+/** `After the replay, in users …`; a name at the beginning keeps its case. */
+function storedSentence({ sentence: text, object }: ReportStateFinding): string {
+  return sentence(text.startsWith(object) ? text : upperFirst(text))
 }
 
 function upperFirst(text: string): string {

@@ -135,6 +135,15 @@ export type RunSummary = {
   readonly ledger: Ledger
   readonly orderRelaxed: number
   readonly eventLoopUtilisationMax: number
+  /** When it began, and the snapshot that its target was a copy of. Absent in diffs of older builds; null: nobody knows of one. */
+  readonly startedAtMs?: number
+  readonly snapshot?: {
+    readonly id: string
+    /** In relation to the recording. */
+    readonly taken: 'before' | 'within' | 'unknown'
+    /** Since the start of the recording; only where it was taken within. */
+    readonly atMs?: number
+  } | null
   /** Absent for production, and in diffs of older builds. */
   readonly conditions?: RunConditions
 }

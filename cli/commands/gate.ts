@@ -4,6 +4,7 @@
 import type { Command } from 'commander'
 import { EXIT, type ExitCode } from '../../base/errors.js'
 import { judgeDiff } from '../../reports/build-model.js'
+import { counted } from '../../reports/format.js'
 import type { GateLine, Verdict } from '../../reports/gate.js'
 import { remembered } from '../../reports/gate-streak.js'
 import { githubAnnotations } from '../../reports/github.js'
@@ -44,8 +45,10 @@ export function register(program: Command, cli: Cli): void {
           for (const { object, reason, until, state } of gate.stateOverrides) {
             cli.print(`  override   ${plain(object)} ${state}, until ${until}: ${reason}`)
           }
+          const leaks = diff.vouching().audit?.count ?? 0
+          if (leaks > 0) cli.print(`  leaks      ${counted(leaks, 'personal value')} found in what was written`)
           if (cli.env.GITHUB_ACTIONS !== undefined) {
-            for (const annotation of githubAnnotations(gate, facts.findings, facts.state?.findings))
+            for (const annotation of githubAnnotations(gate, facts.findings, facts.state?.findings, leaks))
               cli.print(annotation)
           }
           return EXIT_OF[gate.verdict]

@@ -211,6 +211,15 @@ class RunTally {
   }
 }
 
+function snapshotOf({ snapshotId, start }: RunSource['facts']): NonNullable<RunSummary['snapshot']> | null {
+  if (snapshotId === null) return null
+  return {
+    id: snapshotId,
+    taken: start?.kind ?? 'unknown',
+    ...(start?.kind === 'within' ? { atMs: start.atUs / 1000 } : {}),
+  }
+}
+
 function summary({ facts, count }: RunSource, { errors }: RunTally): RunSummary {
   const conditions = conditionsOf(facts)
   return {
@@ -223,6 +232,8 @@ function summary({ facts, count }: RunSource, { errors }: RunTally): RunSummary 
     ledger: facts.ledger,
     orderRelaxed: facts.orderRelaxed,
     eventLoopUtilisationMax: facts.eventLoopUtilisationMax,
+    startedAtMs: facts.startedAtMs,
+    snapshot: snapshotOf(facts),
     ...(conditions === undefined ? {} : { conditions }),
   }
 }

@@ -156,34 +156,33 @@ function audited(audit: AuditSummary | null): Child {
   const looked = `${counted(files, 'file')} (${count(Math.round(characters / 1e6))} MB of text) were searched for personal values${
     sampledValues > 0 ? `, ${count(sampledValues)} of them known from a live database` : ' by their form'
   }: `
-  return [
+  const words = [
+    h('strong', null, 'Leaks: '),
+    looked,
+    found === 0 ? 'none found. ' : h('strong', { class: 'bad' }, `${counted(found, 'personal value')} found. `),
     h(
-      'p',
-      { class: found > 0 ? 'note' : null },
-      h('strong', null, 'Leaks: '),
-      looked,
-      found === 0 ? 'none found. ' : h('strong', { class: 'bad' }, `${counted(found, 'personal value')} found. `),
-      h(
-        'span',
-        { class: 'quiet' },
-        'In ',
-        paths.map((path, i) => [i > 0 ? ', ' : '', h('code', null, captured(path))]),
-        alike.length > 0 ? captured(`. Only alike, as tokens are: ${alike.join(', ')}.`) : '.',
-      ),
+      'span',
+      { class: 'quiet' },
+      'In ',
+      paths.map((path, i) => [i > 0 ? ', ' : '', h('code', null, captured(path))]),
+      alike.length > 0 ? captured(`. Only alike, as tokens are: ${alike.join(', ')}.`) : '.',
     ),
-    hits.length === 0
-      ? null
-      : h(
-          'ul',
-          { class: 'hits' },
-          hits
-            .slice(0, HITS_SHOWN_MAX)
-            .map(({ file, place, what, excerpt }) => h('li', null, captured(`${file}, ${place}: ${what} ${excerpt}`))),
-          found > Math.min(hits.length, HITS_SHOWN_MAX)
-            ? h('li', null, `and ${count(found - Math.min(hits.length, HITS_SHOWN_MAX))} more`)
-            : null,
-        ),
   ]
+  if (hits.length === 0) return h('p', { class: found > 0 ? 'note' : null }, words)
+  const more = found - Math.min(hits.length, HITS_SHOWN_MAX)
+  return h(
+    'div',
+    { class: 'note' },
+    h('p', null, words),
+    h(
+      'ul',
+      { class: 'hits' },
+      hits
+        .slice(0, HITS_SHOWN_MAX)
+        .map(({ file, place, what, excerpt }) => h('li', null, captured(`${file}, ${place}: ${what} ${excerpt}`))),
+      more > 0 ? h('li', null, `and ${count(more)} more`) : null,
+    ),
+  )
 }
 
 function masking(facts: ReportModel['privacy']): Element {

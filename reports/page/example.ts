@@ -4,6 +4,7 @@
  */
 import { clock, count, milliseconds } from '../format.js'
 import type { Example } from '../model.js'
+import { reproduceCommand } from '../reproduce-command.js'
 import { captured, sqlBlocks, value } from './captured.js'
 import { rowsTable } from './cells.js'
 import { type Child, type Element, h } from './html.js'
@@ -17,7 +18,7 @@ export function exampleBody(example: Example, diffPath: string): Element[] {
     h(
       'div',
       { class: 'example-foot' },
-      h('code', { class: 'command' }, reproduceCommand(diffPath, example.alertId)),
+      h('code', { class: 'command shell' }, reproduceCommand(diffPath, example.alertId)),
       h('button', { type: 'button', class: 'copy' }, 'Copy'),
     ),
   ]
@@ -41,14 +42,6 @@ export function exampleFacts(example: Example): Child {
     h('span', null, `V2 ${milliseconds(example.latencyMsAfter)}`),
     h('span', null, 'trace ', h('bdi', null, captured(example.traceId))),
   ]
-}
-
-function reproduceCommand(diffPath: string, alertId: string): string {
-  return `pgrehearse reproduce ${shellQuoted(diffPath)} ${shellQuoted(alertId)}`
-}
-
-function shellQuoted(text: string): string {
-  return /^[A-Za-z0-9_./:@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 }
 
 function parameters(example: Example): Element {

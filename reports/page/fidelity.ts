@@ -24,7 +24,7 @@ export function fidelityBlock({ vouching }: ReportModel): Element {
           h('code', null, 'compare … --fidelity'),
           ' brings it here.',
         )
-      : [h('p', null, figure(found)), table(found), h('p', { class: 'quiet' }, beside(found))],
+      : [h('p', null, figure(found)), table(found), beside(found)],
   )
 }
 
@@ -53,7 +53,7 @@ function table({ causes, more }: Found): Child {
             'th',
             { scope: 'row' },
             captured(cause),
-            h('small', null, ` ${KIND_TITLES[subKind] ?? KIND_TITLES[mismatch]}`),
+            h('small', { class: 'quiet' }, ` ${KIND_TITLES[subKind] ?? KIND_TITLES[mismatch]}`),
           ),
           h('td', { class: 'number' }, count(of)),
         ),
@@ -65,15 +65,37 @@ function table({ causes, more }: Found): Child {
 
 /** What was not held against it is as visible as what was. */
 function beside({ excused, uncompared }: Found): Child {
-  const list = (reasons: Readonly<Record<string, number>>, titled: (name: string) => string) =>
-    Object.entries(reasons)
-      .filter(([, of]) => of > 0)
-      .sort((a, b) => b[1] - a[1])
-      .map(([reason, of], i) => [i > 0 ? '; ' : '', `${count(of)} `, captured(titled(reason))])
-  const differ = list(excused, excuseTitle)
-  const without = list(uncompared, (name) => name)
   return [
-    differ.length > 0 ? ['Different for a known reason: ', differ, '. '] : 'None was excused. ',
-    without.length > 0 ? ['Not compared: ', without, '.'] : null,
+    reasons('Different for a known reason', excused, excuseTitle, 'No difference had to be excused.'),
+    reasons('Not compared', uncompared, (name) => name, null),
   ]
+}
+
+function reasons(
+  title: string,
+  of: Readonly<Record<string, number>>,
+  titled: (name: string) => string,
+  none: string | null,
+): Child {
+  const rows = Object.entries(of)
+    .filter(([, statements]) => statements > 0)
+    .sort((a, b) => b[1] - a[1])
+  if (rows.length === 0) return none === null ? null : h('p', { class: 'quiet' }, none)
+  return h(
+    'table',
+    { class: 'reasons' },
+    h('caption', { class: 'quiet' }, title),
+    h(
+      'tbody',
+      null,
+      rows.map(([reason, statements]) =>
+        h(
+          'tr',
+          null,
+          h('th', { scope: 'row' }, captured(titled(reason))),
+          h('td', { class: 'number' }, count(statements)),
+        ),
+      ),
+    ),
+  )
 }

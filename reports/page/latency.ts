@@ -32,7 +32,7 @@ function overallBlock(overall: QueryLatency, model: ReportModel): Child {
       'div',
       { class: 'overall' },
       h('figure', null, h('figcaption', null, 'All statements by service time', legend()), chart(overall)),
-      percentileTable(overall, 'All statements'),
+      h('div', null, percentileTable(overall, 'All statements'), h('p', { class: 'quiet aside' }, P50_WORDS)),
     ),
   ]
 }
@@ -66,7 +66,11 @@ function costWords(overall: QueryLatency, model: ReportModel): string {
   return `A second of this traffic costs the server ${milliseconds(before)} on V1 and ${milliseconds(after)} on V2.`
 }
 
+const P50_WORDS =
+  'V2 / V1 at p50 compares each statement with itself: the median of those ratios, not the ratio of the two medians.'
+
 function percentileTable(query: QueryLatency, name: string): Element {
+  // The interval is that of the measured ratio, so that ratio stands beside it.
   const row = (label: string, before: number, after: number, measure: QuantileMeasure | null) =>
     h(
       'tr',
@@ -74,7 +78,7 @@ function percentileTable(query: QueryLatency, name: string): Element {
       h('th', { scope: 'row' }, label),
       h('td', { class: 'number' }, milliseconds(before)),
       h('td', { class: 'number' }, milliseconds(after)),
-      h('td', { class: 'number' }, ratio(Math.max(after, 0.001) / Math.max(before, 0.001))),
+      h('td', { class: 'number' }, ratio(measure ? measure.ratio : Math.max(after, 0.001) / Math.max(before, 0.001))),
       h('td', { class: 'number quiet' }, measure && measure.low !== measure.high ? interval(measure) : ''),
     )
   const quantile = (label: string, measure: QuantileMeasure) => row(label, measure.beforeMs, measure.afterMs, measure)

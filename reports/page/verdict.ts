@@ -1,7 +1,7 @@
 /**
  * The first screen: the verdict, why, what was compared, and every line of the gate with its limit and its value.
  */
-import { count, duration, instant, milliseconds, percent, ratio } from '../format.js'
+import { clock, count, duration, instant, milliseconds, percent, ratio } from '../format.js'
 import type { GateLine } from '../gate.js'
 import type { ReportModel, Side } from '../model.js'
 import { needsExplaining, quantity } from '../quantity.js'
@@ -70,7 +70,7 @@ function compared(model: ReportModel): Child {
     h(
       'span',
       { class: 'quiet' },
-      `${side.role} run, ${count(side.statements)} statements in ${duration(side.elapsedMs)}, ${count(side.errors)} answered with an error`,
+      `${side.role} run${side.startedAtMs === undefined ? '' : ` of ${instant(side.startedAtMs)}`}, ${count(side.statements)} statements in ${duration(side.elapsedMs)}, ${count(side.errors)} answered with an error`,
     ),
   ]
   const rows: [Child, Child][] = [
@@ -85,6 +85,7 @@ function compared(model: ReportModel): Child {
         h('span', { class: 'quiet' }, instant(model.recording.recordedAtMs)),
       ],
     ],
+    ['Snapshot', snapshot(model)],
     ['Compared', [instant(model.comparedAtMs), h('br'), h('span', { class: 'quiet' }, captured(model.madeBy))]],
     ['Diff', h('code', null, captured(model.diffPath))],
   ]
@@ -96,6 +97,25 @@ function compared(model: ReportModel): Child {
       rows.map(([term, detail]) => h('div', null, h('dt', null, term), h('dd', null, detail))),
     ),
   ]
+}
+
+/** What the replays began from: production's, where a run is production's own. */
+function snapshot({ before, after, noise }: ReportModel): Child {
+  const known = [before, after, ...(noise ? [noise] : [])].flatMap(({ snapshot: one }) => (one ? [one] : []))
+  const [first] = known
+  if (first === undefined) return h('span', { class: 'quiet' }, 'not known')
+  // Runs of different snapshots are an objection of their own; each is named then.
+  const ids = [...new Set(known.map(({ id }) => id))]
+  return [
+    ids.map((id, i) => [i > 0 ? ', ' : '', h('code', null, captured(id.slice(0, 13)))]),
+    h('br'),
+    h('span', { class: 'quiet' }, takenWords(first)),
+  ]
+}
+
+function takenWords({ taken, atMs = 0 }: NonNullable<Side['snapshot']>): string {
+  if (taken === 'within') return `taken ${clock(atMs)} into the recording`
+  return taken === 'before' ? 'taken before the recording' : 'taken at a moment that the recording does not know'
 }
 
 function gate(model: ReportModel): Child {

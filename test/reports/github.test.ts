@@ -13,12 +13,14 @@ function annotations(kind: SampleKind, cause?: string): string[] {
 
 describe('annotations', () => {
   test('a PASS is one notice', () => {
-    expect(annotations('PASS')).toEqual([expect.stringMatching(/^::notice title=pgrehearse%3A PASS::All \d+ checks/)])
+    expect(annotations('PASS')).toEqual([
+      expect.stringMatching(/^::notice title=pgrehearse%3A PASS::All \d+ checks of the gate hold\.$/),
+    ])
   })
 
   test('a FAIL names the checks, then each finding that fails', () => {
     const lines = annotations('FAIL')
-    expect(lines[0]).toMatch(/^::error title=pgrehearse%3A FAIL::\d+ checks of \d+ fail: /)
+    expect(lines[0]).toMatch(/^::error title=pgrehearse%3A FAIL::\d+ of \d+ checks of the gate fail: /)
     expect(lines).toContain('::error title=Different answer::email is cut to 32 characters (1,565 statements)')
     expect(lines.length).toBeLessThanOrEqual(10)
   })
@@ -26,7 +28,24 @@ describe('annotations', () => {
   test('an INVALID says why, and claims nothing about V2', () => {
     const lines = annotations('INVALID')
     expect(lines).toHaveLength(1)
-    expect(lines[0]).toMatch(/^::error title=pgrehearse%3A INVALID::The measurement cannot be vouched for: /)
+    expect(lines[0]).toMatch(
+      /^::error title=pgrehearse%3A INVALID::No verdict on V2, the measurement cannot be vouched for: The connection to the candidate was lost/,
+    )
+  })
+
+  test('what was not judged is not said to hold', () => {
+    const { facts, gate } = judgeDiff({ ...sample({ kind: 'PASS' }), state: () => null }, DEFAULT_GATE, NOW_MS)
+    const [line] = githubAnnotations(gate, facts.findings)
+    expect(line).toMatch(/::All \d+ checks that could be judged hold\. Not judged: Tables that hold something else; /)
+    const judged = gate.lines.filter(({ outcome }) => outcome === 'pass').length
+    expect(line).toContain(`All ${judged} checks`)
+  })
+
+  test('a personal value in what was written is a warning, whatever the verdict', () => {
+    const { facts, gate } = judgeDiff(sample({ kind: 'PASS' }), DEFAULT_GATE, NOW_MS)
+    expect(githubAnnotations(gate, facts.findings, [], 2)[1]).toMatch(
+      /^::warning title=Personal values::2 personal values found in what was written/,
+    )
   })
 
   test('an expired override is a warning', () => {

@@ -1,6 +1,7 @@
 export function openEverything(): void
 export function fire(type: string): void
 export function paper(): string
+export function textBefore(element: Element): string
 export function outline(element: unknown): string
 export function focusMatches(selector: string): boolean
 export function pageWidth(): number

@@ -15,6 +15,10 @@ export function paper() {
   return getComputedStyle(document.body).backgroundColor
 }
 
+export function textBefore(element) {
+  return getComputedStyle(element, '::before').content
+}
+
 export function outline(element) {
   return getComputedStyle(element).outlineStyle
 }

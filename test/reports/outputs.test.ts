@@ -56,7 +56,7 @@ describe('JUnit', () => {
   })
 
   test('counts in the suite are those of its cases', () => {
-    const [, tests, failures] = toJunit(model).match(/query shapes" tests="(\d+)" failures="(\d+)"/) ?? []
+    const [, tests, failures] = toJunit(model).match(/query shapes" [^>]*tests="(\d+)" failures="(\d+)"/) ?? []
     expect(Number(tests)).toBe(cases(toJunit(model)).length)
     const failing = new Set(model.findings.flatMap((finding) => finding.fingerprints))
     expect(Number(failures)).toBe(failing.size)
@@ -64,7 +64,7 @@ describe('JUnit', () => {
 
   test('a case per table; one that holds something else fails', () => {
     const xml = toJunit(model)
-    expect(xml).toMatch(/<testsuite name="pgrehearse table state" tests="6" failures="2"/)
+    expect(xml).toMatch(/<testsuite name="pgrehearse table state" [^>]*tests="6" failures="2"/)
     expect(xml).toMatch(/<testcase classname="state" name="users"[^>]*>\s*<failure message="after the replay, in users/)
     expect(xml).toMatch(/<testcase classname="gate.state" name="Tables that hold something else"[^>]*>\s*<failure /)
   })
@@ -88,6 +88,20 @@ describe('JUnit', () => {
     expect(xml).toContain('<system-out>known until 2027-01-31 (agreed): Different answer')
   })
 
+  test('a failure has what its reader needs: the reason, the statement, the command that shows it', () => {
+    const { fingerprint, alertId, sql } = model.findings[2]!.examples[0]!
+    const xml = toJunit(model)
+    const of = xml.slice(xml.indexOf(`name="${fingerprint}`))
+    const [, text = ''] = /<failure [^>]*>([^<]*)<\/failure>/.exec(of) ?? []
+    expect(text.split('\n')).toEqual([
+      expect.stringContaining('email is cut to 32 characters'),
+      '',
+      sql,
+      '',
+      `pgrehearse reproduce out/shop.diff ${alertId}`,
+    ])
+  })
+
   test('stays well-formed whatever was captured', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 40 }), (text) => {
@@ -108,10 +122,24 @@ describe('the comment', () => {
     const text = toMarkdown(model)
     expect(text).toMatch(/^### pgrehearse: FAIL\n/)
     expect(text).toContain('email is cut to 32 characters')
-    expect(text).toContain('Not compared: 190')
+    expect(text).toContain('Not compared: 190 statements (149 session lost; 41 unreplayable')
     expect(text).toContain('Fidelity: 99.88% answered on V1 as in production.')
     expect(text).toContain('**1 personal value found** in what was written')
     expect(text.length).toBeLessThan(3_500)
+  })
+
+  test('of an INVALID says why, before anything about V2', () => {
+    const invalid = modelOf(sample({ kind: 'INVALID' }))
+    const text = toMarkdown(invalid)
+    const why = text.indexOf('- The connection to the candidate was lost')
+    expect(why).toBeGreaterThan(0)
+    expect(text.indexOf('What differed, not to be read as facts yet:')).toBeGreaterThan(why)
+  })
+
+  test('what was not judged is not said to hold', () => {
+    const text = toMarkdown(modelOf({ ...sample({ kind: 'PASS' }), state: () => null }))
+    expect(text).toMatch(/All \d+ checks that could be judged hold\. Not judged: Tables that hold something else; /)
+    expect(toMarkdown(modelOf(sample({ kind: 'PASS' })))).toMatch(/All \d+ checks of the gate hold\./)
   })
 
   test('a share that is hardly any begins no element', () => {
@@ -143,6 +171,16 @@ describe('metrics', () => {
       }
       expect(text.endsWith('\n')).toBe(true)
     }
+  })
+
+  test('say how near the replay is to production, and whether anything personal was found, where that is known', () => {
+    const text = toPrometheus(model)
+    expect(text).toContain('pgrehearse_fidelity_ratio 0.998')
+    const statements = [...text.matchAll(/pgrehearse_fidelity_statements\{outcome="\w+"\} (\d+)/g)]
+    expect(statements.reduce((sum, [, value]) => sum + Number(value), 0)).toBe(model.vouching!.fidelity!.compared)
+    expect(text).toContain('pgrehearse_personal_values_found 1\n')
+    const unknown = toPrometheus({ ...model, vouching: { fidelity: null, audit: null } })
+    expect(unknown).not.toMatch(/fidelity_ratio|fidelity_statements|personal/)
   })
 
   test('say the verdict', () => {

@@ -21,6 +21,7 @@ import {
   outline,
   pageWidth,
   paper,
+  textBefore,
   tryToEscape,
   unpackedCount,
   violations,
@@ -81,6 +82,15 @@ describe('a page that fails', () => {
       expect(await page.title()).toBe('FAIL: PostgreSQL 18.4, shop_v2, cutover rehearsal')
     }))
 
+  test('says what was compared: versions, recording, snapshot, when and how long', () =>
+    on('FAIL', async ({ page }) => {
+      const text = await page.locator('.subject-list').innerText()
+      expect(text).toContain('PostgreSQL 16.14, shop_v1')
+      expect(text).toContain('baseline run of 20 November 2026, 18:36 UTC, 184,140 statements in 10 min 12 s')
+      expect(text).toMatch(/Recording\s+recordings\/2026-11-17-morning\s+17 November 2026, 09:30 UTC/)
+      expect(text).toMatch(/Snapshot\s+5b0c8f2e-63d1\s+taken 1:01 into the recording/)
+    }))
+
   test('a finding opens to an example with the changed part of the cell marked', () =>
     on('FAIL', async ({ page }) => {
       const finding = page.locator('.finding', { hasText: 'email is cut to 32 characters' }).first()
@@ -114,6 +124,19 @@ describe('a page that fails', () => {
       )
       expect(await page.locator('#queries tbody tr .col-cost').first().innerText()).toMatch(/^\+\d+\.\d ms\/s$/)
     }))
+
+  test('a ratio stands beside its own interval, and is the one that the gate judged', () => {
+    const model = modelOf(sample({ kind: 'FAIL' }))
+    const overall = model.latency.overall!
+    const p50 = { beforeMs: 0.73, afterMs: 0.88, ratio: 1.16, low: 1.14, high: 1.18 }
+    const source = sample({ kind: 'FAIL' })
+    const paired = { ...model, latency: { ...model.latency, overall: { ...overall, p50 } } }
+    save('paired', renderPage(paired, (findingId) => source.discrepancies({ findingId })).join(''))
+    return on('paired', async ({ page }) => {
+      const row = page.locator('.overall .percentiles tr', { hasText: 'p50' })
+      expect(await row.innerText()).toMatch(/^p50\s+0\.73 ms\s+0\.88 ms\s+1\.16×\s+1\.14 – 1\.18$/)
+    })
+  })
 
   test('all discrepancies of a finding come out of the page, and open', () =>
     on('FAIL', async ({ page }) => {
@@ -171,7 +194,9 @@ describe('a page that fails', () => {
       expect(await fidelity.locator('h3').innerText()).toMatch(/^Fidelity\s*99\.88/)
       const text = await fidelity.innerText()
       expect(text).toContain('answered 212 of 183,400 statements otherwise than production had')
-      expect(text).toContain('Not compared: 41 lost: connection lost')
+      expect(text).toMatch(/Different for a known reason\s+Production ran a race here\s+611/)
+      expect(text).toMatch(/Not compared\s+lost: connection lost\s+41/)
+      expect(await page.locator('.why li').last().innerText()).toMatch(/^1 personal value stands in what was written/)
       expect(await page.locator('.gate-table tr', { hasText: 'as in production' }).innerText()).toMatch(
         /Pass[\s\S]+≥ 95/,
       )
@@ -199,7 +224,11 @@ describe('a page that fails', () => {
       expect(await why.innerText()).toContain(
         'Sequential scan of 2.1 M rows where V1 used orders_customer_idx: likely a missing index on orders_v2_core(customer_id)',
       )
-      expect(await why.locator('.command').innerText()).toBe('CREATE INDEX ON orders_v2_core (customer_id)')
+      const index = why.locator('.command')
+      expect(await index.innerText()).toBe('CREATE INDEX ON orders_v2_core (customer_id)')
+      expect(await index.evaluate(textBefore)).toBe('none')
+      const command = page.locator('.example-foot .command', { hasText: 'pgrehearse reproduce' }).first()
+      expect(await command.evaluate(textBefore)).toBe('"$ "')
       expect(await why.innerText()).toContain('rolled back: 182 ms without it, 0.45 ms with it.')
       await why.getByRole('link').first().click()
       const detail = page.locator('#queries .plan-detail')

@@ -36,6 +36,7 @@ export type SampleOptions = {
 }
 
 const RECORDED_AT_MS = Date.UTC(2026, 10, 17, 9, 30)
+const COMPARED_AT_MS = Date.UTC(2026, 10, 20, 19, 36)
 const ELAPSED_MS = 612_000
 const STATEMENTS = 183_950
 
@@ -412,6 +413,8 @@ function factsOf(kind: SampleKind, discrepancies: number, random: () => number):
     ledger: balanced,
     orderRelaxed: kind === 'INVALID' && role === 'candidate' ? 512 : 0,
     eventLoopUtilisationMax: kind === 'INVALID' ? 0.995 : 0.61,
+    startedAtMs: COMPARED_AT_MS - 3_600_000,
+    snapshot: { id: '5b0c8f2e-63d1-4c49-9a57-1f0f2a6f5f10', taken: 'within', atMs: 61_000 },
     conditions: conditionsOf(kind, role),
   })
   const slow = kind === 'FAIL' ? 2.6 : 1.02
@@ -420,7 +423,7 @@ function factsOf(kind: SampleKind, discrepancies: number, random: () => number):
     formatVersion: 1,
     id: 'diff-4f0c2a91',
     madeBy: 'pgrehearse 0.1.0',
-    createdAtMs: Date.UTC(2026, 10, 20, 19, 36),
+    createdAtMs: COMPARED_AT_MS,
     recordingId: 'rec-9b1d7e',
     recordingPath: 'recordings/2026-11-17-morning',
     recordedAtMs: RECORDED_AT_MS,
