@@ -9,7 +9,8 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import pg from 'pg'
 import { compareRuns } from '../replayer/compare/compare.js'
-import { buildPlan, type PlanInFull } from '../replayer/plan/build.js'
+import { racesBetween } from '../replayer/compare/races.js'
+import { buildPlan } from '../replayer/plan/build.js'
 import { parallelism } from '../replayer/plan/explain.js'
 import { replay } from '../replayer/run/replay.js'
 import { sessionPlan } from '../replayer/run/simple-plans.js'
@@ -75,21 +76,13 @@ async function measure(stage: KeptStage): Promise<void> {
     await stage.drop(name)
   }
   const production: RunSource = runOfRecording(recording)
-  differences('production ↔ replay', production, runs[0]!.run, ambiguousIn(recording, full))
+  const races = await racesBetween({ before: production, after: runs[0]!.run, recording })
+  differences('production ↔ replay', production, runs[0]!.run, (seq) => races!.has(seq))
   for (const other of runs.slice(1)) {
     differences(`${runs[0]!.name} ↔ ${other.name}`, runs[0]!.run, other.run)
     say(`   tables ${other.tables === runs[0]!.tables ? 'equal' : 'DIFFER'}`)
     if (other.tables !== runs[0]!.tables) say(diffLines(runs[0]!.tables, other.tables))
   }
-}
-
-function ambiguousIn(recording: ReturnType<typeof openRecording>, full: PlanInFull): (seq: number) => boolean {
-  const { seq } = recording.timeline()
-  const ambiguous = new Set<number>()
-  full.waits.ambiguous.forEach((flag, i) => {
-    if (flag) ambiguous.add(seq[i]!)
-  })
-  return (candidate) => ambiguous.has(candidate)
 }
 
 /** The comparison that reports use: what remains has no excuse. */

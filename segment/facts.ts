@@ -23,6 +23,8 @@ export type StatementFacts = {
   readonly executes: boolean
   /** By a Bind, so that the server took its snapshot before it executed. */
   readonly binds: boolean
+  /** The portal that it executed last; null: none, as in a simple query. */
+  readonly portal: string | null
   /** Nothing later rests on its messages: it prepares nothing by name, and its answer was asked for. */
   readonly alone: boolean
   readonly parameters: readonly (string | null)[]
@@ -83,6 +85,7 @@ export class FactsCursor implements StatementFacts {
   sql = '' as SafeSql
   executes = false
   binds = false
+  portal: string | null = null
   alone = false
   sqlstate: string | null = null
   tag = ''
@@ -110,6 +113,7 @@ export class FactsCursor implements StatementFacts {
     const sent = this.#sentAs(cells[8])
     this.executes = cells[4] > 0 || sent.executes
     this.binds = sent.binds
+    this.portal = sent.portal
     this.alone = cells[4] === 0 && sent.alone
     this.#parametersText = cells[9]
     this.#parameters = null
@@ -150,12 +154,14 @@ export class FactsCursor implements StatementFacts {
   }
 }
 
-type Sent = Pick<StatementFacts, 'executes' | 'binds' | 'alone'>
+type Sent = Pick<StatementFacts, 'executes' | 'binds' | 'portal' | 'alone'>
 
 function sentAs(frames: readonly Frame[]): Sent {
+  const executed = frames.findLast((frame) => frame[0] === 'E')
   return {
     executes: frames.some(([kind]) => kind === 'Q' || kind === 'E'),
     binds: frames.some(([kind]) => kind === 'B'),
+    portal: executed?.[1] ?? null,
     alone:
       frames[0]?.[0] === 'Q' ||
       (frames.at(-1)?.[0] === 'S' && !frames.some((frame) => frame[0] === 'P' && frame[1] !== '')),
@@ -179,6 +185,7 @@ export function factsOf(statement: Statement): StatementFacts {
     sql: statement.sql,
     executes: part > 0 || sent.executes,
     binds: sent.binds,
+    portal: sent.portal,
     alone: part === 0 && sent.alone,
     parameters: statement.parameters,
     sqlstate: outcome.error?.sqlstate ?? null,

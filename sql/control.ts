@@ -1,5 +1,5 @@
 /**
- * Statements that steer a session instead of touching data: transactions, isolation, SQL-level prepared statements,
+ * Statements that steer a session instead of touching data: transactions, isolation, SQL-level prepared statements, cursors,
  * temporary tables, the search path.
  */
 import type { Node, TransactionStmt } from 'libpg-query'
@@ -14,6 +14,8 @@ export function controlOf(node: Node, reader: { touchOf(node: Node): Touch }): C
   if ('PrepareStmt' in node && node.PrepareStmt.query) {
     return { kind: 'prepare', name: node.PrepareStmt.name ?? '', touch: reader.touchOf(node.PrepareStmt.query) }
   }
+  if ('DeclareCursorStmt' in node) return { kind: 'declare', name: node.DeclareCursorStmt.portalname ?? '' }
+  if ('FetchStmt' in node) return { kind: 'fetch', name: node.FetchStmt.portalname ?? '' }
   if ('ExecuteStmt' in node) return { kind: 'execute', name: node.ExecuteStmt.name ?? '' }
   const created =
     'CreateStmt' in node

@@ -10,6 +10,7 @@ import { controlOf } from './control.js'
 import { parse } from './parse.js'
 import { bodyOf } from './reach.js'
 import type { CatalogIndex } from './relations.js'
+import { looksAtTimes } from './times.js'
 import type { Access, Touch } from './touch.js'
 import { isWrite, TOUCHES_NOTHING } from './touch.js'
 import { Bindings, type FromItem, values } from './touch-values.js'
@@ -53,7 +54,7 @@ export class TouchReader {
   touchOf(node: Node): Touch {
     const walk = new Walk(this, node)
     walk.statement(node)
-    return walk.finish(controlOf(node, this))
+    return walk.finish([node], controlOf(node, this))
   }
 
   resolve(schema: string | undefined, name: string): Relation | undefined {
@@ -81,7 +82,7 @@ export class TouchReader {
     if (nodes.length === 1) return this.touchOf(nodes[0]!)
     const walk = new Walk(this)
     for (const node of nodes) walk.statement(node)
-    return walk.finish(null)
+    return walk.finish(nodes, null)
   }
 }
 
@@ -104,10 +105,11 @@ export class Walk {
       chains: [],
       control: null,
       timeDefaults: [],
+      looksAtTimes: false,
     }
   }
 
-  finish(control: Touch['control']): Touch {
+  finish(nodes: readonly Node[], control: Touch['control']): Touch {
     // Looked at twice, a relation's columns in the answer may be of either look.
     const looks = new Map<number, number>()
     for (const { relation, mode } of this.#touch.accesses)
@@ -117,7 +119,9 @@ export class Walk {
         ? { ...access, answers: false }
         : access,
     )
-    return { ...this.#touch, accesses, control }
+    const relations = accesses.flatMap(({ relation }) => this.reader.index.byOid(relation) ?? [])
+    const times = this.#touch.looksAtTimes || nodes.some((node) => looksAtTimes(node, relations))
+    return { ...this.#touch, accesses, control, looksAtTimes: times }
   }
 
   /** This is the statement that the answer is of. */
@@ -367,7 +371,7 @@ export class Walk {
       }
       const inner = new Walk(this.reader)
       for (const node of body) inner.statement(node)
-      this.#absorb(inner.finish(null))
+      this.#absorb(inner.finish(body, null))
     })
   }
 
@@ -380,6 +384,7 @@ export class Walk {
     for (const { name, writes } of touch.strangers) if (name !== 'new' && name !== 'old') this.stranger(name, writes)
     for (const oid of touch.draws) this.draw(oid)
     for (const oid of touch.timeDefaults) this.timeDefault(oid)
+    if (touch.looksAtTimes) this.#touch.looksAtTimes = true
     for (const advisory of touch.advisory) this.#touch.advisory.push({ ...advisory, key: null })
     if (touch.everything) this.everything(touch.everything)
   }

@@ -6,6 +6,7 @@ import type { CopyStmt, DeleteStmt, InsertStmt, MergeStmt, Node, RangeVar, Updat
 import type { CatalogColumn, ForeignKey, Relation, Trigger } from '../segment/catalog.js'
 import { parse } from './parse.js'
 import { columnsAssigned } from './reach.js'
+import { isTime } from './times.js'
 import { type Access, identityOf, type RowKey, type Value } from './touch.js'
 import type { Env, Walk } from './touch-statement.js'
 import { constantOf, type FromItem, operator } from './touch-values.js'
@@ -13,8 +14,6 @@ import { constantOf, type FromItem, operator } from './touch-values.js'
 /** What a column is set to: alternatives (several rows), or null for an expression nobody can foresee. */
 type Given = ReadonlyMap<string, readonly Value[] | null>
 
-const TIME =
-  /\b(now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday)\(|\b(current_(timestamp|date|time)|localtime(stamp)?)\b/i
 const RANDOM = /\b(gen_random_uuid|uuid_generate_v\d\w*|uuidv[47])\(/i
 
 export function touchInsert(walk: Walk, insert: InsertStmt, outer: Env): void {
@@ -184,8 +183,7 @@ function write(walk: Walk, target: Relation, rows: readonly RowKey[], written: G
 function add(walk: Walk, target: Relation, access: Pick<Access, 'mode' | 'rows' | 'given'> & Partial<Own>): void {
   walk.add({ relation: target.oid, ...access })
   if (access.mode === 'insert' || access.mode === 'update' || access.mode === 'rekey') {
-    if (target.columns.some((column) => column.default !== null && TIME.test(column.default)))
-      walk.timeDefault(target.oid)
+    if (target.columns.some(isTime)) walk.timeDefault(target.oid)
   }
 }
 

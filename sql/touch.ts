@@ -65,6 +65,8 @@ export type Control =
   | { readonly kind: 'savepoint' | 'release' | 'rollback to'; readonly name: string }
   | { readonly kind: 'prepare'; readonly name: string; readonly touch: Touch }
   | { readonly kind: 'execute'; readonly name: string }
+  /** `declare` opens a cursor; `fetch` reads on, by the snapshot that it was opened with. */
+  | { readonly kind: 'declare' | 'fetch'; readonly name: string }
   | { readonly kind: 'temporary'; readonly names: readonly string[] }
   /** null: back to what the session began with. */
   | { readonly kind: 'search path'; readonly path: readonly string[] | null; readonly local: boolean }
@@ -84,6 +86,8 @@ export type Touch = {
   readonly control: Control | null
   /** Tables it writes a default of now() or its like to. */
   readonly timeDefaults: readonly number[]
+  /** It sorts, compares or groups by a column whose default is the time. */
+  readonly looksAtTimes: boolean
 }
 
 export const TOUCHES_NOTHING: Touch = {
@@ -95,6 +99,7 @@ export const TOUCHES_NOTHING: Touch = {
   chains: [],
   control: null,
   timeDefaults: [],
+  looksAtTimes: false,
 }
 
 /** The unique key that stands for a row: the primary key, else the first one that no row can escape; -1 without one. */

@@ -12,7 +12,7 @@ import { type IgnoreRule, parseIgnoreRule } from '../../replayer/compare/ignore.
 import type { JudgeOptions } from '../../replayer/compare/judges.js'
 import { restingOnLeftOut } from '../../replayer/compare/left-out.js'
 import { explainSlower } from '../../replayer/compare/plans/explain-slower.js'
-import { planOf } from '../../replayer/plan/cache.js'
+import { racesBetween } from '../../replayer/compare/races.js'
 import { buildModel, judgeDiff } from '../../reports/build-model.js'
 import { impact } from '../../reports/format.js'
 import { DEFAULT_GATE } from '../../reports/gate-config.js'
@@ -20,7 +20,7 @@ import { findingsTable, latencyTable, type TableOptions } from '../../reports/ta
 import type { DiffFacts } from '../../segment/diff.js'
 import { addPlans, addVouching, createDiff, type DiffReader, openDiff } from '../../segment/diff-file.js'
 import { kindOf } from '../../segment/kind.js'
-import { openRecording, type RecordingReader } from '../../segment/recording.js'
+import { openRecording } from '../../segment/recording.js'
 import { openRun } from '../../segment/run-file.js'
 import { type RunSource, runOfRecording } from '../../segment/run-source.js'
 import { loadParser } from '../../sql/parse.js'
@@ -113,9 +113,7 @@ async function openInputs(
     const after = open(pathB)
     const noise = flags.noise === undefined ? undefined : open(resolve(cli.cwd, flags.noise))
     const recording = keep(openRecording(recordingPath(flags, before, cli)))
-    const races = [before, after].some(({ facts }) => facts.role === 'production')
-      ? await racesOf(recording, [before, after])
-      : undefined
+    const races = await racesBetween({ before, after, recording, ignore })
     const unwritten = await restingOnLeftOut(recording, [before, after])
     const options: JudgeOptions = {
       before,
@@ -123,7 +121,7 @@ async function openInputs(
       recording,
       ignore,
       ...(noise === undefined ? {} : { noise }),
-      ...(races === undefined ? {} : { ambiguous: (seq: number) => races.has(seq) }),
+      ...(races === null ? {} : { ambiguous: (seq: number) => races.has(seq) }),
       ...(unwritten === null ? {} : { unwritten: (seq: number) => unwritten.has(seq) }),
     }
     return { options, close }
@@ -143,14 +141,6 @@ function recordingPath(flags: Flags, { facts }: RunSource, cli: Cli): string {
     hint: 'Name its present folder with --recording.',
     exit: EXIT.usage,
   })
-}
-
-/** Statements at which production ran a race, so that its outcome was one of several; and those that stood at the edge of the snapshot. */
-async function racesOf(recording: RecordingReader, runs: readonly RunSource[]): Promise<ReadonlySet<number>> {
-  const { seq, ambiguous } = await planOf(recording)
-  const races = new Set<number>(seq.filter((_, at) => ambiguous[at] === 1))
-  for (const { facts } of runs) if (facts.start?.kind === 'within') for (const one of facts.start.unsure) races.add(one)
-  return races
 }
 
 async function write(options: JudgeOptions, path: string, flags: Flags, madeBy: string, cli: Cli): Promise<ExitCode> {

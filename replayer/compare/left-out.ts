@@ -7,7 +7,7 @@
 import type { RecordingReader } from '../../segment/recording.js'
 import type { RunSource } from '../../segment/run-source.js'
 import { buildPlan } from '../plan/build.js'
-import { restingOnUnwritten } from '../plan/unwritten.js'
+import { restingOn } from '../plan/resting.js'
 
 /** READ ONLY SQL TRANSACTION, INSUFFICIENT PRIVILEGE. */
 const MAY_NOT_WRITE = new Set(['25006', '42501'])
@@ -18,10 +18,10 @@ export async function restingOnLeftOut(
   runs: readonly [RunSource, RunSource],
 ): Promise<ReadonlySet<number> | null> {
   if (!runs.some(({ facts }) => leavesOut(facts))) return null
-  const { gathered, points } = await buildPlan(recording)
+  const { gathered, events } = await buildPlan(recording)
   const replayed = runs.map((run) => replayedBy(run))
   const left = (i: number) => replayed[0]!.has(gathered.seq[i]!) !== replayed[1]!.has(gathered.seq[i]!)
-  const rests = restingOnUnwritten(gathered, points, left)
+  const rests = restingOn(gathered, events, left)
   const seqs = new Set<number>()
   rests.forEach((rest, i) => {
     if (rest || left(i)) seqs.add(gathered.seq[i]!)

@@ -12,7 +12,8 @@ import { parallelism } from './explain.js'
 import { gather } from './gather.js'
 import type { Gathered } from './gathered.js'
 import type { PlanContent } from './plan-file.js'
-import { type Points, placePoints } from './points.js'
+import { inOrder, type Points, placePoints } from './points.js'
+import { lookingAt } from './resting.js'
 import { scan, type Waits } from './scan.js'
 
 export type PlanSource = {
@@ -28,7 +29,15 @@ export type PlanInFull = {
   readonly plan: Plan
   readonly gathered: Gathered
   readonly points: Points
+  /** All of it in the order of the points. */
+  readonly events: Uint32Array
   readonly waits: Waits
+  /**
+   * What a statement saw may differ from the recording: 1, production ran a race here and the recording does not say who won;
+   * 2, it looks at times that were written by transactions which began side by side: whose clock read earlier is not recorded.
+   * Between two replays neither differs.
+   */
+  readonly ambiguous: Uint8Array
 }
 
 export async function buildPlan(source: PlanSource): Promise<PlanInFull> {
@@ -41,15 +50,26 @@ export async function buildPlan(source: PlanSource): Promise<PlanInFull> {
     server: source.manifest.server,
   })
   const points = placePoints(gathered)
-  const waits = scan(gathered, points)
-  return { plan: shaped(gathered, waits), gathered, points, waits }
+  const events = inOrder(gathered, points)
+  const waits = scan(gathered, events)
+  const ambiguous = ambiguity(gathered, events, waits)
+  return { plan: shaped(gathered, waits), gathered, points, events, waits, ambiguous }
+}
+
+function ambiguity(g: Gathered, events: Uint32Array, { raced, racedClocks }: Waits): Uint8Array {
+  const isRaced = (i: number) => i >= 0 && raced[g.sentWith[i]!] === 1
+  const times = lookingAt(g, events, (i) => racedClocks.has(g.transaction[i]!))
+  return times.map((sees, i) => {
+    if (isRaced(i) || isRaced(g.seesAs[i]!)) return 1
+    return sees === 1 && g.looksAtTimes[g.sentWith[i]!] === 1 ? 2 : 0
+  })
 }
 
 /** What is worth keeping of it. */
 export function contentOf(full: PlanInFull, catalog: Catalog): PlanContent {
-  const { plan, gathered, waits } = full
+  const { plan, gathered, ambiguous } = full
   const seq = gathered.seq.subarray(0, gathered.count)
-  return { plan, seq, ambiguous: waits.ambiguous, facts: parallelism(full, catalog) }
+  return { plan, seq, ambiguous, facts: parallelism(full, catalog) }
 }
 
 function shaped(g: Gathered, waits: Waits): Plan {

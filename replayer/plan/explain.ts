@@ -70,7 +70,7 @@ export function parallelism(full: PlanInFull, catalog: Catalog, hottestMax = 8):
     averageWidth: criticalUs === 0 ? 1 : totalUs / criticalUs,
     criticalPathMs: criticalUs / 1000,
     totalMs: totalUs / 1000,
-    ambiguous: waits.ambiguous.reduce((sum, one) => sum + (one === 1 ? 1 : 0), 0),
+    ambiguous: full.ambiguous.reduce((sum, one) => sum + (one === 1 ? 1 : 0), 0),
     contradictions: points.contradictions,
     barrierCount: g.why.size,
     barriers: [...g.why].slice(0, hottestMax).map(([at, why]) => ({ statement: g.seq[at]!, why })),

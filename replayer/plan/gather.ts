@@ -128,7 +128,7 @@ class Gatherer {
       }
     }
     if (touch.control?.kind === 'commit')
-      for (const { kind, set, member } of transaction.owed) this.#log.add(i, kind as Op, set, member)
+      for (const { kind, set, member } of transaction.owed) this.#log.add(this.#at, kind as Op, set, member)
     const execute = touch.control?.kind === 'execute' ? session.prepared.get(touch.control.name) : undefined
     this.#touches(execute ? withoutKeys(execute) : touch, facts, session, transaction)
   }
@@ -160,6 +160,9 @@ class Gatherer {
     const acts = touch.accesses.length > 0 || own.length > 0 || TAKES_SNAPSHOT.test(facts.tag)
     if (acts && transaction.snapshot < 0) transaction.snapshot = at
     const later = transaction.isolation !== 'read committed' && transaction.snapshot !== at
+    if (touch.looksAtTimes) of.looksAtTimes[at] = 1
+    const readsOn = session.opened.seesAs(at, touch, facts)
+    of.seesAs[at] = readsOn < 0 && later ? transaction.snapshot : readsOn
     if (touch.accesses.some(({ mode }) => mode !== 'read')) of.mayWait[at] = 1
     if (touch.accesses.some(({ observesLocks, rows }) => observesLocks && rows.length === 0)) of.picks[at] = 1
     const from = this.#log.length
@@ -259,6 +262,8 @@ function arrays(n: number) {
     stood: new Uint8Array(n),
     missed: new Uint8Array(n),
     releasedAt: new Int32Array(n).fill(-1),
+    seesAs: new Int32Array(n).fill(-1),
+    looksAtTimes: new Uint8Array(n),
   }
 }
 

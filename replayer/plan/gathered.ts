@@ -35,6 +35,10 @@ export type Gathered = Operations & {
   readonly stood: Uint8Array
   /** It asked for rows by their key, and none was there: it stood at no lock of whoever was making them. */
   readonly missed: Uint8Array
+  /** The statement whose snapshot it reads by: a cursor's DECLARE, the first of a REPEATABLE READ transaction; -1: its own. */
+  readonly seesAs: Int32Array
+  /** It sorts, compares or groups by times that defaults wrote. */
+  readonly looksAtTimes: Uint8Array
   /** Why the server refused it, where that says something about who came first (`REFUSAL`). */
   readonly refusal: Uint8Array
   readonly transactions: Transactions

@@ -250,3 +250,15 @@ function touchesTables(g: Gathered, i: number): boolean {
   for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) if (kindOf(g, op) === SET.table) return true
   return false
 }
+
+/** Statements (i) and ends of explicit transactions (count + t), by point; equal points in the order of sending. */
+export function inOrder(g: Gathered, points: Points): Uint32Array {
+  const { explicit, last, count: transactions } = g.transactions
+  const events = new Uint32Array(g.count + transactions)
+  let length = 0
+  for (let i = 0; i < g.count; i += 1) if (g.sentWith[i] === i) events[length++] = i
+  for (let t = 0; t < transactions; t += 1) if (explicit[t]) events[length++] = g.count + t
+  const point = (event: number) => (event < g.count ? points.statement[event]! : points.end[event - g.count]!)
+  const place = (event: number) => (event < g.count ? event : last[event - g.count]! + 0.5)
+  return events.subarray(0, length).sort((a, b) => point(a) - point(b) || place(a) - place(b))
+}

@@ -11,7 +11,6 @@ import { Frontier } from './frontier.js'
 import type { Gathered } from './gathered.js'
 import { SET } from './names.js'
 import { changesLocks, IntList, locksKey, OP, WHOLE_SET } from './operations.js'
-import type { Points } from './points.js'
 
 export type Waits = {
   /** Waits of statement i: start[i] up to start[i + 1]. */
@@ -22,11 +21,10 @@ export type Waits = {
   readonly kind: Uint8Array
   /** The set that both touch; -1: one of them may touch everything. */
   readonly about: Int32Array
-  /**
-   * What a statement saw may differ from the recording: 1, production ran a race here and the recording does not say who won;
-   * 2, it saw what such a statement left. Between two replays neither differs.
-   */
-  readonly ambiguous: Uint8Array
+  /** Production ran a race here, and the recording does not say who won. Two replays do not differ. */
+  readonly raced: Uint8Array
+  /** Transactions whose clocks raced like that. */
+  readonly racedClocks: ReadonlySet<number>
 }
 
 type SetState = {
@@ -77,13 +75,12 @@ class Lazy {
 
 const EVERYTHING = -1
 
-export function scan(g: Gathered, points: Points): Waits {
-  return new Scan(g, points).run()
+export function scan(g: Gathered, events: Uint32Array): Waits {
+  return new Scan(g).over(events)
 }
 
 class Scan {
   readonly #g: Gathered
-  readonly #points: Points
   readonly #sets: SetState[] = []
   readonly #members: (MemberState | undefined)[]
   readonly #observed: Uint8Array
@@ -93,36 +90,28 @@ class Scan {
   readonly #completed: (Int32Array | undefined)[]
   readonly #snapshot: (Int32Array | undefined)[]
   readonly #lastOf: Int32Array
-  readonly #ambiguous: Uint8Array
+  readonly #raced: Uint8Array
+  readonly #racedClocks = new Set<number>()
   readonly #waiter = new IntList()
   readonly #on = new IntList()
   readonly #kind = new IntList()
   readonly #about = new IntList()
-  /** What transactions left that had seen something ambiguous: members, sets with such a member, sets with unknown ones. */
-  readonly #taintedMembers: Uint8Array
-  readonly #taintedSets: Uint8Array
-  readonly #taintedWide: Uint8Array
-  readonly #taintedTransactions = new Set<number>()
   #barrier = -1
   #barrierTransactions = new Set<number>()
 
-  constructor(g: Gathered, points: Points) {
+  constructor(g: Gathered) {
     this.#g = g
-    this.#points = points
     this.#members = new Array(g.names.memberCount)
     this.#observed = new Uint8Array(g.names.setCount)
     this.#completed = new Array(g.sessionCount)
     this.#snapshot = new Array(g.sessionCount)
     this.#lastOf = new Int32Array(g.sessionCount).fill(-1)
-    this.#ambiguous = new Uint8Array(g.count)
-    this.#taintedMembers = new Uint8Array(g.names.memberCount)
-    this.#taintedSets = new Uint8Array(g.names.setCount)
-    this.#taintedWide = new Uint8Array(g.names.setCount)
+    this.#raced = new Uint8Array(g.count)
     for (let op = 0; op < g.opKind.length; op += 1) if (g.opKind[op] === OP.observe) this.#observed[g.opSet[op]!] = 1
   }
 
-  run(): Waits {
-    for (const event of inOrder(this.#g, this.#points)) {
+  over(events: Uint32Array): Waits {
+    for (const event of events) {
       if (event < this.#g.count) this.#statement(event)
       else this.#end(event - this.#g.count)
     }
@@ -138,7 +127,6 @@ class Scan {
     // Look first, then leave traces: a statement does not meet itself.
     for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) this.#look(i, session, op)
     for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) this.#leave(i, session, op)
-    this.#taint(i)
     const t = g.transaction[i]!
     const explicit = g.transactions.explicit[t] === 1
     const isLast = g.transactions.last[t] === i
@@ -152,17 +140,6 @@ class Scan {
     const operations = this.#pending.get(this.#g.transaction[i]!) ?? []
     for (let at = 0; at < operations.length; at += 2)
       if (this.#g.releasedAt[operations[at]!] === i) this.#unlock(i, session, operations[at + 1]!)
-  }
-
-  #taint(i: number): void {
-    const g = this.#g
-    for (let op = g.opStart[i]!; op < g.opStart[i + 1]! && !this.#ambiguous[i]; op += 1) {
-      const [set, member] = [g.opSet[op]!, g.opMember[op]!]
-      const tainted =
-        member === WHOLE_SET ? this.#taintedSets[set] : this.#taintedMembers[member] || this.#taintedWide[set]
-      if (tainted) this.#ambiguous[i] = 2
-    }
-    if (this.#ambiguous[i]) this.#taintedTransactions.add(g.transaction[i]!)
   }
 
   #look(i: number, session: number, op: number): void {
@@ -205,17 +182,18 @@ class Scan {
         }
         break
       case OP.observe:
-        set.lockChanges.news(session, wait)
+        set.lockChanges.news(session, (on) => this.#looks(i, i, on, about))
         set.observers.news(session, wait)
         break
       case OP.turn:
         wait(set.turn)
         // Two transactions that began side by side: whose clock reads earlier is not recorded.
-        if (this.#isClock(op) && this.#overlap(i, set.turn)) this.#taintedTransactions.add(g.transaction[i]!)
+        if (this.#isClock(op) && this.#overlap(i, set.turn)) this.#racedClocks.add(g.transaction[i]!)
         break
       default: // OP.insert looks at nothing.
     }
-    if (this.#observed[g.opSet[op]!] && changesLocks(kind)) set.observers.news(session, wait)
+    if (this.#observed[g.opSet[op]!] && changesLocks(kind))
+      set.observers.news(session, (on) => this.#looks(on, i, on, about))
   }
 
   #leave(i: number, session: number, op: number): void {
@@ -287,7 +265,6 @@ class Scan {
         this.#release(end, session, op, committed)
       }
     }
-    this.#taintedTransactions.delete(t)
     if (this.#barrierTransactions.delete(t) && explicit) this.#everything(end)
     this.#lastOf[session] = end
   }
@@ -297,7 +274,7 @@ class Scan {
     const about = this.#g.opSet[op]!
     if (!this.#observed[about] || !changesLocks(this.#g.opKind[op]!)) return
     const set = this.#set(about)
-    set.observers.news(session, (on) => this.#waitCompleted(by, on, about))
+    set.observers.news(session, (on) => this.#looks(on, by, on, about))
     set.lockChanges.set(session, by)
   }
 
@@ -306,11 +283,6 @@ class Scan {
     const [kind, set, member] = [g.opKind[op]!, this.#set(g.opSet[op]!), this.#member(g.opMember[op]!)]
     const about = g.opSet[op]!
     if (!committed || kind === OP.lock || kind === OP.hold || kind === OP.share) return
-    if (this.#taintedTransactions.has(g.transaction[end]!)) {
-      this.#taintedSets[g.opSet[op]!] = 1
-      if (member) this.#taintedMembers[g.opMember[op]!] = 1
-      else this.#taintedWide[g.opSet[op]!] = 1
-    }
     const anti = (reader: number) => this.#waitSnapshot(end, reader, about)
     const keys = kind !== OP.write
     if (member) {
@@ -354,7 +326,17 @@ class Scan {
   #see(reader: number, commit: number, about: number): void {
     if (commit < 0) return
     this.#waitCompleted(reader, commit, about)
-    if (this.#g.doneUs[commit]! > this.#g.sentUs[reader]! && this.#isOther(reader, commit)) this.#ambiguous[reader] = 1
+    if (this.#g.doneUs[commit]! > this.#g.sentUs[reader]! && this.#isOther(reader, commit)) this.#raced[reader] = 1
+  }
+
+  /**
+   * Whether a lock is held is a race when it is taken or let go of meanwhile. Who changed nothing after all holds the row only if it
+   * had to stand for it, and the recording does not say.
+   */
+  #looks(observer: number, waiter: number, on: number, about: number): void {
+    this.#waitCompleted(waiter, on, about)
+    const change = observer === waiter ? on : waiter
+    if (this.#overlap(waiter, on) || this.#g.missed[change] || this.#g.stood[change]) this.#raced[observer] = 1
   }
 
   #waitCompleted(waiter: number, on: number, about: number): void {
@@ -369,7 +351,7 @@ class Scan {
   #waitSnapshot(waiter: number, on: number, about: number): void {
     if (on < 0 || !this.#isOther(waiter, on)) return
     const g = this.#g
-    if (g.sentUs[waiter]! < g.doneUs[on]!) this.#ambiguous[on] = 1
+    if (g.sentUs[waiter]! < g.doneUs[on]!) this.#raced[on] = 1
     if (!g.snapshotAtBind[on]) {
       this.#waitCompleted(waiter, on, about)
       return
@@ -472,18 +454,6 @@ class Scan {
       kind[to] = this.#kind.at(w)
       about[to] = this.#about.at(w)
     }
-    return { start, on, kind, about, ambiguous: this.#ambiguous }
+    return { start, on, kind, about, raced: this.#raced, racedClocks: this.#racedClocks }
   }
-}
-
-/** Statements (i) and ends of explicit transactions (count + t), by point; equal points in the order of sending. */
-export function inOrder(g: Gathered, points: Points): Uint32Array {
-  const { explicit, last, count: transactions } = g.transactions
-  const events = new Uint32Array(g.count + transactions)
-  let length = 0
-  for (let i = 0; i < g.count; i += 1) if (g.sentWith[i] === i) events[length++] = i
-  for (let t = 0; t < transactions; t += 1) if (explicit[t]) events[length++] = g.count + t
-  const point = (event: number) => (event < g.count ? points.statement[event]! : points.end[event - g.count]!)
-  const place = (event: number) => (event < g.count ? event : last[event - g.count]! + 0.5)
-  return events.subarray(0, length).sort((a, b) => point(a) - point(b) || place(a) - place(b))
 }

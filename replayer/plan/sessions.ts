@@ -17,6 +17,8 @@ export type SessionState = {
   readonly index: number
   readonly prepared: Map<string, Touch>
   readonly temporary: Set<string>
+  /** Cursors and portals, by the statement that opened them. */
+  readonly opened: Opened
   readonly ownPath: readonly string[] | null
   path: readonly string[] | null
   /** Reads texts along `path`; null after the path has changed. */
@@ -59,6 +61,7 @@ export function sessionState(session: Session, index: number, server: ServerSett
     index,
     prepared: new Map(),
     temporary: new Set(),
+    opened: new Opened(),
     ownPath,
     path: ownPath,
     reader: null,
@@ -104,6 +107,29 @@ export function steer(touch: Touch, session: SessionState, transaction: OpenTran
       break
     default:
       break
+  }
+}
+
+/** A session that gives each of its cursors a new name must not fill memory. */
+const OPENED_MAX = 256
+
+export class Opened {
+  readonly #by = new Map<string, number>()
+
+  /** The statement whose snapshot this one reads by, when it only reads on; -1: its own. */
+  seesAs(at: number, { control }: Touch, { binds, portal }: StatementFacts): number {
+    if (control?.kind === 'fetch') return this.#by.get(control.name) ?? -1
+    if (control?.kind === 'declare') this.#open(control.name, at)
+    if (portal === null) return -1
+    if (!binds) return this.#by.get(portal) ?? -1
+    this.#open(portal, at)
+    return -1
+  }
+
+  #open(name: string, at: number): void {
+    this.#by.delete(name)
+    this.#by.set(name, at)
+    if (this.#by.size > OPENED_MAX) this.#by.delete(this.#by.keys().next().value!)
   }
 }
 

@@ -277,10 +277,82 @@ describe('what touches everything', () => {
 })
 
 test('races are called ambiguous, settled order is not', async () => {
-  const { waits: race } = await plan([write(1, '7', [0, 40]), read(2, '7', [10, 50])])
+  const race = await plan([write(1, '7', [0, 40]), read(2, '7', [10, 50])])
   expect([...race.ambiguous]).toEqual([0, 1])
-  const { waits: settled } = await plan([write(1, '7', [0, 40]), read(2, '7', [50, 60])])
+  const settled = await plan([write(1, '7', [0, 40]), read(2, '7', [50, 60])])
   expect([...settled.ambiguous]).toEqual([0, 0])
+})
+
+describe('a race also is', () => {
+  const raced = async (...lines: Line[]) => [...(await plan(lines)).ambiguous].join('')
+  const own = (n: number, sql: string, at: Line['at'], more: Partial<Line> = {}): Line => ({
+    session: n,
+    sql,
+    at,
+    transaction: n,
+    ...more,
+  })
+
+  test('what a cursor reads on that was opened in one, as long as it is that cursor', async () => {
+    const lines = [
+      write(1, '7', [0, 40]),
+      own(2, 'DECLARE c CURSOR FOR SELECT * FROM accounts', [10, 50], { tag: 'DECLARE CURSOR' }),
+      own(2, 'FETCH 5 FROM c', [60, 70], { tag: 'FETCH 5' }),
+      own(2, 'FETCH 5 FROM other', [80, 90], { tag: 'FETCH 5' }),
+    ]
+    expect(await raced(...lines)).toBe('0110')
+  })
+  test('a portal that is executed again', async () => {
+    const lines = [
+      write(1, '7', [0, 40]),
+      own(2, SUM, [10, 50], { frames: [['P', '', []], ['B', 'p', ''], ['E', 'p', 5], ['S']] }),
+      own(2, SUM, [60, 70], { frames: [['E', 'p', 5], ['S']] }),
+      own(2, SUM, [80, 90]),
+    ]
+    expect(await raced(...lines)).toBe('0110')
+  })
+  test('what a REPEATABLE READ transaction reads later, by the snapshot of its first', async () => {
+    const lines = (isolation: string) => [
+      write(1, '7', [20, 60]),
+      own(2, `BEGIN ISOLATION LEVEL ${isolation}`, [0, 10]),
+      own(2, SUM, [30, 70]),
+      own(2, 'SELECT count(*) FROM accounts', [80, 90]),
+    ]
+    expect(await raced(...lines('REPEATABLE READ'))).toBe('0011')
+    expect(await raced(...lines('READ COMMITTED'))).toBe('0010')
+  })
+  test('whether a row is held, when its lock is taken or let go of meanwhile', async () => {
+    const nowait = (at: Line['at']): Line => ({
+      session: 2,
+      sql: 'SELECT balance FROM accounts WHERE id = $1 FOR UPDATE NOWAIT',
+      at,
+      parameters: ['7'],
+      sqlstate: '55P03',
+    })
+    const holder = (end: Line['at']) => [
+      own(1, 'BEGIN', [0, 5]),
+      { ...write(1, '7', [6, 10]), transaction: 1 },
+      own(1, 'COMMIT', end),
+    ]
+    expect(await raced(...holder([60, 70]), nowait([20, 50]))).toBe('0000')
+    expect(await raced(...holder([40, 70]), nowait([20, 50]))).toBe('0010')
+  })
+  test('the order of times that defaults wrote in transactions which began side by side', async () => {
+    const event = (n: number, at: Line['at']): Line => ({
+      session: n,
+      sql: 'INSERT INTO events (kind) VALUES ($1)',
+      at,
+      parameters: ['a'],
+    })
+    const look = (sql: string, at: Line['at']): Line => ({ session: 3, sql, at })
+    const looks = [
+      look('SELECT kind, at FROM events ORDER BY at DESC LIMIT 1', [100, 110]),
+      look('SELECT kind, at FROM events', [120, 130]),
+      look('SELECT balance FROM accounts WHERE id = 7', [140, 150]),
+    ]
+    expect(await raced(event(1, [0, 40]), event(2, [10, 50]), ...looks)).toBe('00200')
+    expect(await raced(event(1, [0, 40]), event(2, [50, 60]), ...looks)).toBe('00000')
+  })
 })
 
 test('any recording: every wait leads backwards, every conflict is ordered, nothing waits in a circle', async () => {

@@ -19,6 +19,8 @@ export type Line = {
   /** `{ 'jobs.id': ['4'] }`: returned columns. */
   readonly returned?: Readonly<Record<string, readonly string[]>>
   readonly simple?: boolean
+  /** As it was sent, when neither a simple query nor one Bind and Execute of the unnamed portal. */
+  readonly frames?: Statement['frames']
 }
 
 const INT = 23
@@ -66,6 +68,7 @@ export const CATALOG: Catalog = {
     },
     sequence(103, 'patient_id_seq'),
     sequence(102, 'children_id_seq'),
+    table(7, 'events', ['id', 'kind', 'at'], { draws: 0, times: ['at'] }),
   ],
 }
 
@@ -101,7 +104,7 @@ export function script(lines: readonly Line[], server: Server = {}): PlanSource 
         part: 0,
         sentUs: line.at[0],
         doneUs: line.at[1],
-        frames: line.simple ? [['Q']] : [['P', '', []], ['B', '', ''], ['E', '', 0], ['S']],
+        frames: line.frames ?? (line.simple ? [['Q']] : [['P', '', []], ['B', '', ''], ['E', '', 0], ['S']]),
         sql: line.sql as SafeSql,
         fingerprint: '',
         parameters: line.parameters ?? [],
@@ -163,7 +166,10 @@ function sessionOf(session: number): Session {
   }
 }
 
-function table(oid: number, name: string, columns: readonly string[], { draws }: { draws: number }): Relation {
+/** `draws`: the sequence of the first column; `times`: those that default to now(). */
+type Columns = { readonly draws: number; readonly times?: readonly string[] }
+
+function table(oid: number, name: string, columns: readonly string[], { draws, times = [] }: Columns): Relation {
   return {
     ...sequence(oid, name),
     kind: 'table',
@@ -176,7 +182,7 @@ function table(oid: number, name: string, columns: readonly string[], { draws }:
         type: isNumber ? 'integer' : 'text',
         typmod: -1,
         notNull: i === 0,
-        default: null,
+        default: times.includes(column) ? 'now()' : null,
         identity: '',
         generated: '',
         sequenceOid: i === 0 ? draws : 0,

@@ -11,7 +11,8 @@ import { parsePolicy } from '../../privacy/policy/policy.js'
 import type { Judgement } from '../../replayer/compare/judgement.js'
 import { judgeFor } from '../../replayer/compare/judges.js'
 import { joinBySeq } from '../../replayer/compare/merge-runs.js'
-import { planOf } from '../../replayer/plan/cache.js'
+import { racesBetween } from '../../replayer/compare/races.js'
+
 import { cloneShadow } from '../../replayer/shadow/clone.js'
 import { withAdmin, withClient, withDatabase } from '../../replayer/shadow/connect.js'
 import { type OwnedServer, startServer } from '../../replayer/shadow/server.js'
@@ -90,9 +91,8 @@ async function judged(recordingPath: string, runPath: string): Promise<readonly 
   const after = openRun(runPath)
   try {
     const before = runOfRecording(recording)
-    const { seq, ambiguous } = await planOf(recording)
-    const races = new Set(seq.filter((_, place) => ambiguous[place] === 1))
-    const judge = judgeFor({ before, after, recording, ignore: [], ambiguous: (one) => races.has(one) }, after, null)
+    const races = await racesBetween({ before, after, recording })
+    const judge = judgeFor({ before, after, recording, ambiguous: (one) => races!.has(one) }, after, null)
     const statements: Statement[] = []
     for (const { a, b, d } of joinBySeq(before.rows(), after.rows(), [], recording.statements()))
       if (a !== undefined && b !== undefined && d !== undefined)

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, inject, test } from 'vitest'
 import { compareRuns } from '../../replayer/compare/compare.js'
 import { restingOnLeftOut } from '../../replayer/compare/left-out.js'
 import { buildPlan } from '../../replayer/plan/build.js'
-import { restingOnUnwritten } from '../../replayer/plan/unwritten.js'
+import { restingOn } from '../../replayer/plan/resting.js'
 import { replay } from '../../replayer/run/replay.js'
 import { createDiff, openDiff } from '../../segment/diff-file.js'
 import { openRecording } from '../../segment/recording.js'
@@ -17,9 +17,9 @@ import { type Line, script } from './script.js'
 
 /** Letters, in the order of sending, of those that rest on something; `left`: of those that were not replayed. */
 async function resting(lines: readonly Line[], left: string): Promise<string> {
-  const { gathered, points } = await buildPlan(script(lines))
+  const { gathered, events } = await buildPlan(script(lines))
   const letter = (i: number) => String.fromCharCode(65 + i)
-  const rests = restingOnUnwritten(gathered, points, (i) => left.includes(letter(i)))
+  const rests = restingOn(gathered, events, (i) => left.includes(letter(i)))
   return [...rests.keys()]
     .filter((i) => rests[i])
     .map(letter)
