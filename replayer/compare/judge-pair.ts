@@ -63,10 +63,8 @@ export class PairJudge {
       knowledge?.ignored === true ? 'ignored' : this.#excuse(statement, before, after, judgement, knowledge)
     if (excuse === 'masked') masked?.changes(knowledge?.written ?? [])
     if (judgement.differences.some(({ subKind }) => OTHER_ROWS.has(subKind))) this.#cursors.shift(statement)
-    if (
-      (excuse === null || excuse === 'masked') &&
-      judgement.differences.some(({ subKind }) => subKind.startsWith('error'))
-    )
+    // Excused or not, what comes after it in the transaction is no longer the same.
+    if (judgement.differences.some(({ subKind }) => subKind.startsWith('error')))
       this.#sessions.set(statement.session, { transaction: statement.transaction, diverged: true })
     return { judgement: excuse === null ? judgement : excused(...judgement.excuses, excuse), knowledge, clocks }
   }
