@@ -40,7 +40,7 @@ const EXCUSES: Readonly<Record<string, string>> = {
   tolerance: 'Within the tolerance asked for',
   rounding: 'Last digits of a computed floating-point value',
   server: 'Asks about the server, not about data',
-  ambiguous: 'Production ran a race here',
+  ambiguous: 'Production ran a race here, or it rests on one that went another way',
   unwritten: 'A write that one side did not replay, or looks at what one would have written',
   relaxed: 'The order was given up here to end a standstill',
   follows: 'Follows from an earlier difference in its transaction',

@@ -12,7 +12,8 @@ export const EXCUSES = {
   tolerance: 'the difference is within the tolerance asked for',
   rounding: 'a computed floating-point value differs in its last digits',
   server: 'the statement asks about the server, not about data',
-  ambiguous: 'production ran a race here, or the snapshot was taken meanwhile; its outcome was one of several',
+  ambiguous:
+    'production ran a race here (or the snapshot was taken meanwhile), or it rests on one that went another way',
   unwritten: 'one side did not replay a write: it is this one, or this looks at what it would have written',
   relaxed: 'the order was given up here to end a standstill',
   follows:
