@@ -337,8 +337,7 @@ function report(facts: RunFacts, out: string, cli: Cli): ExitCode {
     cli.print(`  ended as in production: ${facts.reenacted} statements (deadlocks, serialization failures)`)
   for (const { kind, name, calls } of facts.isolation?.doors ?? [])
     if (calls !== null && calls > 0) cli.print(`  shut  ${calls} calls of ${kind} ${name} were answered by a stub`)
-  if (facts.leftOff !== undefined)
-    cli.note('  stopped where it can be gone on with: the same command with --resume does')
+  if (facts.leftOff !== undefined) cli.note('  stopped between transactions, where `replay --resume` can go on with it')
   const { start } = facts
   if (start?.kind === 'within') cli.print(startLine(start))
   if (facts.orderRelaxed > 0) cli.print(`  order relaxed for ${facts.orderRelaxed} statements, to end standstills`)

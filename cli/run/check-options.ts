@@ -14,7 +14,8 @@ import { register as snapshot } from '../commands/snapshot.js'
 import { register as verify } from '../commands/verify.js'
 import { type Section, toArguments } from './config.js'
 import { runInProcess } from './in-process.js'
-import { fromFolder, type Rehearsal, reportSection } from './perform.js'
+import { fromFolder, reportSection } from './perform.js'
+import type { Rehearsal } from './rehearsal.js'
 
 /** Stands where `run` will put a target or a file of its own. */
 const LATER = 'postgres://later'

@@ -1,15 +1,15 @@
 /**
  * Which steps of a rehearsal have to be done, and why. Pure: keys, what is remembered and what is there, in; decisions, out.
  *
- * A replay's result is kept only while its run and its shadow are both there: comparing tables needs the shadow. A golden is made
- * only for a replay that needs it.
+ * A replay's result is kept only while its run and its shadow are both there: comparing tables needs the shadow. One that was stopped
+ * goes on where it came to rest, while its shadow is as it left it. A golden is made only for a replay that begins.
  */
 import type { Kept } from './kept.js'
 import { changedParts, type Keys, type StepName } from './keys.js'
 
 export type Decision = {
   readonly step: StepName
-  readonly action: 'do' | 'reuse' | 'leave out'
+  readonly action: 'do' | 'go on' | 'reuse' | 'leave out'
   readonly why: string
 }
 
@@ -21,12 +21,17 @@ export type Wanted = {
   readonly fresh: boolean
 }
 
-/** Is what this step made still there? */
-export type Present = (step: StepName) => { readonly database: boolean; readonly file: boolean }
+/** Is what this step made still there? `stopped`: a replay, and what is there is a part of it that can be gone on with. */
+export type Present = (step: StepName) => {
+  readonly database: boolean
+  readonly file: boolean
+  readonly stopped?: boolean
+}
 
 export function decide(keys: Keys, kept: Kept, present: Present, wanted: Wanted): Decision[] {
   const done = new Map<StepName, Decision>()
-  const isDone = (step: StepName) => done.get(step)?.action === 'do'
+  const begins = (step: StepName) => done.get(step)?.action === 'do'
+  const isDone = (step: StepName) => begins(step) || done.get(step)?.action === 'go on'
   const set = (step: StepName, action: Decision['action'], why: string) => done.set(step, { step, action, why })
   const own = (step: StepName, needs: { database: boolean; file: boolean }) => {
     const [action, why] = ownReason(step, keys, kept, present(step), needs, wanted.fresh)
@@ -56,7 +61,7 @@ export function decide(keys: Keys, kept: Kept, present: Present, wanted: Wanted)
   }
 
   function golden(step: StepName, users: readonly StepName[]): void {
-    if (!users.some(isDone)) return void set(step, 'leave out', 'nothing needs it')
+    if (!users.some(begins)) return void set(step, 'leave out', 'nothing needs it')
     // Its name holds its key, so one that is there is the right one, whoever made it.
     if (!wanted.fresh && present(step).database) return void set(step, 'reuse', 'it is there')
     own(step, { database: true, file: false })
@@ -91,12 +96,14 @@ function ownReason(
   step: StepName,
   keys: Keys,
   kept: Kept,
-  present: { readonly database: boolean; readonly file: boolean },
+  present: ReturnType<Present>,
   needs: { readonly database: boolean; readonly file: boolean },
   fresh: boolean,
 ): [Decision['action'], string] {
   const before = kept.steps[step]
   if (fresh) return ['do', 'everything is made anew']
+  // What stands under a step's name has its key in it, so it is a part of this one and of no other.
+  if (present.stopped === true) return ['go on', 'it was interrupted, and its shadow is as it was left']
   if (before === undefined) return ['do', 'not done yet']
   const { key, parts } = keys[step]
   if (before.key !== key) return ['do', `${changedParts(before.parts, parts).join(', ')} changed`]

@@ -1,6 +1,6 @@
 /**
  * A rehearsal, step by step: each is one of our commands, run in this process with what the file says. A step is remembered when it is
- * whole; what was interrupted is cleared away and done again by the next run.
+ * whole; a replay that was interrupted is gone on with by the next run, whatever else was is cleared away and done again.
  */
 import { existsSync, rmSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
@@ -16,55 +16,14 @@ import { register as report } from '../commands/report.js'
 import { register as snapshot } from '../commands/snapshot.js'
 import { register as verify } from '../commands/verify.js'
 import { type RunConfig, type Section, toArguments } from './config.js'
-import { type Decision, decide } from './decide.js'
+import type { Decision } from './decide.js'
 import { type Done, runInProcess } from './in-process.js'
 import { type Kept, type KeptStep, readKept, writeKept } from './kept.js'
-import { type Keys, keysOf, type StepName } from './keys.js'
-import { clearAway, lookAt, type Servers } from './servers.js'
-
-export type Rehearsal = {
-  readonly config: RunConfig
-  /** Of the file, which its paths start from. */
-  readonly folder: string
-  readonly out: string
-  readonly servers: Servers
-  readonly version: string
-  readonly fresh: boolean
-}
+import type { Keys, StepName } from './keys.js'
+import { databaseOf, fileOf, isReplay, type Rehearsal, type ReplayStep, type Side, sideOf } from './rehearsal.js'
+import { clearAway } from './servers.js'
 
 export type StepReport = Decision & { readonly elapsedMs: number | null }
-
-type Side = 'V1' | 'V2'
-
-/** What has to be done, as far as can be told without starting or changing anything. */
-export async function planSteps(
-  { config, folder, out, servers, version, fresh }: Rehearsal,
-  { starts }: { readonly starts: boolean },
-): Promise<{ readonly keys: Keys; readonly decisions: readonly Decision[] }> {
-  const keys = keysOf(config, folder, version)
-  const kept = readKept(out)
-  const present = new Map<StepName, { database: boolean; file: boolean }>()
-  for (const step of Object.keys(keys) as StepName[]) {
-    const file = fileOf(step, keys, out)
-    const database = databaseOf(step, keys)
-    const { server } = sideOf(step) === 'V2' ? config.v2 : config.v1
-    present.set(step, {
-      file: file !== null && existsSync(file),
-      database: database !== null && (await isThere(step, server, database)),
-    })
-  }
-  const { noise, fidelity, audit } = config
-  const wanted = { noise, fidelity, verify: config.verify !== null, audit, fresh }
-  return { keys, decisions: decide(keys, kept, (step) => present.get(step)!, wanted) }
-
-  async function isThere(step: StepName, server: string, database: string): Promise<boolean> {
-    if (!servers.mayHold(server)) return false
-    // A server of our own that is not up cannot be asked; what was remembered is then believed.
-    if (!starts && !servers.isUp(server)) return kept.steps[step]?.database === database
-    const found = await lookAt(await servers.url(server, database))
-    return typeof found === 'object' && found.role === (step.startsWith('golden') ? 'golden' : 'shadow')
-  }
-}
 
 export async function performSteps(
   rehearsal: Rehearsal,
@@ -76,13 +35,13 @@ export async function performSteps(
   const steps: StepReport[] = []
   for (const decision of decisions) {
     const { step, action, why } = decision
-    if (action !== 'do') {
+    if (action === 'reuse' || action === 'leave out') {
       steps.push({ ...decision, elapsedMs: null })
       cli.print(stepLine(step, action, why))
       continue
     }
     const startedAtMs = performance.now()
-    const { code } = await perform(step, rehearsal, keys, cli)
+    const { code } = await perform(decision, rehearsal, keys, cli)
     if (cli.signal.aborted) throw interrupted(step)
     const elapsedMs = Math.round(performance.now() - startedAtMs)
     // A measurement that cannot vouch for itself is shown, and not kept for the next time.
@@ -105,34 +64,13 @@ export function stepLine(step: string, what: string, why: string): string {
   return `  ${step.padEnd(10)} ${what.padEnd(12)} ${why}`
 }
 
-/** `null`: the step makes no file. */
-function fileOf(step: StepName, keys: Keys, out: string): string | null {
-  const { key } = keys[step]
-  if (step === 'compare' || step === 'verify' || step === 'audit')
-    return join(out, `rehearsal-${keys.compare.key}.diff`)
-  if (step === 'fidelity') return join(out, `fidelity-${key}.diff`)
-  return step.startsWith('golden') ? null : join(out, `${step}-${key}.run`)
-}
-
-/** A golden's name holds its key, so that whoever needs the same one finds it. */
-function databaseOf(step: StepName, keys: Keys): string | null {
-  const { key } = keys[step]
-  if (!WITH_DATABASE.has(step)) return null
-  return step.startsWith('golden') ? `pgr_${sideOf(step).toLowerCase()}_${key}` : `pgr_${step}_${key}`
-}
-
-const WITH_DATABASE: ReadonlySet<StepName> = new Set(['golden V1', 'golden V2', 'baseline', 'noise', 'candidate'])
-
-function sideOf(step: StepName): Side {
-  return step === 'golden V2' || step === 'candidate' ? 'V2' : 'V1'
-}
-
-function perform(step: StepName, rehearsal: Rehearsal, keys: Keys, cli: Cli): Promise<Done> {
+function perform({ step, action }: Decision, rehearsal: Rehearsal, keys: Keys, cli: Cli): Promise<Done> {
   if (step === 'golden V1' || step === 'golden V2') return restoreGolden(step, rehearsal, keys, cli)
   if (step === 'fidelity') return compareWithProduction(rehearsal, keys, cli)
   if (step === 'compare') return compareRuns(rehearsal, keys, cli)
   if (step === 'audit') return lookForLeaks(rehearsal, keys, cli)
-  return step === 'verify' ? verifyTables(rehearsal, keys, cli) : replayOn(step, rehearsal, keys, cli)
+  if (step === 'verify') return verifyTables(rehearsal, keys, cli)
+  return action === 'go on' ? goOnWith(step, rehearsal, keys, cli) : replayOn(step, rehearsal, keys, cli)
 }
 
 async function restoreGolden(
@@ -161,16 +99,35 @@ async function restoreGolden(
   )
 }
 
-async function replayOn(
-  step: 'baseline' | 'noise' | 'candidate',
-  rehearsal: Rehearsal,
-  keys: Keys,
-  cli: Cli,
-): Promise<Done> {
-  const { config, folder, out, servers, version } = rehearsal
+async function replayOn(step: ReplayStep, rehearsal: Rehearsal, keys: Keys, cli: Cli): Promise<Done> {
   const target = await makeWay(step, rehearsal, keys)
   const golden = sideOf(step) === 'V2' ? 'golden V2' : 'golden V1'
   await cloneShadow(target, databaseOf(golden, keys)!, databaseOf(step, keys)!)
+  return replayTo(target, step, rehearsal, keys, cli, '--force')
+}
+
+/** Hours may have gone by since the steps were planned, and somebody may have been in the shadow. */
+async function goOnWith(step: ReplayStep, rehearsal: Rehearsal, keys: Keys, cli: Cli): Promise<Done> {
+  const { config, servers } = rehearsal
+  const { server } = sideOf(step) === 'V2' ? config.v2 : config.v1
+  const target = await servers.url(server, databaseOf(step, keys)!)
+  try {
+    return await replayTo(target, step, rehearsal, keys, cli, '--resume')
+  } catch (error) {
+    if (!(error instanceof HarnessError) || error.code !== 'CANNOT_RESUME') throw error
+    cli.note(`note: ${step} is done over: ${error.message}`)
+    return replayOn(step, rehearsal, keys, cli)
+  }
+}
+
+async function replayTo(
+  target: string,
+  step: ReplayStep,
+  { config, folder, out, version }: Rehearsal,
+  keys: Keys,
+  cli: Cli,
+  how: '--force' | '--resume',
+): Promise<Done> {
   const mapping = step === 'candidate' ? config.v2.mapping : undefined
   const done = await runInProcess(
     replay,
@@ -180,16 +137,15 @@ async function replayOn(
       `--target=${target}`,
       `--out=${fileOf(step, keys, out)}`,
       `--role=${step}`,
-      '--force',
+      how,
       ...(mapping === undefined ? [] : [`--rewrite=${resolve(folder, mapping)}`]),
       ...toArguments(fromFolder(step === 'candidate' ? config.candidate : config.baseline, folder)),
     ],
     version,
     cli,
   )
-  // Nobody compares its tables.
-  if (step === 'noise')
-    await clearAway(await servers.url(config.v1.server, databaseOf(step, keys)!), databaseOf(step, keys)!, true)
+  // Nobody compares its tables; one that was stopped goes on there.
+  if (step === 'noise' && !cli.signal.aborted) await clearAway(target, databaseOf(step, keys)!, true)
   return done
 }
 
@@ -311,19 +267,42 @@ async function keep(step: StepName, rehearsal: Rehearsal, keys: Keys, elapsedMs:
     ...(file === null ? {} : { file: relative(out, file) }),
   }
   const before = kept.steps[step]
+  const given = isReplay(step) ? givenUp(step, database, kept.begun) : []
   const next: Kept = {
     steps: { ...kept.steps, [step]: now },
-    begun: kept.begun.filter((name) => name !== database),
+    begun: kept.begun.filter((name) => name !== database && !given.some((one) => one.database === name)),
   }
-  if (before !== undefined) await clearOld(before, next, rehearsal, sideOf(step))
+  for (const one of given) await clearOld(one, next, rehearsal, sideOf(step), true)
+  if (before !== undefined) await clearOld(before, next, rehearsal, sideOf(step), false)
   writeKept(out, next)
 }
 
-async function clearOld(before: KeptStep, next: Kept, { config, out, servers }: Rehearsal, side: Side): Promise<void> {
+/**
+ * What replays left that were interrupted, and that nobody goes on with because the step is another one by now. Goldens are not among
+ * them: what has a golden's name may be somebody else's.
+ */
+function givenUp(
+  step: ReplayStep,
+  database: string | null,
+  begun: readonly string[],
+): { database: string; file: string }[] {
+  const prefix = `pgr_${step}_`
+  return begun
+    .filter((name) => name.startsWith(prefix) && name !== database)
+    .map((name) => ({ database: name, file: `${step}-${name.slice(prefix.length)}.run` }))
+}
+
+async function clearOld(
+  before: Pick<KeptStep, 'database' | 'file'>,
+  next: Kept,
+  { config, out, servers }: Rehearsal,
+  side: Side,
+  begun: boolean,
+): Promise<void> {
   const used = Object.values(next.steps)
   if (before.database !== undefined && !used.some(({ database }) => database === before.database)) {
     const { server } = side === 'V2' ? config.v2 : config.v1
-    await clearAway(await servers.url(server, before.database), before.database, false)
+    await clearAway(await servers.url(server, before.database), before.database, begun)
   }
   if (before.file !== undefined && !used.some(({ file }) => file === before.file))
     rmSync(join(out, before.file), { force: true })

@@ -27,8 +27,10 @@ const ALL = { database: true, file: true }
 const cases: {
   name: string
   gone?: [StepName, Partial<typeof ALL>]
+  stopped?: StepName
   kept?: Kept
   wanted?: object
+  goesOn?: StepName[]
   does: StepName[]
 }[] = [
   { name: 'all is there: nothing', does: [] },
@@ -51,6 +53,27 @@ const cases: {
     gone: ['fidelity', { file: false }],
     does: ['fidelity', 'compare', 'verify', 'audit'],
   },
+  {
+    name: 'a replay that was interrupted goes on, without its golden, and what rests on it is made anew',
+    kept: { steps: { baseline: KEPT.steps.baseline!, noise: KEPT.steps.noise! }, begun: [] },
+    gone: ['golden V2', { database: false }],
+    stopped: 'candidate',
+    goesOn: ['candidate'],
+    does: ['fidelity', 'compare', 'verify', 'audit'],
+  },
+  {
+    name: 'an interrupted noise run too',
+    kept: { steps: { baseline: KEPT.steps.baseline!, candidate: KEPT.steps.candidate! }, begun: [] },
+    stopped: 'noise',
+    goesOn: ['noise'],
+    does: ['fidelity', 'compare', 'verify', 'audit'],
+  },
+  {
+    name: '--fresh goes on with nothing',
+    stopped: 'candidate',
+    wanted: { fresh: true },
+    does: STEPS,
+  },
   { name: '--fresh: everything', wanted: { fresh: true }, does: STEPS },
   {
     name: 'only what is needed for a verdict on answers',
@@ -59,9 +82,10 @@ const cases: {
     does: ['baseline', 'candidate', 'compare'],
   },
 ]
-test.each(cases)('$name', ({ gone, kept = KEPT, wanted = {}, does }) => {
-  const present = (step: StepName) => ({ ...ALL, ...(gone?.[0] === step ? gone[1] : {}) })
+test.each(cases)('$name', ({ gone, stopped, kept = KEPT, wanted = {}, goesOn = [], does }) => {
+  const present = (step: StepName) => ({ ...ALL, ...(gone?.[0] === step ? gone[1] : {}), stopped: step === stopped })
   const decisions = decide(KEYS, kept, present, { ...WANTED, ...wanted })
   expect(decisions.map(({ step }) => step)).toEqual(STEPS)
   expect(decisions.filter(({ action }) => action === 'do').map(({ step }) => step)).toEqual(does)
+  expect(decisions.filter(({ action }) => action === 'go on').map(({ step }) => step)).toEqual(goesOn)
 })

@@ -71,6 +71,11 @@ export type Shadows = {
   /** Goldens and shadows, by name. */
   databases(): Promise<string[]>
   drop(name: string): Promise<void>
+  /** Of a database: another one of the same name has another. */
+  oid(name: string): Promise<string>
+  /** Rows; 0 while the database or the table is not there yet. */
+  count(name: string, table: string): Promise<number>
+  change(name: string, sql: string): Promise<void>
   stop(): Promise<void>
 }
 
@@ -89,6 +94,19 @@ export async function shadowServer(): Promise<Shadows> {
       withAdmin(url, async (admin) => {
         await admin.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)
       }),
+    oid: (name) =>
+      withAdmin(url, async (admin) => {
+        const { rows } = await admin.query('SELECT oid::text AS oid FROM pg_database WHERE datname = $1', [name])
+        return String(rows[0]?.oid)
+      }),
+    count: async (name, table) => {
+      let rows = 0
+      await onClient(server.url(name), async (client) => {
+        rows = (await client.query(`SELECT count(*)::int AS rows FROM ${table}`)).rows[0].rows
+      }).catch(() => undefined)
+      return rows
+    },
+    change: (name, sql) => onClient(server.url(name), async (client) => void (await client.query(sql))),
     stop: () => server.stop(),
   }
 }

@@ -1,7 +1,7 @@
 /**
  * `pgrehearse run` on a real PostgreSQL: what it does, what it does not do again, and what it says about both.
  */
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { run, scratch, start } from './command.js'
@@ -55,6 +55,31 @@ async function finished(
   const { code, stdout, stderr } = await started.ended
   const said = JSON.parse(stdout) as { steps?: Step[] }
   return { code, steps: said.steps ?? [], err: stderr }
+}
+
+/** What a rehearsal found, without what its replays measured. */
+function outcome(out: string) {
+  const model = JSON.parse(readFileSync(join(out, 'report.json'), 'utf8'))
+  return {
+    compared: model.compared,
+    seen: model.after.ledger.seen.statements,
+    ledger: model.after.ledger,
+    discrepancies: model.discrepancies,
+    excused: model.excused,
+    findings: model.findings.map(({ cause, count, fingerprints }: Record<string, unknown>) => ({
+      cause,
+      count,
+      fingerprints,
+    })),
+    tables: model.state.tables,
+    incidents: model.after.conditions.incidents.map(({ kind }: { kind: string }) => kind),
+  }
+}
+
+/** Databases that a step was about to make, or was working on, when it was stopped. */
+function begunIn(out: string): string[] {
+  const path = join(out, 'state.json')
+  return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')).begun : []
 }
 
 const doing = (steps: readonly Step[]) => steps.filter(({ action }) => action === 'do').map(({ step }) => step)
@@ -166,7 +191,56 @@ describe('interrupted', () => {
     },
   )
 
-  test('by Ctrl-C in the middle of the candidate’s replay: what was whole stays, the replay is done over', async () => {
+  /** So slow that it can be stopped in the middle; its place is seen in the shadow. */
+  const SLOW = { max_rate: 30 }
+  /** Waits until the candidate's replay has come some way, stops it there, and says on which shadow. */
+  const stopHalfWay = async (of: ReturnType<typeof rehearsal>): Promise<string> => {
+    const stopped = of.run('--json')
+    const shadow = () => begunIn(of.out).find((name) => name.startsWith('pgr_candidate'))
+    const moved = async () => (shadow() === undefined ? 0 : await shadows.count(shadow()!, 'moves'))
+    await expect.poll(moved, { timeout: 120_000 }).toBeGreaterThan(3)
+    stopped.child.kill('SIGINT')
+    const ended = await stopped.ended
+    expect([ended.code, ended.stderr]).toEqual([130, expect.stringContaining('The same command goes on from there.')])
+    expect(await shadows.count(shadow()!, 'moves')).toBeLessThan(30)
+    return shadow()!
+  }
+
+  test('by Ctrl-C in the middle of a replay: it goes on there, and the result is that of one go', async () => {
+    const of = rehearsal('gone-on', { noise: false, v1: { migrate: 'v1.sql' }, candidate: SLOW })
+    writeFileSync(join(of.folder, 'v2.sql'), 'UPDATE accounts SET owner = left(owner, 7);\n')
+    const shadow = await stopHalfWay(of)
+    const oid = await shadows.oid(shadow)
+    expect((await of.run('--dry-run').ended).stdout).toMatch(/candidate +go on +it was interrupted/)
+
+    const again = await finished(of.run('--json'))
+    expect(again.code, again.err).toBe(1)
+    expect(doing(again.steps)).toEqual(['fidelity', 'compare', 'verify', 'audit'])
+    expect(again.steps.find(({ step }) => step === 'candidate')?.action).toBe('go on')
+    expect(await shadows.oid(shadow)).toBe(oid)
+    const inPieces = outcome(of.out)
+    expect(inPieces.incidents).toEqual(['interrupted', 'resumed'])
+
+    const whole = await finished(of.run('--fresh', '--json'))
+    expect(whole.code, whole.err).toBe(1)
+    const { incidents, ...inOneGo } = outcome(of.out)
+    expect(incidents).toEqual([])
+    expect(inPieces).toMatchObject(inOneGo)
+    expect(inOneGo.findings.length).toBeGreaterThan(0)
+    expect(inOneGo.compared).toBe(inOneGo.seen)
+  }, 240_000)
+
+  test('by Ctrl-C in the middle of a replay whose shadow is changed meanwhile: it is done over', async () => {
+    const of = rehearsal('walked-over', { noise: false, v1: { migrate: 'v1.sql' }, candidate: SLOW })
+    const shadow = await stopHalfWay(of)
+    await shadows.change(shadow, 'UPDATE accounts SET balance = 0')
+    const again = await finished(of.run('--json'))
+    expect(again.code, again.err).toBe(0)
+    expect(doing(again.steps)).toEqual(['candidate', 'fidelity', 'compare', 'verify', 'audit'])
+    expect(outcome(of.out)).toMatchObject({ findings: [], incidents: [] })
+  }, 240_000)
+
+  test('by Ctrl-C in the middle of the candidate’s replay, and it is another one now: what was whole stays, the replay is done over', async () => {
     const of = rehearsal('stopped-replay', {
       v1: { migrate: 'v1.sql' },
       candidate: { inject: `50%:cd ${join(room, 'stopped-replay')} && touch waiting && exec sleep 300` },
@@ -177,8 +251,12 @@ describe('interrupted', () => {
     expect((await stopped.ended).code).toBe(130)
     const file = JSON.parse(readFileSync(join(of.folder, 'pgrehearse.yaml'), 'utf8'))
     writeFileSync(join(of.folder, 'pgrehearse.yaml'), JSON.stringify({ ...file, candidate: {} }))
+    const given = begunIn(of.out)[0]!
+    expect(await shadows.databases()).toContain(given)
     const again = await finished(of.run('--json'))
     expect(again.code, again.err).toBe(0)
+    expect(await shadows.databases()).not.toContain(given)
+    expect(readdirSync(of.out).filter((name) => /^candidate-.*\.run$/.test(name))).toHaveLength(1)
     expect(doing(again.steps)).toEqual(['candidate', 'fidelity', 'compare', 'verify', 'audit'])
     const diff = JSON.parse(readFileSync(join(of.out, 'report.json'), 'utf8'))
     expect(diff.compared).toBe(diff.before.ledger.seen.statements)
