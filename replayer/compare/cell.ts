@@ -2,6 +2,7 @@
  * One value against another: the same, different but excused, or different.
  */
 import type { Column } from '../../segment/outcome.js'
+import { mayBeDrawn } from '../../sql/domains.js'
 import type { Bijection } from './bijection.js'
 import { type Clocks, madeInReplay, movesWithReplay } from './clock.js'
 import type { Excuse } from './excuses.js'
@@ -93,7 +94,11 @@ function isMadeByTheRun(before: string, after: string, nature: ColumnNature, clo
 
 function standsFor(nature: ColumnNature, before: string, after: string, bijection: Bijection): boolean {
   const domain = nature.domain ?? ''
-  return nature.teaches ? bijection.learn(domain, before, after) : bijection.agrees(domain, before, after) === true
+  const { position } = nature
+  const fresh = position === null || (mayBeDrawn({ position }, before) && mayBeDrawn({ position }, after))
+  return nature.teaches && fresh
+    ? bijection.learn(domain, before, after)
+    : bijection.agrees(domain, before, after) === true
 }
 
 function sameLetters(before: string, after: string): boolean {

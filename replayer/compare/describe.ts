@@ -6,6 +6,7 @@ import type { Catalog } from '../../segment/catalog.js'
 import type { Column } from '../../segment/outcome.js'
 import type { Statement } from '../../segment/statement.js'
 import { type ColumnRef, type ColumnResolver, createColumnResolver } from '../../sql/columns.js'
+import type { Insertion } from '../../sql/insertions.js'
 import { alignOutputs, type Chance, type OutputItem, wilder } from '../../sql/nondeterminism.js'
 import type { Ordering } from '../../sql/order-by.js'
 import { rowKey } from './broken-rows.js'
@@ -168,13 +169,14 @@ export class Describer {
     origin: Origin | null,
     keys: ReadonlySet<Origin>,
     traits: Traits,
-    { fingerprint }: Described,
+    { fingerprint, outcome }: Described,
   ): Omit<ColumnNature, 'subject' | 'sources' | 'madeOf' | 'view' | 'fields'> {
     const { ignore, noise, sequencesDiffer } = this.#options
     const expressed = item?.chance ?? traits.chance.names.get(name) ?? 'none'
     const table = origin?.table ?? ''
     const column = origin?.column.name ?? name
-    const shows = origin?.chance === 'random' || sequencesDiffer || traits.inserts
+    const insertion = this.#insertion(traits, origin, outcome.columns?.[at]?.tableOid ?? 0)
+    const shows = origin?.chance === 'random' || sequencesDiffer || insertion !== undefined
     return {
       label: table === '' ? name : `${table}.${column}`,
       table,
@@ -190,10 +192,16 @@ export class Describer {
       references: origin?.references ?? '',
       hasDefault: (origin?.column.default ?? null) !== null,
       teaches: origin?.owns === true && shows,
+      position: insertion?.surelyNew ? null : (origin?.position ?? null),
       inputOrder: item?.inputOrder ?? false,
       key: origin !== null && keys.has(origin),
       tolerance: ignore.tolerance(table, column),
     }
+  }
+
+  /** What the statement inserts into the column's table, itself or through the view that shows it. */
+  #insertion({ insertions }: Traits, origin: Origin | null, shownBy: number): Insertion | undefined {
+    return insertions.get(shownBy) ?? insertions.get(origin?.relation.oid ?? 0)
   }
 
   #free(expressed: Chance, item: OutputItem | null, ignored: boolean, noisy: boolean): Excuse | null {

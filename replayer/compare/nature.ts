@@ -1,6 +1,7 @@
 /**
  * What is known about one column of a result: where it comes from and which differences in it mean nothing.
  */
+import type { SequencePosition } from '../../segment/catalog.js'
 import type { Chance } from '../../sql/nondeterminism.js'
 import type { Excuse } from './excuses.js'
 
@@ -37,6 +38,8 @@ export type ColumnNature = {
   readonly hasDefault: boolean
   /** The statement may show a renaming for the first time. */
   readonly teaches: boolean
+  /** Its row may have been there before, and then its number was: where the sequence stood. null: the row is new, or nobody knows. */
+  readonly position: SequencePosition | null
   /** Its value depends on the order in which an aggregate saw its rows. */
   readonly inputOrder: boolean
   /** A key column: rows that agree on it are the same row. */
@@ -60,6 +63,7 @@ export function plainColumn(label: string): ColumnNature {
     references: '',
     hasDefault: false,
     teaches: false,
+    position: null,
     inputOrder: false,
     key: false,
     tolerance: null,

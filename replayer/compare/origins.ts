@@ -2,7 +2,7 @@
  * What the catalog says about the columns that results come from: their names, what their defaults put there, and which
  * columns hold the same generated values.
  */
-import type { CatalogColumn, Relation } from '../../segment/catalog.js'
+import type { CatalogColumn, Relation, SequencePosition } from '../../segment/catalog.js'
 import type { ColumnResolver } from '../../sql/columns.js'
 import { columnName, type Domains, domainsOf } from '../../sql/domains.js'
 import { type Chance, chanceInText } from '../../sql/nondeterminism.js'
@@ -17,6 +17,8 @@ export type Origin = {
   readonly domain: string | null
   /** What generates the domain's values. */
   readonly source: 'random' | 'sequence' | null
+  /** Where its sequence stood when the recording began; null: it has none, or nobody knows. */
+  readonly position: SequencePosition | null
   /** The domain is this column's own: it generates. */
   readonly owns: boolean
   /** Table that a foreign key of this column points at; empty without one. */
@@ -91,7 +93,8 @@ export class Origins {
       chance: chanceOfColumn(column),
       domain: domain?.name ?? null,
       source: domain?.source ?? null,
-      owns: domain?.name === `${relation.name}.${column.name}`,
+      position: domain?.position ?? null,
+      owns: domain?.owner === columnName(relationOid, attnum),
       references: referenced === undefined ? '' : this.tableName(referenced),
     }
   }

@@ -4,6 +4,7 @@
  */
 import type { Relation } from '../../segment/catalog.js'
 import type { ColumnRef, ColumnResolver, ResolvedColumns, ResultColumn, SlotFacts } from '../../sql/columns.js'
+import { type Insertion, insertionsOf } from '../../sql/insertions.js'
 import {
   type Chance,
   chanceInText,
@@ -28,7 +29,8 @@ export type Traits = {
   readonly written: readonly Relation[]
   /** Names of columns by which the text, or a view it reads, chooses, joins, sorts or computes; not those it only shows. */
   readonly columnNames: ReadonlySet<string>
-  readonly inserts: boolean
+  /** Rows that it makes, by table. */
+  readonly insertions: ReadonlyMap<number, Insertion>
   /** Columns that a parameter is compared with for equality, by its number. */
   readonly sought: readonly { readonly parameter: number; readonly column: ColumnRef }[]
   /** Columns that a parameter or a literal is compared with. */
@@ -42,7 +44,7 @@ const NOTHING: Traits = {
   relations: [],
   written: [],
   columnNames: new Set(),
-  inserts: false,
+  insertions: new Map(),
   sought: [],
   lookedUp: [],
 }
@@ -92,7 +94,7 @@ export class TraitReader {
       relations: [...found.relations],
       written: [...found.written],
       columnNames: found.columnNames,
-      inserts: found.inserts,
+      insertions: insertionsOf(statements.slice(0, 1), this.#resolver.index),
       sought: soughtColumns(resolved),
       lookedUp: [...resolved.parameters.values(), ...resolved.literals.values()].flatMap(comparedWith),
     }
@@ -119,7 +121,6 @@ class Found {
   readonly written = new Set<Relation>()
   readonly columnNames = new Set<string>()
   readonly #called = new Set<string>()
-  inserts = false
   readonly #resolver: ColumnResolver
 
   constructor(resolver: ColumnResolver) {
@@ -132,7 +133,6 @@ class Found {
       if (kind === 'RangeVar') this.#note(body)
       if (kind === 'ResTarget' && unwrap(body.val)?.kind === 'ColumnRef') return false
       if (kind === 'ColumnRef') this.columnNames.add(columnName({ ColumnRef: body }))
-      if (kind === 'InsertStmt') this.inserts = true
       if (kind === 'FuncCall') this.#called.add(lastName(body.funcname))
       if (WRITES.has(kind)) this.#noteWrite(node)
       return undefined

@@ -4,17 +4,19 @@
  * refused), every later number is off, and without the exchange one fault would show as a thousand.
  *
  * Type and column decide, never the text alone. A statement's parameters and literals belong to a domain through the columns they
- * meet (sql/columns); what it returned in the recording and what it returns here, cell by cell, gives the pairs.
+ * meet (sql/columns); what it returned in the recording and what it returns here gives the pairs (./lessons.ts).
  */
 import type { Catalog } from '../../segment/catalog.js'
 import type { Outcome } from '../../segment/outcome.js'
 import type { SafeSql } from '../../segment/statement.js'
 import { type ColumnResolver, createColumnResolver, type SlotFacts } from '../../sql/columns.js'
 import { columnName, type Domains, domainsOf } from '../../sql/domains.js'
+import { type Insertion, insertionsOf } from '../../sql/insertions.js'
 import { parse } from '../../sql/parse.js'
 import { BINARY, bindParameters, buildBindRest } from '../../wire/bind.js'
 import type { Sendable } from './encode.js'
 import type { Script } from './job.js'
+import { Teacher } from './lessons.js'
 import type { Pairs } from './pairs.js'
 import type { Remap } from './remap.js'
 
@@ -33,6 +35,8 @@ type Places = {
   readonly literals: readonly { readonly at: number; readonly domain: number }[]
   /** The statement makes or shows values of a domain. */
   readonly answers: boolean
+  /** Rows that it makes, by table. */
+  readonly insertions: ReadonlyMap<number, Insertion>
 }
 
 const TEXTS_MAX = 20_000
@@ -58,6 +62,7 @@ class Generated implements Remap {
   readonly #resolver: ColumnResolver
   readonly #numbers: ReadonlyMap<string, number>
   readonly #domains: Domains
+  readonly #teacher: Teacher
   readonly #places = new Map<string, Places>()
 
   constructor({ catalog, pairs, recorded }: GeneratedOptions, domains: Domains) {
@@ -65,6 +70,7 @@ class Generated implements Remap {
     this.#recorded = recorded
     this.#resolver = createColumnResolver(catalog)
     this.#domains = domains
+    this.#teacher = new Teacher(this.#resolver.index, domains)
     this.#numbers = new Map(numbered(domains).map((name, number) => [name, number]))
   }
 
@@ -80,23 +86,13 @@ class Generated implements Remap {
   }
 
   after(statement: Script, outcome: Outcome): void {
-    if (!outcome.rows || outcome.rows.length === 0) return
     const recorded = this.#recorded(statement.seq)
-    if (!recorded?.columns || !recorded.rows) return
-    // Rows of an INSERT come in the order of its values; other rows may stand for each other only when there is one.
-    const alike = recorded.rows.length === outcome.rows.length
-    if (!alike || (outcome.rows.length > 1 && !recorded.tag.startsWith('INSERT'))) return
-    const inserted = recorded.tag.startsWith('INSERT')
-    recorded.columns.forEach((column, at) => {
-      const domain = this.#numberOf(column.tableOid, column.attnum)
-      // A result whose columns stand in another order shows something else at this place.
-      if (domain === undefined || outcome.columns?.[at]?.name !== column.name) return
-      if (!inserted && !this.#tells(column.tableOid, column.attnum)) return
-      outcome.rows!.forEach((row, r) => {
-        const [then, now] = [recorded.rows![r]![at], row[at]]
-        if (then != null && now != null && then !== now) this.#pairs.publish({ domain, recorded: then, actual: now })
-      })
-    })
+    if (!recorded) return
+    const { insertions } = this.#placesOf(statement.sql)
+    for (const lesson of this.#teacher.lessons(insertions, recorded, outcome)) {
+      const pair = { domain: this.#numbers.get(lesson.domain)!, recorded: lesson.recorded, actual: lesson.actual }
+      if (lesson.sure || !this.#pairs.knowsEither(pair)) this.#pairs.publish(pair)
+    }
   }
 
   #rebound(rest: Uint8Array, places: Places): Uint8Array {
@@ -144,7 +140,7 @@ class Generated implements Remap {
 
   #look(sql: string): Places {
     const statements = parse(sql)
-    if (!statements) return { parameters: new Map(), literals: [], answers: false }
+    if (!statements) return { parameters: new Map(), literals: [], answers: false, insertions: new Map() }
     const found = this.#resolver.resolve(statements)
     const parameters = new Map<number, number>()
     for (const [number, facts] of found.parameters) {
@@ -160,7 +156,7 @@ class Generated implements Remap {
     const answers = found.statements.some(({ results }) =>
       results?.some(({ columns }) => columns.some((c) => this.#numberOf(c.tableOid, c.attnum) !== undefined)),
     )
-    return { parameters, literals, answers }
+    return { parameters, literals, answers, insertions: insertionsOf(statements, this.#resolver.index) }
   }
 
   #domainOf(facts: SlotFacts): number | undefined {
@@ -169,18 +165,6 @@ class Generated implements Remap {
       if (domain !== undefined) return domain
     }
     return undefined
-  }
-
-  /**
-   * A foreign key that is only shown may point at the wrong row, which is for comparing to find: taken for another name of the right one,
-   * every later statement about that row would be sent to the wrong one as well. Random keys may be shown nowhere else.
-   */
-  #tells(tableOid: number, attnum: number): boolean {
-    const domain = this.#domains.get(columnName(tableOid, attnum))
-    if (domain?.source !== 'sequence') return true
-    const relation = this.#resolver.index.byOid(tableOid)
-    const column = relation?.columns.find((one) => one.attnum === attnum)
-    return relation === undefined || domain.name === `${relation.name}.${column?.name ?? ''}`
   }
 
   #numberOf(tableOid: number, attnum: number): number | undefined {

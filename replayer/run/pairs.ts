@@ -34,6 +34,8 @@ export class Pairs {
   readonly #log: PairLog
   readonly #header: Int32Array
   readonly #known = new Map<string, string>()
+  /** Filled when somebody asks for the first time: most replays never do. */
+  #actual: Set<string> | null = null
   #read = 0
   /** Values too long for a slot, or beyond its end. */
   lost = 0
@@ -73,6 +75,13 @@ export class Pairs {
     return this.#known.get(`${domain} ${recorded}`)
   }
 
+  /** Something stands for the recorded value, or the actual one stands for something. */
+  knowsEither({ domain, recorded, actual }: Pair): boolean {
+    if (this.get(domain, recorded) !== undefined) return true
+    this.#actual ??= new Set([...this.all()].map((pair) => `${pair.domain} ${pair.actual}`))
+    return this.#actual.has(`${domain} ${actual}`)
+  }
+
   *all(): Generator<Pair> {
     this.#catchUp()
     for (const [key, actual] of this.#known) {
@@ -91,7 +100,9 @@ export class Pairs {
       while (Atomics.load(words, 0) === 0);
       const bytes = Buffer.from(this.#log, at + 16, 2 * VALUE_BYTES)
       const recorded = bytes.toString('utf8', 0, words[2])
-      this.#known.set(`${words[1]} ${recorded}`, bytes.toString('utf8', VALUE_BYTES, VALUE_BYTES + words[3]!))
+      const actual = bytes.toString('utf8', VALUE_BYTES, VALUE_BYTES + words[3]!)
+      this.#known.set(`${words[1]} ${recorded}`, actual)
+      this.#actual?.add(`${words[1]} ${actual}`)
     }
   }
 

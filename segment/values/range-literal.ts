@@ -1,6 +1,9 @@
 /**
  * Range literals: `empty`, `[1,5)`, `(,"2026-01-01 00:00:00+00"]`, and multiranges `{[1,3),[5,9)}`. Bounds are rewritten one by one.
  */
+import { readLiteralField } from './literal-field.js'
+
+const BOUND_ENDS = ',)]'
 
 /** Rewrites each finite bound; undefined when the text is no range as range_out writes it. */
 export function mapRangeLiteral(text: string, map: (bound: string) => string): string | undefined {
@@ -35,36 +38,12 @@ type Range = {
 function readRange(text: string, from: number): Range | undefined {
   const open = text[from]
   if (open !== '[' && open !== '(') return undefined
-  const lower = readBound(text, from + 1)
+  const lower = readLiteralField(text, from + 1, BOUND_ENDS)
   if (lower === undefined || text[lower.end] !== ',') return undefined
-  const upper = readBound(text, lower.end + 1)
+  const upper = readLiteralField(text, lower.end + 1, BOUND_ENDS)
   const close = upper === undefined ? undefined : text[upper.end]
   if (upper === undefined || (close !== ']' && close !== ')')) return undefined
   return { open, lower: lower.value, upper: upper.value, close, end: upper.end + 1 }
-}
-
-function readBound(text: string, from: number): { readonly value: string | null; readonly end: number } | undefined {
-  let value = ''
-  let quoted = false
-  let wasQuoted = false
-  for (let at = from; at < text.length; at += 1) {
-    const char = text[at]!
-    if (char === '\\') {
-      at += 1
-      if (at >= text.length) return undefined
-      value += text[at]
-    } else if (char === '"') {
-      if (quoted && text[at + 1] === '"') {
-        value += '"'
-        at += 1
-      } else {
-        quoted = !quoted
-        wasQuoted = true
-      }
-    } else if (!quoted && /[,)\]]/.test(char)) return { value: value === '' && !wasQuoted ? null : value, end: at }
-    else value += char
-  }
-  return undefined
 }
 
 function rangeText({ open, lower, upper, close }: Range, map: (bound: string) => string): string {

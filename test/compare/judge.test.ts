@@ -353,6 +353,14 @@ describe('other excuses', () => {
     expect(say('a2', 'b1', owns)).toBe('SEMANTIC_MISMATCH values 1')
     expect(say('a3', 'b3', { domain: 'u.id' })).toBe('SEMANTIC_MISMATCH values 1')
   })
+  test('of a row that may have been there already, only numbers that the sequence had not reached', () => {
+    const upserts = { domain: 'u.id', teaches: true, position: { next: 100, increment: 1 } }
+    const say = (before: string, after: string) =>
+      words(judge(outcome(users, [['1', before]]), outcome(users, [['1', after]]), withNature(upserts), context()))
+    expect(say('100', '101')).toBe('excused: generated')
+    expect(say('99', '101')).toBe('SEMANTIC_MISMATCH values 1')
+    expect(say('101', '99')).toBe('SEMANTIC_MISMATCH values 1')
+  })
   describe('a generated key that is shown alone', () => {
     const owns = { domain: 't.id', teaches: true, renamed: true, key: true, table: 't' }
     const known = knowledge([name], { columns: [{ ...plainColumn('id'), ...owns }] })

@@ -1,0 +1,58 @@
+/**
+ * Which tables does a text insert rows into, and are the rows that it returns of them surely made by it?
+ *
+ * Only a row that a statement has made can say what was generated for it. A row that is read may be another one than it was, and an
+ * upsert returns a row that was there already as readily as a new one.
+ */
+import type { RawStmt } from 'libpg-query'
+import type { CatalogIndex } from './relations.js'
+import { list, type TreeNode, unwrap, walk } from './tree-walk.js'
+
+export type Insertion = {
+  /** Whatever it returns of this table was not there before. */
+  readonly surelyNew: boolean
+  /** Its rows are returned one for one, in the order in which the text gives them. */
+  readonly asGiven: boolean
+  /** None of its rows may be left out for one that is there already. */
+  readonly complete: boolean
+}
+
+/** By oid of the table. */
+export function insertionsOf(
+  statements: readonly Pick<RawStmt, 'stmt'>[],
+  index: CatalogIndex,
+): ReadonlyMap<number, Insertion> {
+  const found = new Map<number, Insertion>()
+  const note = (target: unknown, insertion: Insertion) => {
+    const { schemaname, relname } = (target ?? {}) as { schemaname?: string; relname?: string }
+    const relation = index.byName(schemaname, relname ?? '')
+    if (relation === undefined) return
+    const other = found.get(relation.oid)
+    found.set(relation.oid, {
+      surelyNew: insertion.surelyNew && other?.surelyNew !== false,
+      // Of two insertions into one table nobody knows whose rows are shown.
+      asGiven: insertion.asGiven && other === undefined,
+      complete: insertion.complete && other === undefined,
+    })
+  }
+  for (const { stmt } of statements)
+    walk(stmt, ({ kind, body }) => {
+      if (kind === 'InsertStmt') note(body.relation, insertion(body))
+      if (kind === 'MergeStmt' && mayInsert(body))
+        note(body.relation, { surelyNew: false, asGiven: false, complete: false })
+      return undefined
+    })
+  return found
+}
+
+function insertion(body: TreeNode['body']): Insertion {
+  const conflict = body.onConflictClause as { action?: string } | undefined
+  const source = unwrap(body.selectStmt)
+  const rows = source === null ? 1 : list(source.body, 'valuesLists').length
+  const complete = conflict === undefined || rows === 1
+  return { surelyNew: conflict?.action !== 'ONCONFLICT_UPDATE', asGiven: rows > 0 && complete, complete }
+}
+
+function mayInsert(body: TreeNode['body']): boolean {
+  return list(body, 'mergeWhenClauses').some((clause) => unwrap(clause)?.body.commandType === 'CMD_INSERT')
+}
