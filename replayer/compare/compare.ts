@@ -118,6 +118,7 @@ class Comparison {
     }
     if (judgement.verdict === 'excused') {
       if (judgement.excuses.includes('follows')) this.#log.follows(compared, judged)
+      else if (judged.broke) this.#log.brokeUnseen(compared, judged)
       if (judgement.excuses.includes('generated')) this.#log.renamed(compared, judged)
       this.#excuse(mostTelling(judgement.excuses))
       return

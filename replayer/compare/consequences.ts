@@ -16,11 +16,13 @@
  *  9. a duplicate or a reference is no longer in the way, since the row that was in the way was refused;
  * 10. it is the same complaint in place of another error, or a value that fits now because its column has another type.
  *
- * Slower look-ups by one column take those by that column and others with them.
+ * Slower look-ups by one column take those by that column and others with them. A lock on a whole table takes errors of locks, the
+ * slowness of who waits for it, and what the transactions meant to write that it broke.
  *
  * It is a judgement, so they are counted apart (`follows`), and every statement stays in the diff with what it differs by.
  */
 import { OF_DATA, TIMING } from './causes/errors.js'
+import { OF_TABLE_LOCKS } from './lock-cause.js'
 
 export type Suspect = {
   readonly id: string
@@ -89,7 +91,9 @@ const LATE_ERRORS = new Set([
 /** The id of the finding that each follows from; those that stand for themselves are left out. */
 export function consequences(findings: readonly Suspect[]): ReadonlyMap<string, string> {
   const candidates = findings.filter(({ mismatch }) => mismatch !== 'LATENCY_SPIKE')
-  const named = candidates.filter(namesCause)
+  const slow = findings.filter(({ mismatch }) => mismatch === 'LATENCY_SPIKE')
+  const locks = slow.filter(({ explainer }) => explainer === OF_TABLE_LOCKS)
+  const named = [...candidates.filter(namesCause), ...locks]
   const rows = candidates
     .filter((one) => isAboutRows(one) && !isTainted(one))
     .sort((a, b) => Number(namesCause(b)) - Number(namesCause(a)) || b.count - a.count)
@@ -112,10 +116,8 @@ export function consequences(findings: readonly Suspect[]): ReadonlyMap<string, 
             : rootOfVague(one, named, rows, candidates)
     if (root !== undefined && root.id !== one.id) roots.set(one.id, root.id)
   }
-  const slow = findings.filter(({ mismatch }) => mismatch === 'LATENCY_SPIKE')
-  const locks = slow.filter(({ explainer }) => explainer === 'lock.table')
   for (const one of candidates) {
-    const root = one.subKind === 'error_new' && OF_LOCKS.has(one.explainer) ? most(locks) : undefined
+    const root = isError(one) && OF_LOCKS.has(one.explainer) ? most(locks) : undefined
     if (root !== undefined) roots.set(one.id, root.id)
   }
   for (const one of slow) {
@@ -301,7 +303,7 @@ function tellsOfColumn(root: Suspect, one: Suspect): boolean {
 function errorsBefore(one: Suspect, named: readonly Suspect[]): readonly Suspect[] {
   return named.filter(
     (root) =>
-      isError(root) &&
+      (isError(root) || root.explainer === OF_TABLE_LOCKS) &&
       root.firstSeq < one.firstSeq &&
       (overlap(root.reach, one.tables) || overlap(root.reach, one.reach) || isAbout(one, root.relievedBy)),
   )

@@ -9,9 +9,10 @@ import type { RunRow } from '../../segment/run.js'
 import type { RecordedStatement } from '../../segment/segment-reader.js'
 import { BrokenRows } from './broken-rows.js'
 import type { Cause } from './causes/cause.js'
+import { OF_TIMING } from './causes/errors.js'
 import { type ExplainContext, explain } from './causes/explain.js'
 import type { Describer } from './describe.js'
-import { Findings } from './findings.js'
+import { Findings, UNSEEN } from './findings.js'
 import type { Judged } from './judge-pair.js'
 import type { Difference } from './judgement.js'
 import type { Knowledge } from './knowledge.js'
@@ -68,6 +69,13 @@ export class DiscrepancyLog {
     const findingId = this.#transactions.brokenBy(statement.session)
     if (findingId !== null) this.#findings.reaches(findingId, this.#options.describer.written(statement.sql))
     this.#breakRows({ statement, before, after }, knowledge)
+  }
+
+  /** It failed on one side only, and that is excused: what its transaction meant to write is missing all the same. */
+  brokeUnseen(compared: Compared, { knowledge }: Judged): void {
+    this.#breaks(compared, knowledge, UNSEEN)
+    const error = compared.after.outcome.error ?? compared.before.outcome.error
+    if (error !== null && OF_TIMING.has(error.sqlstate)) this.#findings.lockBroke(compared.statement.seq)
   }
 
   /** Other keys were drawn, because broken transactions drew none or drew in vain: who asks for such a key finds another row. */

@@ -11,8 +11,11 @@ import { type Cause, mergeDetails, sameOrNothing } from './causes/cause.js'
 import { errorSubject } from './causes/errors.js'
 import { conditionsOf, shownBy } from './causes/rows.js'
 import { consequences, type Suspect } from './consequences.js'
+import { OF_TABLE_LOCKS } from './lock-cause.js'
 
 const EXAMPLES = 3
+/** Stands for a finding where an error that broke a transaction is excused. */
+export const UNSEEN = ''
 const FINDINGS_MAX = 2_000
 const FINGERPRINTS_MAX = 1_000
 const NAMES_MAX = 1_000
@@ -74,6 +77,10 @@ export class Findings {
   readonly #groups = new Map<string, Group>()
   readonly #byId = new Map<string, Group>()
   readonly #refusals = new Set<string>()
+  /** What transactions meant to write that an excused error broke. */
+  readonly #unseen = new Set<string>()
+  /** The first that a lock broke, of those. */
+  #lockBrokeSeq = Infinity
 
   /** The finding's id, and the sentence as far as it is known by now. */
   add(input: FindingInput): { readonly findingId: string; readonly sentence: string } {
@@ -98,8 +105,13 @@ export class Findings {
 
   /** A statement of the transaction that the finding broke: what it meant to write is missing as well. */
   reaches(findingId: string, written: readonly string[]): void {
-    const group = this.#byId.get(findingId)
-    for (const table of written) group?.reach.add(table)
+    const reach = findingId === UNSEEN ? this.#unseen : this.#byId.get(findingId)?.reach
+    for (const table of written) reach?.add(table)
+  }
+
+  /** A transaction that an excused error broke, broke for a lock: what follows from it follows from those who lock. */
+  lockBroke(seq: number): void {
+    this.#lockBrokeSeq = Math.min(this.#lockBrokeSeq, seq)
   }
 
   /** The second run refuses by this constraint: it is there, whatever it let through besides. */
@@ -110,9 +122,10 @@ export class Findings {
   /** Which findings follow from another one: from id to id. */
   consequences(): ReadonlyMap<string, string> {
     return consequences(
-      [...this.#groups.values()].map((group) =>
-        suspect(group, group.subKind === 'error_vanished' && this.#refusals.has(group.cause.subject)),
-      ),
+      [...this.#groups.values()].map((group) => {
+        const one = suspect(group, group.subKind === 'error_vanished' && this.#refusals.has(group.cause.subject))
+        return one.explainer === OF_TABLE_LOCKS ? { ...one, reach: this.#unseen, firstSeq: this.#lockBrokeSeq } : one
+      }),
     )
   }
 

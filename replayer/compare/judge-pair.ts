@@ -26,7 +26,13 @@ export type Pairing = {
   readonly masked: MaskedTrail | null
 }
 
-export type Judged = { readonly judgement: Judgement; readonly knowledge: Knowledge | null; readonly clocks: Clocks }
+export type Judged = {
+  readonly judgement: Judgement
+  readonly knowledge: Knowledge | null
+  readonly clocks: Clocks
+  /** It failed on one side only, for whatever reason: the rest of its transaction, and what it had written, differ for that. */
+  readonly broke: boolean
+}
 
 /** Other rows than on the other side, not other values in them. */
 const OTHER_ROWS: ReadonlySet<string> = new Set(['rows_missing', 'rows_extra', 'row_count', 'order'])
@@ -48,8 +54,8 @@ export class PairJudge {
   }
 
   /** Only one of the two sent it: what its transaction shows from here on may differ for that alone. */
-  oneSided({ session, transaction }: RecordedStatement): void {
-    this.#sessions.set(session, { transaction, diverged: true })
+  oneSided(statement: RecordedStatement): void {
+    this.#diverge(statement)
   }
 
   judge(statement: RecordedStatement, before: RunRow, after: RunRow): Judged {
@@ -58,15 +64,22 @@ export class PairJudge {
     masked?.sent(statement, () => describer.written(statement.sql))
     const clocks = this.#clocks(before, after)
     const { judgement, knowledge } = this.#judgeOutcomes(statement, before, after, clocks)
-    if (judgement.verdict !== 'discrepancy') return { judgement, knowledge, clocks }
+    const broke = (before.outcome.error === null) !== (after.outcome.error === null)
+    if (judgement.verdict !== 'discrepancy') {
+      if (broke) this.#diverge(statement)
+      return { judgement, knowledge, clocks, broke }
+    }
     const excuse =
       knowledge?.ignored === true ? 'ignored' : this.#excuse(statement, before, after, judgement, knowledge)
     if (excuse === 'masked') masked?.changes(knowledge?.written ?? [])
     if (judgement.differences.some(({ subKind }) => OTHER_ROWS.has(subKind))) this.#cursors.shift(statement)
-    // Excused or not, what comes after it in the transaction is no longer the same.
-    if (judgement.differences.some(({ subKind }) => subKind.startsWith('error')))
-      this.#sessions.set(statement.session, { transaction: statement.transaction, diverged: true })
-    return { judgement: excuse === null ? judgement : excused(...judgement.excuses, excuse), knowledge, clocks }
+    if (judgement.differences.some(({ subKind }) => subKind.startsWith('error'))) this.#diverge(statement)
+    return { judgement: excuse === null ? judgement : excused(...judgement.excuses, excuse), knowledge, clocks, broke }
+  }
+
+  /** After an unexpected error PostgreSQL refuses the rest of the transaction; after an unexpected success it goes on. */
+  #diverge({ session, transaction }: RecordedStatement): void {
+    this.#sessions.set(session, { transaction, diverged: true })
   }
 
   #judgeOutcomes(statement: RecordedStatement, before: RunRow, after: RunRow, clocks: Clocks) {
@@ -90,7 +103,6 @@ export class PairJudge {
     knowledge: Knowledge | null,
   ): 'follows' | 'relaxed' | 'masked' | 'unwritten' | 'ambiguous' | null {
     const open = this.#sessions.get(statement.session)
-    // After an unexpected error PostgreSQL refuses the rest of the transaction; after an unexpected success it goes on.
     if (open?.transaction === statement.transaction && open.diverged) return 'follows'
     if (this.#cursors.isShifted(statement) && differences.every(({ subKind }) => OTHER_ROWS.has(subKind)))
       return 'follows'

@@ -5,6 +5,8 @@
 import type { LockFacts, LockWait } from '../../segment/locks.js'
 import { type Cause, sameOrNothing } from './causes/cause.js'
 
+export const OF_TABLE_LOCKS = 'lock.table'
+
 export type TableWaits = { readonly cause: Cause; readonly waits: number; readonly fingerprints: readonly string[] }
 
 /** Of table locks, the weakest first. */
@@ -54,7 +56,7 @@ function cause(table: string, waits: readonly LockWait[], count: number, ms: num
   const held = STRENGTHS.findLast((mode) => waits.some(({ heldMode }) => heldMode === mode)) ?? ''
   const words = `statements wait for a lock on all of ${table}${held === '' ? '' : ` (${inWords(held)})`}`
   return {
-    explainer: 'lock.table',
+    explainer: OF_TABLE_LOCKS,
     subject: table,
     detail: '',
     columns: [],

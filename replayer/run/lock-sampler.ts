@@ -2,6 +2,7 @@
  * Looks, a few times a second, at who waits for whose locks while a replay runs. One query on catalogs, over the connection that looks
  * for standstills: no lock of the replay's is needed, nothing of it waits for a look, and where a look fails there is none.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { LockFacts } from '../../segment/locks.js'
 import { fingerprint, loadParser } from '../../sql/parse.js'
 import { LockLog, type SeenLock } from './lock-log.js'
@@ -33,6 +34,12 @@ export const lockLook = (versionNum: number): string => {
    LIMIT 1000`
 }
 
+/** Who has seen a deadlock counts it at the latest when its backend ends. */
+const BACKENDS = `SELECT count(*)::int AS count FROM pg_catalog.pg_stat_activity
+   WHERE datname = pg_catalog.current_database() AND backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()`
+/** Others may stay connected for good. */
+const BACKENDS_GONE_MS_MAX = 1_000
+const BACKENDS_EVERY_MS = 25
 const DEADLOCKS = `SELECT deadlocks::int FROM pg_catalog.pg_stat_database WHERE datname = pg_catalog.current_database()`
 
 export class LockSampler {
@@ -63,6 +70,7 @@ export class LockSampler {
     this.#ended = true
     if (this.#timer !== null) clearTimeout(this.#timer)
     await this.#looking
+    await this.#backendsGone()
     const deadlocks = Math.max(0, (await this.#deadlocks()) - this.#deadlocksBefore)
     return this.#log.facts(EVERY_MS, deadlocks)
   }
@@ -77,6 +85,15 @@ export class LockSampler {
   async #once(): Promise<void> {
     const seen = await this.#target.ask<SeenLock>(this.#look)
     if (seen !== null) this.#log.look(seen, this.#elapsedMs())
+  }
+
+  async #backendsGone(): Promise<void> {
+    const until = performance.now() + BACKENDS_GONE_MS_MAX
+    while (performance.now() < until) {
+      const found = await this.#target.ask<{ count: number }>(BACKENDS)
+      if ((found?.[0]?.count ?? 0) === 0) return
+      await sleep(BACKENDS_EVERY_MS)
+    }
   }
 
   async #deadlocks(): Promise<number> {

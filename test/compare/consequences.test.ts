@@ -119,6 +119,18 @@ describe('what follows from locks, labels and wrong references', () => {
     const rest = suspect('rest', { subKind: 'error_new', subject: '25P02  ', tables: set('x'), firstSeq: 4 })
     expect(of(lock, slow, other, dead, rest)).toEqual({ slow: 'lock', dead: 'lock', rest: 'lock' })
   })
+  test('what transactions meant to write that a lock broke, also where their errors are excused', () => {
+    const broke = { ...lock, reach: set('counters'), firstSeq: 3 }
+    const count = { tables: set('counters'), columns: ['counters.value'], explainer: 'number.off_by_one' }
+    expect(of(broke, suspect('late', count))).toEqual({ late: 'lock' })
+    expect(of(broke, suspect('early', { ...count, firstSeq: 2 }))).toEqual({})
+    expect(of(broke, suspect('elsewhere', { ...count, tables: set('users') }))).toEqual({})
+    expect(of(lock, suspect('unbroken', count))).toEqual({})
+  })
+  test('a deadlock in place of another error', () =>
+    expect(of(lock, suspect('dead', { subKind: 'error_changed', explainer: 'error.deadlock' }))).toEqual({
+      dead: 'lock',
+    }))
   test('a word in place of the label that an enum has lost', () => {
     const enumLabel = suspect('enum', {
       subKind: 'error_new',

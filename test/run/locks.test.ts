@@ -4,7 +4,7 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { LockLog, type SeenLock } from '../../replayer/run/lock-log.js'
-import { lockLook } from '../../replayer/run/lock-sampler.js'
+import { LockSampler, lockLook } from '../../replayer/run/lock-sampler.js'
 import { createDatabase, type TestDatabase } from '../support/database.js'
 
 const seen = (more: Partial<SeenLock> = {}): SeenLock => ({
@@ -156,5 +156,30 @@ describe('looking at a server', () => {
     expect(look).toMatchObject({ ...is, sql: waits, blockerSql: holds, blockerState: 'idle in transaction' })
     await holder.query('ROLLBACK')
     await waiting
+  })
+
+  test('a deadlock counts, however short before the end it was', async () => {
+    const [one, other, looker] = [await client(), await client(), await client()]
+    const { rows } = await looker.query("SELECT current_setting('server_version_num')::int AS num")
+    const target = {
+      facts: { versionNum: rows[0].num as number },
+      ask: async <Row extends object>(sql: string) => (await looker.query<Row>(sql)).rows,
+    } as Parameters<typeof LockSampler.begin>[0]
+    const sampler = await LockSampler.begin(target, () => 0)
+    for (const [who, key] of [
+      [one, 1],
+      [other, 2],
+    ] as const) {
+      await who.query('BEGIN')
+      await who.query(`SELECT pg_advisory_xact_lock(${key})`)
+    }
+    const ends = await Promise.allSettled([
+      one.query('SELECT pg_advisory_xact_lock(2)'),
+      other.query('SELECT pg_advisory_xact_lock(1)'),
+    ])
+    expect(ends.filter(({ status }) => status === 'rejected')).toHaveLength(1)
+    for (const who of clients.splice(0)) if (who !== looker) await who.end()
+    expect((await sampler.end()).deadlocks).toBe(1)
+    await looker.end()
   })
 })

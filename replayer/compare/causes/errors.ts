@@ -110,7 +110,7 @@ export function explainVanishedError(error: ServerError): Cause {
 }
 
 /** Raised for what others held or did at that moment: a lock, a deadlock, a serialization failure, a statement cancelled. */
-const OF_TIMING: ReadonlySet<string> = new Set(['55P03', '40P01', '40001', '57014'])
+export const OF_TIMING: ReadonlySet<string> = new Set(['55P03', '40P01', '40001', '57014'])
 export const TIMING = 'error.timing'
 /** Class 22, data exception: a value did not fit; which depends on its type, and on what it was computed from. */
 const DATA_CLASS = '22'

@@ -6,6 +6,7 @@ import type { DiffReader } from '../../../segment/diff-file.js'
 import type { Reread } from '../../../segment/diff-plans.js'
 import type { ExplainedPlan, IndexSuggestion, PlanEvidence } from '../../../segment/explained.js'
 import { withClient } from '../../shadow/connect.js'
+import { OF_TABLE_LOCKS } from '../lock-cause.js'
 import { type Asked, type Explained, explainPlan, tryIndex } from './explain-plan.js'
 import { indexFor } from './index-for.js'
 import { planChanges, readingOf } from './plan-changes.js'
@@ -105,7 +106,7 @@ export function reread(findings: readonly Finding[], plans: readonly PlanEvidenc
   const joined = new Map<string, string>()
   const bySetting = new Map<string, string>()
   for (const finding of findings) {
-    if (finding.mismatch !== 'LATENCY_SPIKE' || finding.explainer === 'lock.table') continue
+    if (finding.mismatch !== 'LATENCY_SPIKE' || finding.explainer === OF_TABLE_LOCKS) continue
     const plan = plans.find(({ reading, fingerprint }) => reading !== '' && finding.fingerprints.includes(fingerprint))
     if (plan === undefined) continue
     const setting = plan.changes[0]?.kind === 'setting' ? plan.reading : ''
