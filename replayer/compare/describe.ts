@@ -82,6 +82,7 @@ export class Describer {
       written: traits.written.map((relation) => this.#origins.tableName(relation)),
       sought: this.#sought(traits, statement.parameters),
       lookups: this.#lookups(traits),
+      given: this.#given(traits, statement.parameters),
       columnNames: traits.columnNames,
       chancyRows: traits.chance.filter !== 'none' && (noise?.allowsChance(fingerprint) ?? true),
       aboutServer: traits.chance.aboutServer,
@@ -104,6 +105,22 @@ export class Describer {
         ? []
         : [rowKey(origin.domain ?? `${origin.table}.${origin.column.name}`, value)]
     })
+  }
+
+  #given({ given }: Traits, parameters: readonly (string | null)[]): ReadonlyMap<string, string> {
+    const values = new Map<string, Set<string | null>>()
+    for (const { value, column } of given) {
+      const origin = this.#origins.of(column.tableOid, column.attnum)
+      if (origin === null) continue
+      const label = `${origin.table}.${origin.column.name}`
+      const seen = values.get(label) ?? new Set()
+      values.set(label, seen.add(typeof value === 'number' ? (parameters[value - 1] ?? null) : value))
+    }
+    return new Map(
+      [...values].flatMap(([label, [only, ...more]]) =>
+        only == null || more.length > 0 ? [] : [[label, only] as const],
+      ),
+    )
   }
 
   #lookups({ sought }: Traits): Knowledge['lookups'] {

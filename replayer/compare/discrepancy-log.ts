@@ -44,6 +44,7 @@ const LOOKED_AT_AGAIN_MAX = 20_000
 const ASKED_SHARE_MAX = 0.5
 
 const NO_NAMES: ReadonlySet<string> = new Set()
+const NOTHING_GIVEN: ReadonlyMap<string, string> = new Map()
 
 export class DiscrepancyLog {
   readonly #options: LogOptions
@@ -107,6 +108,8 @@ export class DiscrepancyLog {
       writes: (knowledge?.written.length ?? 0) > 0,
       isLabel: (type, label) => describer.isLabel(type, label),
       asked: this.#asked(compared.statement, knowledge),
+      cutBy: knowledge !== null && mayBeCut(compared, knowledge) ? (knowledge.sort.shown[0] ?? null) : null,
+      given: knowledge?.given ?? NOTHING_GIVEN,
     }
     let part = 0
     for (const whole of judged.judgement.differences) {

@@ -21,6 +21,8 @@ export type Knowledge = {
   readonly sought: readonly string[]
   /** Columns that its parameters are compared with for equality. */
   readonly lookups: readonly { readonly parameter: number; readonly label: string }[]
+  /** What its parameters and literals give columns that it writes, where that is one value: by `orders.status`. */
+  readonly given: ReadonlyMap<string, string>
   /** Names of the columns by which its text, or a view it reads, chooses, joins, sorts or computes. */
   readonly columnNames: ReadonlySet<string>
   /** What the two baseline runs disagree about for this kind of statement; columns stand in their nature. */

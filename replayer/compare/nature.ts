@@ -47,6 +47,11 @@ export type ColumnNature = {
   readonly tolerance: Tolerance | null
 }
 
+/** Tables that the columns come from, in words. */
+export function tablesOf(natures: readonly ColumnNature[]): string {
+  return [...new Set(natures.map(({ table }) => table).filter((table) => table !== ''))].sort().join(', ')
+}
+
 export function plainColumn(label: string): ColumnNature {
   return {
     label,

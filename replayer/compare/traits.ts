@@ -5,6 +5,8 @@
 import type { Relation } from '../../segment/catalog.js'
 import type { ColumnRef, ColumnResolver, ResolvedColumns, ResultColumn, SlotFacts } from '../../sql/columns.js'
 import { type Insertion, insertionsOf } from '../../sql/insertions.js'
+import { lex } from '../../sql/lex.js'
+import { literalValue } from '../../sql/literal.js'
 import {
   type Chance,
   chanceInText,
@@ -33,6 +35,8 @@ export type Traits = {
   readonly insertions: ReadonlyMap<number, Insertion>
   /** Columns that a parameter is compared with for equality, by its number. */
   readonly sought: readonly { readonly parameter: number; readonly column: ColumnRef }[]
+  /** Parameters by number, and values of literals, that the text gives columns that it writes. */
+  readonly given: readonly { readonly value: number | string; readonly column: ColumnRef }[]
   /** Columns that a parameter or a literal is compared with. */
   readonly lookedUp: readonly ColumnRef[]
 }
@@ -46,6 +50,7 @@ const NOTHING: Traits = {
   columnNames: new Set(),
   insertions: new Map(),
   sought: [],
+  given: [],
   lookedUp: [],
 }
 
@@ -96,6 +101,7 @@ export class TraitReader {
       columnNames: found.columnNames,
       insertions: insertionsOf(statements.slice(0, 1), this.#resolver.index),
       sought: soughtColumns(resolved),
+      given: givenColumns(sql, resolved),
       lookedUp: [...resolved.parameters.values(), ...resolved.literals.values()].flatMap(comparedWith),
     }
   }
@@ -105,6 +111,29 @@ function soughtColumns({ parameters }: ResolvedColumns): Traits['sought'] {
   return [...parameters].flatMap(([parameter, { array, bindings }]) =>
     array ? [] : bindings.flatMap(({ column, use }) => (use === 'equal' ? [{ parameter, column }] : [])),
   )
+}
+
+function givenColumns(sql: string, { parameters, literals }: ResolvedColumns): Traits['given'] {
+  const stores = ({ array, bindings }: SlotFacts) =>
+    array ? [] : bindings.flatMap(({ column, use }) => (use === 'store' && column.path === undefined ? [column] : []))
+  const { starts, ends, forms } = lex(sql)
+  const valueAt = new Map(
+    literals.size === 0
+      ? []
+      : starts.map((start, slot) => [
+          Buffer.byteLength(sql.slice(0, start)),
+          literalValue(sql.slice(start, ends[slot]), forms[slot]!),
+        ]),
+  )
+  return [
+    ...[...parameters].flatMap(([value, facts]) => stores(facts).map((column) => ({ value, column }))),
+    ...[...literals].flatMap(([at, facts]) =>
+      stores(facts).flatMap((column) => {
+        const value = valueAt.get(at)
+        return value === undefined ? [] : [{ value, column }]
+      }),
+    ),
+  ]
 }
 
 function comparedWith({ bindings }: SlotFacts): readonly ColumnRef[] {

@@ -307,6 +307,90 @@ describe('why rows differ', () => {
   })
 })
 
+describe('why behind a LIMIT other rows come', () => {
+  const columns = [column('id', INT), column('name')]
+  const natures = columns.map(({ name }) => ({ ...plainColumn(`goods.${name}`), table: 'goods', key: name === 'id' }))
+  /** The first three of these names and those. */
+  const say = (from: readonly string[], to: readonly string[], cutBy: number | null = 1, type = TEXT) => {
+    const rows = (names: readonly string[]) => names.map((name) => [`id of ${name}`, name])
+    const context = {
+      before: outcome([columns[0]!, column('name', type)], rows(from)),
+      after: outcome([columns[0]!, column('name', type)], rows(to)),
+      natures,
+      clocks: CLOCKS,
+      writes: false,
+      cutBy,
+    }
+    const missing = rows(from.filter((name) => !to.includes(name)))
+    const extra = rows(to.filter((name) => !from.includes(name)))
+    const found = explain(difference('SEMANTIC_MISMATCH', 'rows_missing', { missing, extra }), context)
+    return found.map((cause) => `${cause.sentence(cause.detail)}: ${cause.columns.join()}`)
+  }
+  const collated = ['rows come in another order of goods.name (another collation): 1']
+  const reversed = ['rows come in another order of goods.name (the other way round): 1']
+  test.each([
+    { name: 'capitals came first', from: ['Chair', 'Kettle', 'Lamp'], to: ['armchair', 'Chair', 'Kettle'] },
+    { name: 'none is left of them', from: ['Old Chair', 'Old Chair 2'], to: ['Old armchair', 'Old armchair 2'] },
+    { name: 'the other way', from: ['armchair', 'Chair'], to: ['Chair', 'Kettle'] },
+    { name: 'letters with accents', from: ['Zebra', 'zoo'], to: ['Éclair', 'Zebra'] },
+    { name: 'downwards', from: ['étagère', 'armchair'], to: ['Teapot', 'Saddle'] },
+    { name: 'blanks count for nothing', from: ['tea pot', 'teabag'], to: ['teabag', 'teapool'] },
+  ])('another collation: $name', ({ from, to }) => expect(say(from, to)).toEqual(collated))
+  test.each([
+    { from: ['Chair', 'Kettle'], to: ['Teapot', 'Shelf'], type: TEXT },
+    { from: ['9', '10'], to: ['120', '99'], type: INT },
+  ])('the other way round: $from and $to', ({ from, to, type }) => expect(say(from, to, 1, type)).toEqual(reversed))
+  test.each([
+    { name: 'rows are lost, and the next move up', from: ['Chair', 'Kettle', 'Lamp'], to: ['Kettle', 'Lamp', 'Spade'] },
+    { name: 'rows are lost of those in small letters', from: ['Old', 'armchair'], to: ['Old', 'kettle'] },
+    { name: 'all of them are others', from: ['Chair', 'Kettle'], to: ['Lamp', 'Spade'] },
+    { name: 'nobody knows by what they are sorted', from: ['Chair'], to: ['armchair'], cutBy: null },
+  ])('not the order: $name', ({ from, to, cutBy = 1 }) =>
+    expect(say(from, to, cutBy)).toEqual(['other rows of goods come: ']),
+  )
+})
+
+describe('why values differ that none of the explainers knows', () => {
+  const columns = [column('id', INT), column('state'), column('orders', INT)]
+  const natures = [
+    { ...plainColumn('t.id'), table: 't' },
+    { ...plainColumn('t.state'), table: 't', view: 'v' },
+    plainColumn('orders'),
+  ]
+  const say = (pairs: readonly (readonly [string, string])[], more: Partial<Parameters<typeof explain>[1]>) => {
+    const rows = (at: 0 | 1) => pairs.map((pair, row) => [String(row), pair[at], '7'])
+    const cells = pairs.map(([before, after], row) => ({
+      ...{ column: 1, before, after, rowBefore: rows(0)[row]!, rowAfter: rows(1)[row]! },
+    }))
+    const base = { before: outcome(columns, rows(0)), after: outcome(columns, rows(1)), natures, clocks: CLOCKS }
+    const found = explain(difference('SEMANTIC_MISMATCH', 'values', { columns: [1], cells }), {
+      ...base,
+      writes: true,
+      ...more,
+    })
+    return found.map((cause) => cause.sentence(cause.detail))
+  }
+  const set = (value: string) => ({ given: new Map([['t.state', value]]) })
+  test('the statement sets it, and another value comes back', () => {
+    expect(say([['paid', 'open']], set('paid'))).toEqual([
+      't.state comes back otherwise than the statement sets it (a trigger, RETURNING?)',
+    ])
+    expect(say([['paid', 'open']], set('sent'))).toEqual(['t.state is open where it was paid'])
+    expect(say([['paid', 'pai']], set('paid'))).toEqual(['t.state is cut to 3 characters'])
+  })
+  test('what a view computes is the same, and whose it is differs', () => {
+    const pairs = [
+      ['A1', 'B2'],
+      ['C3', 'D4'],
+    ] as const
+    expect(say(pairs, {})).toEqual(['what v computes stands beside another t.state (a join by another key?)'])
+    expect(say(pairs, { natures: natures.map((nature) => ({ ...nature, view: '' })) })).toEqual(['t.state differs'])
+    expect(say(pairs, { natures: natures.map((nature) => ({ ...nature, table: 't' })) })).toEqual([
+      't.state differs in what v shows',
+    ])
+  })
+})
+
 describe('why an error is new', () => {
   test.each([
     {

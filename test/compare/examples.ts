@@ -76,6 +76,7 @@ export function knowledge(columns: readonly Column[], more: Partial<Knowledge> =
     written: [],
     sought: [],
     lookups: [],
+    given: new Map(),
     columnNames: new Set(),
     noisy: { error: false, rows: false, order: false },
     ...more,

@@ -7,7 +7,8 @@ import type { CellPair, Difference } from '../judgement.js'
 import type { ColumnNature } from '../nature.js'
 import { type Cause, sameOrNothing } from './cause.js'
 import { explainChangedError, explainNewError, explainVanishedError, type IsLabel } from './errors.js'
-import { explainMembership, explainOrder, type RowContext } from './rows.js'
+import { explainOrder } from './order.js'
+import { explainMembership, type RowContext } from './rows.js'
 import { columnCells, explainColumn } from './values.js'
 
 export type ExplainContext = {
@@ -19,6 +20,9 @@ export type ExplainContext = {
   readonly writes: boolean
   readonly isLabel?: IsLabel
   readonly asked?: RowContext['asked']
+  readonly cutBy?: RowContext['cutBy']
+  /** What the statement gives columns that it writes, by label. */
+  readonly given?: ReadonlyMap<string, string>
 }
 
 export function explain(difference: Difference, context: ExplainContext): readonly Cause[] {
@@ -35,6 +39,7 @@ export function explain(difference: Difference, context: ExplainContext): readon
     after: after.rows ?? [],
     writes,
     asked: context.asked ?? [],
+    cutBy: context.cutBy ?? null,
   }
   if (difference.subKind === 'order') return [explainOrder(difference, rows)]
   if (before.columns === null || after.columns === null)
@@ -59,7 +64,7 @@ function affected({ note }: Difference): Cause {
 }
 
 function explainValues(difference: Difference, context: ExplainContext): readonly Cause[] {
-  const { natures, before, after, clocks } = context
+  const { natures, before, after, clocks, given } = context
   const columns = { before: before.columns ?? [], after: after.columns ?? [] }
   const swapped = swappedColumns(difference)
   const causes: Cause[] = swapped.map(([a, b]) => {
@@ -76,10 +81,54 @@ function explainValues(difference: Difference, context: ExplainContext): readonl
   const claimed = new Set(swapped.flat())
   for (const at of difference.columns) {
     if (claimed.has(at)) continue
-    causes.push(explainColumn(columnCells(at, natures[at]!, columns, difference.cells), clocks))
+    const cause = explainColumn(columnCells(at, natures[at]!, columns, difference.cells), clocks)
+    const byContext = SAYS_LITTLE.has(cause.explainer)
+      ? (notAsGiven(at, difference, given, natures) ?? beside(at, difference, natures))
+      : null
+    causes.push(byContext ?? cause)
   }
   return causes
 }
+
+const SAYS_LITTLE: ReadonlySet<string> = new Set(['unexplained', 'value.replaced', 'number.changed'])
+
+/** The statement says what the column is to be, the first side returned that, and the second does not. */
+function notAsGiven(
+  at: number,
+  { cells }: Difference,
+  given: ExplainContext['given'],
+  natures: readonly ColumnNature[],
+): Cause | null {
+  const { label } = natures[at]!
+  const value = given?.get(label)
+  if (value === undefined || !cells.every(({ column, before }) => column !== at || before === value)) return null
+  return {
+    explainer: 'value.not_given',
+    subject: label,
+    detail: '',
+    columns: [at],
+    sentence: () => `${label} comes back otherwise than the statement sets it (a trigger, RETURNING?)`,
+    merge: sameOrNothing,
+  }
+}
+
+/** All that a view computes is the same, and only whose it is differs. */
+function beside(at: number, { columns, cells }: Difference, natures: readonly ColumnNature[]): Cause | null {
+  const { view, table, subject } = natures[at]!
+  const computed = natures.some((nature) => nature.table === '' && nature.free === null)
+  if (view === '' || table === '' || !computed || columns.length > 1 || cells.length < BESIDE_MIN) return null
+  return {
+    explainer: 'join.other',
+    subject: view,
+    detail: '',
+    columns: [at],
+    sentence: () => `what ${view} computes stands beside another ${subject} (a join by another key?)`,
+    merge: sameOrNothing,
+  }
+}
+
+/** One row may be like another by chance. */
+const BESIDE_MIN = 2
 
 /** Pairs of columns that hold each other's values in every row that differs. */
 function swappedColumns({ columns, cells }: Difference): readonly (readonly [number, number])[] {

@@ -1,10 +1,11 @@
 /**
- * Why rows are missing, extra, repeated or in another order.
+ * Why rows are missing, extra or repeated.
  */
 import type { Column, Row } from '../../../segment/outcome.js'
 import type { Difference } from '../judgement.js'
-import type { ColumnNature } from '../nature.js'
+import { type ColumnNature, tablesOf } from '../nature.js'
 import { type Cause, sameOrNothing } from './cause.js'
+import { orderBehindLimit } from './order.js'
 
 export type RowContext = {
   readonly columns: readonly Column[]
@@ -14,6 +15,8 @@ export type RowContext = {
   readonly writes: boolean
   /** What the statement asked for, where few of its kind ask for that: `lines.account_no`, `1200`. */
   readonly asked?: readonly { readonly label: string; readonly value: string | null }[]
+  /** Where a LIMIT cut the rows: the first column that they are sorted by. */
+  readonly cutBy?: number | null
 }
 
 const SHARED_SHOWN_MAX = 2
@@ -25,7 +28,7 @@ const SHARED_COLUMNS_MAX = 50
 
 export function explainMembership(difference: Difference, context: RowContext): Cause {
   const { missing, extra, note } = difference
-  const from = tables(context.natures)
+  const from = tablesOf(context.natures)
   // Rows that are missing as well were pushed out of a LIMIT or a FETCH.
   if (extra.length > 0 && areRepeats(extra, context.after, context.before, context.natures))
     return rowCause('rows.repeated', from, '', () => `rows${of(from)} are duplicated (a join that fans out)`)
@@ -47,6 +50,8 @@ export function explainMembership(difference: Difference, context: RowContext): 
       (detail) => `rows${of(from)}${having(detail)} come as well`,
       inCommon,
     )
+  const sorted = orderBehindLimit(difference, context)
+  if (sorted !== null) return sorted
   if (missing.length > 0) return rowCause('rows.other', from, '', () => `other rows${of(from)} come`)
   return rowCause(
     'unexplained',
@@ -68,10 +73,6 @@ function rowCause(
 
 function of(from: string): string {
   return from === '' ? '' : ` of ${from}`
-}
-
-function tables(natures: readonly ColumnNature[]): string {
-  return [...new Set(natures.map(({ table }) => table).filter((table) => table !== ''))].sort().join(', ')
 }
 
 /** Every one of `rows` stands among `all` once more, by key or as a whole; where the others repeat it too, that tells nothing. */
@@ -156,49 +157,4 @@ export function conditionsOf(detail: string | null): readonly string[] {
 /** Labels of the columns that could have held something in common. */
 export function shownBy(detail: string | null): ReadonlySet<string> {
   return new Set(detail === null || detail === '' ? [] : Object.keys(JSON.parse(detail) as Tally))
-}
-
-export function explainOrder(difference: Difference, context: RowContext): Cause {
-  const at = difference.columns[0]
-  const subject = at === undefined ? tables(context.natures) : (context.natures[at]?.label ?? '')
-  const isText = TEXT_OIDS.has(context.columns[at ?? -1]?.typeOid ?? 0)
-  const how = at === undefined ? null : orderChange(values(context.before, at), values(context.after, at), isText)
-  return {
-    explainer: how?.explainer ?? 'order.other',
-    subject,
-    detail: '',
-    columns: difference.columns,
-    sentence: () =>
-      `rows come in another order${subject === '' ? '' : ` of ${subject}`}${how === null ? '' : ` (${how.words})`}`,
-    merge: sameOrNothing,
-  }
-}
-
-function values(rows: readonly Row[], at: number): readonly (string | null)[] {
-  return rows.map((row) => row[at] ?? null)
-}
-
-/** text, varchar, char(n), name, citext has no fixed number. */
-const TEXT_OIDS: ReadonlySet<number> = new Set([25, 1043, 1042, 19])
-
-function orderChange(before: readonly (string | null)[], after: readonly (string | null)[], isText: boolean) {
-  const known = (list: readonly (string | null)[]): string[] => list.flatMap((value) => value ?? [])
-  if (known(before).join('\0') === known(after).join('\0'))
-    return { explainer: 'order.nulls', words: 'NULL sorts at the other end' }
-  if (known(before).join('\0') === known(after).reverse().join('\0'))
-    return { explainer: 'order.reversed', words: 'the other way round' }
-  const lettered = isText && known(after).some((value) => /\p{L}/u.test(value))
-  if (lettered && (isByteOrder(known(after)) || isByteOrder(known(before))))
-    return { explainer: 'order.collation', words: 'another collation' }
-  return null
-}
-
-function isByteOrder(list: readonly string[]): boolean {
-  const ascending = list.every(
-    (value, at) => at === 0 || Buffer.compare(Buffer.from(list[at - 1]!), Buffer.from(value)) <= 0,
-  )
-  return (
-    ascending ||
-    list.every((value, at) => at === 0 || Buffer.compare(Buffer.from(list[at - 1]!), Buffer.from(value)) >= 0)
-  )
 }
