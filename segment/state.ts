@@ -27,6 +27,8 @@ export type TableState = {
   /** Columns that the second side lacks, and those left out on purpose. */
   readonly columnsMissing: readonly string[]
   readonly columnsLeftOut: readonly string[]
+  /** Of a missing one: what has its name in another schema of the second side. */
+  readonly elsewhere?: readonly string[]
   readonly examples: RowDiff | null
 }
 

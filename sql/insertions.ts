@@ -15,6 +15,8 @@ export type Insertion = {
   readonly asGiven: boolean
   /** None of its rows may be left out for one that is there already. */
   readonly complete: boolean
+  /** Columns that it names; null: it gives all that there are, or nobody knows which. */
+  readonly given: readonly string[] | null
 }
 
 /** By oid of the table. */
@@ -33,13 +35,14 @@ export function insertionsOf(
       // Of two insertions into one table nobody knows whose rows are shown.
       asGiven: insertion.asGiven && other === undefined,
       complete: insertion.complete && other === undefined,
+      given: other === undefined ? insertion.given : null,
     })
   }
   for (const { stmt } of statements)
     walk(stmt, ({ kind, body }) => {
       if (kind === 'InsertStmt') note(body.relation, insertion(body))
       if (kind === 'MergeStmt' && mayInsert(body))
-        note(body.relation, { surelyNew: false, asGiven: false, complete: false })
+        note(body.relation, { surelyNew: false, asGiven: false, complete: false, given: null })
       return undefined
     })
   return found
@@ -50,7 +53,14 @@ function insertion(body: TreeNode['body']): Insertion {
   const source = unwrap(body.selectStmt)
   const rows = source === null ? 1 : list(source.body, 'valuesLists').length
   const complete = conflict === undefined || rows === 1
-  return { surelyNew: conflict?.action !== 'ONCONFLICT_UPDATE', asGiven: rows > 0 && complete, complete }
+  const names = list(body, 'cols').map((target) => String(unwrap(target)?.body.name ?? ''))
+  return {
+    surelyNew: conflict?.action !== 'ONCONFLICT_UPDATE',
+    asGiven: rows > 0 && complete,
+    complete,
+    // Without a list the columns are given by their places; DEFAULT VALUES gives none.
+    given: names.length > 0 ? names : source === null ? [] : null,
+  }
 }
 
 function mayInsert(body: TreeNode['body']): boolean {

@@ -184,12 +184,17 @@ function afterFewErrors(one: Suspect, named: readonly Suspect[]): Suspect | unde
 
 /** One column sorts otherwise: however it looks in each result, that is one cause. */
 function sameOrder(one: Suspect, named: readonly Suspect[]): Suspect | undefined {
-  if (one.subKind !== 'order' || one.columns.length === 0) return undefined
+  if (!isOrder(one) || one.columns.length === 0) return undefined
   const [key] = one.columns
   return before(
     one,
-    named.filter((root) => root.id !== one.id && root.subKind === 'order' && root.columns[0] === key),
+    named.filter((root) => root.id !== one.id && isOrder(root) && root.columns[0] === key),
   )
+}
+
+/** Also where a LIMIT lets other rows in for it. */
+function isOrder({ explainer }: Suspect): boolean {
+  return explainer.startsWith('order.')
 }
 
 function isError({ subKind }: Suspect): boolean {
@@ -297,7 +302,7 @@ function rootOfVague(
 
 /** Other values may change anything that uses them; another order changes which rows come, and what is computed from those. */
 function tellsOfColumn(root: Suspect, one: Suspect): boolean {
-  return root.subKind === 'values' || (root.subKind === 'order' && one.explainer.startsWith('rows.'))
+  return root.subKind === 'values' || (isOrder(root) && one.explainer.startsWith('rows.'))
 }
 
 function errorsBefore(one: Suspect, named: readonly Suspect[]): readonly Suspect[] {

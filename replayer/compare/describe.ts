@@ -10,6 +10,7 @@ import type { Insertion } from '../../sql/insertions.js'
 import { alignOutputs, type Chance, type OutputItem, wilder } from '../../sql/nondeterminism.js'
 import type { Ordering } from '../../sql/order-by.js'
 import { rowKey } from './broken-rows.js'
+import type { Written } from './causes/written.js'
 import type { Excuse } from './excuses.js'
 import type { IgnoreList } from './ignore.js'
 import type { Knowledge } from './knowledge.js'
@@ -49,6 +50,31 @@ export class Describer {
   /** Tables that a text writes, by name. */
   written(sql: string): readonly string[] {
     return this.#texts.of(sql).written.map((relation) => this.#origins.tableName(relation))
+  }
+
+  /** What a text says about an error that it meets. */
+  writing(sql: string): Written {
+    const { insertions, removes } = this.#texts.of(sql)
+    const { index } = this.#resolver
+    const leftOut = new Map<string, 'default' | 'sequence'>()
+    for (const [oid, { given }] of insertions)
+      for (const { name, default: text, sequenceOid, identity } of given === null
+        ? []
+        : (index.byOid(oid)?.columns ?? []))
+        if (!given?.includes(name) && (text !== null || identity !== ''))
+          leftOut.set(name, sequenceOid !== 0 ? 'sequence' : 'default')
+    const { relations } = index.catalog
+    return {
+      leftOut,
+      uniqueColumns: (constraint) => {
+        const owner = relations.find(({ uniques }) => uniques.some(({ name }) => name === constraint))
+        const key = owner?.uniques.find(({ name }) => name === constraint)
+        return key?.columns.map((attnum) => owner?.columns.find((one) => one.attnum === attnum)?.name ?? '') ?? null
+      },
+      onDelete: (constraint) =>
+        relations.flatMap(({ foreignKeys }) => foreignKeys).find(({ name }) => name === constraint)?.onDelete ?? null,
+      removes,
+    }
   }
 
   /** Does an enum of the recorded schema have this label? */

@@ -33,7 +33,7 @@ export type LogOptions = {
   readonly traceId: (seq: number) => string
   readonly recordedAtMs: number
   readonly sent: SentTexts
-  readonly describer: Pick<Describer, 'written' | 'access' | 'isLabel' | 'knowledge'>
+  readonly describer: Pick<Describer, 'written' | 'writing' | 'access' | 'isLabel' | 'knowledge'>
   /** Finds a statement and its outcomes again. */
   readonly read: (seq: number) => Compared | null
 }
@@ -107,6 +107,9 @@ export class DiscrepancyLog {
       clocks,
       writes: (knowledge?.written.length ?? 0) > 0,
       isLabel: (type, label) => describer.isLabel(type, label),
+      ...(compared.before.outcome.error === compared.after.outcome.error
+        ? {}
+        : { written: describer.writing(compared.statement.sql) }),
       asked: this.#asked(compared.statement, knowledge),
       cutBy: knowledge !== null && mayBeCut(compared, knowledge) ? (knowledge.sort.shown[0] ?? null) : null,
       given: knowledge?.given ?? NOTHING_GIVEN,

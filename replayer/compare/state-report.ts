@@ -27,7 +27,12 @@ const NONE = { fault: true, columns: [], count: 1, more: false, rows: null } as 
 
 function ofTable(table: TableState): Draft[] {
   const { table: object, verdict, missing, extra, changed, more, examples, columnsMissing } = table
-  if (verdict === 'missing') return [{ ...NONE, kind: 'table_missing', object, sentence: `V2 has no table ${object}` }]
+  if (verdict === 'missing') {
+    const { elsewhere = [] } = table
+    const moved =
+      elsewhere.length === 0 ? '' : `, but ${elsewhere.join(' and ')}: moved to where nobody looks (search_path)?`
+    return [{ ...NONE, kind: 'table_missing', object, sentence: `V2 has no table ${object}${moved}` }]
+  }
   const gone = columnsMissing.map(
     (column): Draft => ({
       ...NONE,

@@ -29,6 +29,8 @@ export type Traits = {
   readonly relations: readonly Relation[]
   /** Written by the text itself, and by triggers and cascades on what it writes. */
   readonly written: readonly Relation[]
+  /** It has a DELETE. */
+  readonly removes: boolean
   /** Names of columns by which the text, or a view it reads, chooses, joins, sorts or computes; not those it only shows. */
   readonly columnNames: ReadonlySet<string>
   /** Rows that it makes, by table. */
@@ -47,6 +49,7 @@ const NOTHING: Traits = {
   results: null,
   relations: [],
   written: [],
+  removes: false,
   columnNames: new Set(),
   insertions: new Map(),
   sought: [],
@@ -98,6 +101,7 @@ export class TraitReader {
       results: resolved.statements[0]?.results ?? null,
       relations: [...found.relations],
       written: [...found.written],
+      removes: found.removes,
       columnNames: found.columnNames,
       insertions: insertionsOf(statements.slice(0, 1), this.#resolver.index),
       sought: soughtColumns(resolved),
@@ -150,6 +154,7 @@ class Found {
   readonly written = new Set<Relation>()
   readonly columnNames = new Set<string>()
   readonly #called = new Set<string>()
+  removes = false
   readonly #resolver: ColumnResolver
 
   constructor(resolver: ColumnResolver) {
@@ -162,6 +167,7 @@ class Found {
       if (kind === 'RangeVar') this.#note(body)
       if (kind === 'ResTarget' && unwrap(body.val)?.kind === 'ColumnRef') return false
       if (kind === 'ColumnRef') this.columnNames.add(columnName({ ColumnRef: body }))
+      if (kind === 'DeleteStmt') this.removes = true
       if (kind === 'FuncCall') this.#called.add(lastName(body.funcname))
       if (WRITES.has(kind)) this.#noteWrite(node)
       return undefined

@@ -68,9 +68,9 @@ function changedColumns(
 ): readonly ChangedColumn[] {
   const positions = [...new Set(cells.map(({ column }) => column))].sort((a, b) => a - b)
   return positions.map((position) => {
-    const { name, typeOid } = columns.before[position]!
+    const { name, typeOid, fields = [] } = columns.before[position]!
     const pairs = cells.filter(({ column }) => column === position)
-    const nature = { ...plainColumn(`${table}.${name}`), table }
+    const nature = { ...plainColumn(`${table}.${name}`), table, fields }
     const types = { before: typeOid, after: columns.after[position]!.typeOid }
     const cause = explainColumn({ position, nature, types, pairs }, NO_CLOCKS)
     const sentence = cause.sentence(mergeDetails(cause, cause.detail, cause.detail))

@@ -9,7 +9,12 @@
  */
 import { OID } from '../../segment/values/oids.js'
 
-export type SourceColumn = { readonly name: string; readonly typeOid: number }
+export type SourceColumn = {
+  readonly name: string
+  readonly typeOid: number
+  /** Names of its fields, where it is of a composite type. */
+  readonly fields?: readonly string[]
+}
 
 export type TableSource = {
   /** What stands in FROM. */

@@ -68,11 +68,13 @@ export async function verifyTables(options: VerifyOptions): Promise<readonly Tab
       .filter(({ kind, schema, parents }) => HOLDS_ROWS.has(kind) && schema !== OWN_SCHEMA && parents.length === 0)
       .map((relation) => ({ relation, name: nameOf(relation) }))
       .sort((a, b) => a.name.localeCompare(b.name))
-    const gained = gainedColumns(catalog, await readCatalog(pairs[0]!.after))
+    const there = await readCatalog(pairs[0]!.after)
+    const gained = gainedColumns(catalog, there)
+    const known = { isRandom, gained, types: catalog.types, elsewhere: (table: Relation) => namesakes(table, there) }
     let done = 0
     return shareOut(tables, pairs, async ({ relation, name }, pair) => {
       options.onProgress?.(done, tables.length, name)
-      const found = await compareTable({ name, relation, ...pair, options, isRandom, gained })
+      const found = await compareTable({ name, relation, ...pair, options, ...known })
       done += 1
       return found
     })
@@ -85,6 +87,17 @@ type TableTask = Sides & {
   readonly options: VerifyOptions
   readonly isRandom: (relation: Relation, column: CatalogColumn) => boolean
   readonly gained: ReadonlySet<string>
+  /** Of the first side. */
+  readonly types: Catalog['types']
+  /** Tables of that name in other schemas of the second side. */
+  readonly elsewhere: (relation: Relation) => readonly string[]
+}
+
+function namesakes({ schema, name }: Relation, there: Catalog): readonly string[] {
+  return there.relations
+    .filter((one) => one.name === name && one.schema !== schema && (HOLDS_ROWS.has(one.kind) || one.kind === 'view'))
+    .map((one) => `${one.schema}.${one.name}`)
+    .sort()
 }
 
 /** Names of columns that tables have on the second side only: triggers that keep whole rows as JSON keep them as well. */
@@ -126,7 +139,11 @@ async function compareTable(task: TableTask): Promise<TableState> {
   }
   // A materialized view that was never filled has nothing to compare.
   if (sourceBefore === null) return { ...none, table: name, verdict: 'equal', rowsBefore: 0, rowsAfter: 0 }
-  if (sourceAfter === null) return { ...none, table: name, verdict: 'missing', rowsBefore: 0, rowsAfter: 0 }
+  if (sourceAfter === null) {
+    const elsewhere = task.elsewhere(relation)
+    const gone = { ...none, table: name, verdict: 'missing', rowsBefore: 0, rowsAfter: 0 } as const
+    return elsewhere.length === 0 ? gone : { ...gone, elsewhere }
+  }
   const shared = sharedColumns(task, sourceBefore, sourceAfter)
   const pair = new TablePair(task, sourceBefore, sourceAfter, shared.compared)
   const { rowsBefore, rowsAfter, changes, more } = await pair.compare()
@@ -220,7 +237,11 @@ class TablePair {
   }
 
   #typed(source: TableSource): readonly SourceColumn[] {
-    return this.#columns.map((name) => source.columns.find((column) => column.name === name)!)
+    const fieldsOf = (typeOid: number) => this.#task.types.find(({ oid }) => oid === typeOid)?.attributes ?? []
+    return this.#columns.map((name) => {
+      const column = source.columns.find((one) => one.name === name)!
+      return { ...column, fields: fieldsOf(column.typeOid).map((field) => field.name) }
+    })
   }
 
   async #checksum(client: Client, source: TableSource): Promise<Sum> {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { explainNewError, explainVanishedError } from '../../replayer/compare/causes/errors.js'
 import { explain } from '../../replayer/compare/causes/explain.js'
 import { explainColumn } from '../../replayer/compare/causes/values.js'
+import type { Written } from '../../replayer/compare/causes/written.js'
 import { difference } from '../../replayer/compare/judgement.js'
 import { plainColumn } from '../../replayer/compare/nature.js'
 import { CLOCKS, column, outcome } from './examples.js'
@@ -10,6 +11,16 @@ const TEXT = 25
 const INT = 23
 const NUMERIC = 1700
 const TIMESTAMPTZ = 1184
+
+const WRITTEN: Written = {
+  leftOut: new Map([
+    ['id', 'sequence'],
+    ['status', 'default'],
+  ]),
+  uniqueColumns: (name) => ({ t_pkey: ['id'], t_email_key: ['email'] })[name] ?? null,
+  onDelete: (name) => (name === 'cascading' ? 'cascade' : 'no action'),
+  removes: true,
+}
 
 function why(before: string | null, after: string | null, type = TEXT, typeAfter = type): string {
   const nature = { ...plainColumn('x'), table: 't' }
@@ -455,6 +466,39 @@ describe('why an error is new', () => {
       'enum order_status has lost its label shipped (SQLSTATE 22P02)',
     )
     expect(explainNewError(error, () => false).sentence('')).not.toContain('shipped')
+  })
+  test.each([
+    { error: { sqlstate: '23502', column: 'status', table: 't' }, says: 't.status must not be NULL: a lost default?' },
+    { error: { sqlstate: '23502', column: 'note', table: 't' }, says: 't.note must not be NULL' },
+    {
+      error: { sqlstate: '23505', constraint: 't_v2_pkey' },
+      says: 'unique constraint t_v2_pkey refuses rows: a sequence that is behind its table?',
+    },
+    {
+      error: { sqlstate: '23505', constraint: 't_pkey' },
+      says: 'unique constraint t_pkey refuses rows: a sequence that is behind its table?',
+    },
+    { error: { sqlstate: '23505', constraint: 't_email_key' }, says: 'unique constraint t_email_key refuses rows' },
+    { error: { sqlstate: '23503', constraint: 'plain' }, says: 'foreign key plain refuses rows' },
+    {
+      error: { sqlstate: '23503', constraint: 'cascading' },
+      says: 'foreign key cascading refuses rows: a lost ON DELETE CASCADE?',
+    },
+  ])('and what the statement says about it: $says', ({ error, says }) => {
+    const cause = explainNewError({ message: 'x', ...error }, undefined, WRITTEN)
+    expect(cause.sentence(cause.detail)).toBe(`${says} (SQLSTATE ${error.sqlstate})`)
+    expect(cause.sentence(null)).not.toContain('?')
+  })
+  test('a row goes that others point at, and nothing refuses that', () => {
+    const error = { sqlstate: '23503', message: 'x', constraint: 'plain', table: 'items' }
+    const say = (removes: boolean) => {
+      const cause = explainVanishedError(error, { ...WRITTEN, removes })
+      return cause.sentence(cause.detail)
+    }
+    expect(say(false)).toBe('foreign key plain of items no longer refuses rows')
+    expect(say(true)).toBe(
+      'foreign key plain of items no longer refuses rows when what they point at goes (lost, or ON DELETE takes them along?)',
+    )
   })
   test('a constraint that is gone', () =>
     expect(

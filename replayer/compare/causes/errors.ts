@@ -4,6 +4,7 @@
  */
 import type { ServerError } from '../../../segment/outcome.js'
 import { type Cause, sameOrNothing } from './cause.js'
+import { hintOfNew, hintOfVanished, NOTHING_KNOWN, type Written } from './written.js'
 
 type Wording = { readonly explainer: string; readonly says: (object: string, error: ServerError) => string }
 
@@ -75,7 +76,11 @@ const VANISHED: Readonly<Record<string, (object: string, error: ServerError) => 
 /** Is it a label that an enum of the recorded schema has? Then it is no captured value and may be named. */
 export type IsLabel = (type: string, label: string) => boolean
 
-export function explainNewError(error: ServerError, isLabel: IsLabel = () => false): Cause {
+export function explainNewError(
+  error: ServerError,
+  isLabel: IsLabel = () => false,
+  written: Written = NOTHING_KNOWN,
+): Cause {
   const lost = lostLabel(error, isLabel)
   if (lost !== null) return lost
   const object = objectOf(error)
@@ -85,7 +90,7 @@ export function explainNewError(error: ServerError, isLabel: IsLabel = () => fal
     (error.sqlstate.startsWith('08') || error.sqlstate.startsWith('57P') ? 'error.connection' : 'unexplained')
   const words =
     wording?.says(object, error) ?? (explainer === 'error.connection' ? 'the connection is lost' : 'an error')
-  return cause(explainer, error, `${words} (SQLSTATE ${error.sqlstate})`)
+  return cause(explainer, error, words, ` (SQLSTATE ${error.sqlstate})`, hintOfNew(error, written))
 }
 
 function lostLabel(error: ServerError, isLabel: IsLabel): Cause | null {
@@ -95,7 +100,7 @@ function lostLabel(error: ServerError, isLabel: IsLabel): Cause | null {
   return { ...cause('error.enum_label', error, words), subject: `22P02 ${type} ${label}` }
 }
 
-export function explainVanishedError(error: ServerError): Cause {
+export function explainVanishedError(error: ServerError, written: Written = NOTHING_KNOWN): Cause {
   const object = objectOf(error)
   const words = VANISHED[error.sqlstate]?.(object, error) ?? `SQLSTATE ${error.sqlstate} is no longer raised`
   const explainer =
@@ -106,7 +111,7 @@ export function explainVanishedError(error: ServerError): Cause {
         : error.sqlstate.startsWith(DATA_CLASS)
           ? OF_DATA
           : 'unexplained'
-  return cause(explainer, error, words)
+  return cause(explainer, error, words, '', hintOfVanished(error, written))
 }
 
 /** Raised for what others held or did at that moment: a lock, a deadlock, a serialization failure, a statement cancelled. */
@@ -116,18 +121,24 @@ export const TIMING = 'error.timing'
 const DATA_CLASS = '22'
 export const OF_DATA = 'error.data'
 
-export function explainChangedError(before: ServerError, after: ServerError, isLabel?: IsLabel): Cause {
-  const now = explainNewError(after, isLabel)
+export function explainChangedError(
+  before: ServerError,
+  after: ServerError,
+  isLabel?: IsLabel,
+  written?: Written,
+): Cause {
+  const now = explainNewError(after, isLabel, written)
   return { ...now, sentence: () => `${now.sentence(now.detail)} where it was SQLSTATE ${before.sqlstate}` }
 }
 
-function cause(explainer: string, error: ServerError, words: string): Cause {
+/** The hint is told where most of its statements give it. */
+function cause(explainer: string, error: ServerError, words: string, code = '', hint = ''): Cause {
   return {
     explainer,
     subject: errorSubject(error),
-    detail: '',
+    detail: hint,
     columns: [],
-    sentence: () => words,
+    sentence: (detail) => `${words}${detail ?? ''}${code}`,
     merge: sameOrNothing,
   }
 }

@@ -10,6 +10,7 @@ import { explainChangedError, explainNewError, explainVanishedError, type IsLabe
 import { explainOrder } from './order.js'
 import { explainMembership, type RowContext } from './rows.js'
 import { columnCells, explainColumn } from './values.js'
+import type { Written } from './written.js'
 
 export type ExplainContext = {
   readonly before: Outcome
@@ -19,6 +20,8 @@ export type ExplainContext = {
   /** Rows that a statement returns after writing them show what it wrote, not what they were found by. */
   readonly writes: boolean
   readonly isLabel?: IsLabel
+  /** What a statement that failed on one side writes. */
+  readonly written?: Written
   readonly asked?: RowContext['asked']
   readonly cutBy?: RowContext['cutBy']
   /** What the statement gives columns that it writes, by label. */
@@ -28,9 +31,9 @@ export type ExplainContext = {
 export function explain(difference: Difference, context: ExplainContext): readonly Cause[] {
   const { before, after, natures, writes } = context
   if (before.error !== null && after.error !== null)
-    return [explainChangedError(before.error, after.error, context.isLabel)]
-  if (after.error !== null) return [explainNewError(after.error, context.isLabel)]
-  if (before.error !== null) return [explainVanishedError(before.error)]
+    return [explainChangedError(before.error, after.error, context.isLabel, context.written)]
+  if (after.error !== null) return [explainNewError(after.error, context.isLabel, context.written)]
+  if (before.error !== null) return [explainVanishedError(before.error, context.written)]
   if (difference.subKind === 'column_set') return [noted('columns', difference)]
   const rows = {
     columns: before.columns ?? [],
