@@ -4,6 +4,7 @@
  * are looked for by `verify` after that replay. The correct migrations stand first: they must give no finding at all.
  *
  *     node dist/bench/faults.js [--statements 4000] [--scale 2] [--schemas shop,ledger] [--faults all|none|NAME,…] [--keep]
+ *     node dist/bench/faults.js --schemas shop --on FOLDER      what an earlier one recorded and kept
  *
  * Right cause: one finding's sentence holds every expected word. Extra: findings of one instrument beside its first. Answers, rows and
  * schema are three instruments, and a page shows them apart: that a fault which tables and schema show is told of by more than one of them
@@ -28,7 +29,7 @@ import { withClient } from '../replayer/shadow/connect.js'
 import { addPlans, createDiff, openDiff } from '../segment/diff-file.js'
 import { openRecording } from '../segment/recording.js'
 import { openRun } from '../segment/run-file.js'
-import { setStage } from './stage.js'
+import { setKeptStage, setStage } from './stage.js'
 import { WORKLOADS } from './workloads.js'
 
 const { values: flags } = parseArgs({
@@ -39,6 +40,7 @@ const { values: flags } = parseArgs({
     schemas: { type: 'string', default: 'shop,ledger' },
     faults: { type: 'string', default: 'all' },
     keep: { type: 'boolean', default: false },
+    on: { type: 'string' },
   },
 })
 const say = (line: string) => console.log(line)
@@ -83,14 +85,15 @@ async function rehearse(name: keyof typeof SCHEMAS): Promise<void> {
   const workload = WORKLOADS[name]!(size)
   const schemaPath = join(mkdtempSync(join(tmpdir(), 'pgr-ground-')), 'v1.sql')
   writeFileSync(schemaPath, `${readFileSync(workload.schemaPath, 'utf8')}\n${ground}\n`)
-  const stage = await setStage({ ...workload, schemaPath }, say)
+  const stage =
+    flags.on === undefined ? await setStage({ ...workload, schemaPath }, say) : await setKeptStage(flags.on)
   rmSync(dirname(schemaPath), { recursive: true })
   const recording = openRecording(stage.recording)
   try {
     const { plan } = await buildPlan(recording)
     const replayed = async (database: string, target: string) => {
       const out = join(stage.folder, `${database}.run`)
-      await replay({ recording: stage.recording, plan, target, out, speed: 'max', workers: 2 })
+      await replay({ recording: stage.recording, plan, target, out, speed: 'max', workers: 2, force: true })
       return openRun(out)
     }
     await replayed('v1_warm', await stage.shadow('v1_warm'))
@@ -105,6 +108,7 @@ async function rehearse(name: keyof typeof SCHEMAS): Promise<void> {
       if (sql !== null) await runSql(target, sql)
       const after = await replayed(database, target)
       const path = join(stage.folder, `${database}.diff`)
+      rmSync(path, { force: true })
       compareRuns({ before, after, noise, recording, out: createDiff(path), madeBy: 'bench' })
       await explainPlans(path, v1, target, recording.manifest.catalog.searchPath)
       const diff = openDiff(path)

@@ -5,11 +5,10 @@
  * Pure functions of type and text. For most types PostgreSQL's own text is canonical already; what is not understood stays as it
  * is, which can only make equal values look different, never the other way round. Types of the user's own are compared by their
  * text: their oids differ from database to database.
- *
- * Intervals keep PostgreSQL's three fields apart: `1 mon` and `30 days` are equal to `=`, but no client sees the same.
  */
 import { mapArrayLiteral } from './values/array-literal.js'
 import { canonicalBytea } from './values/canonical-bytea.js'
+import { canonicalInterval } from './values/canonical-interval.js'
 import { canonicalJson } from './values/canonical-json.js'
 import { canonicalNumber } from './values/canonical-number.js'
 import { canonicalTimestamptz } from './values/canonical-time.js'
@@ -26,6 +25,7 @@ const SCALARS: ReadonlyMap<number, Canonicalizer> = new Map<number, Canonicalize
   [OID.json, canonicalJson],
   [OID.jsonb, canonicalJson],
   [OID.bytea, canonicalBytea],
+  [OID.interval, canonicalInterval],
   [OID.bpchar, (text) => text.replace(/ +$/, '')],
 ])
 

@@ -101,19 +101,8 @@ export function consequences(findings: readonly Suspect[]): ReadonlyMap<string, 
   for (const one of candidates) {
     const root = isError(one)
       ? rootOfError(one, named, rows)
-      : isTainted(one)
-        ? first(errorsBefore(one, named))
-        : one.explainer === 'reference.other'
-          ? rootOfReference(one, named, rows)
-          : namesCause(one)
-            ? (sameCondition(one, rows) ??
-              repeatedAgain(one, rows) ??
-              byCondition(one, named) ??
-              byLostLabel(one, named) ??
-              derivedFrom(one, named) ??
-              afterFewErrors(one, named) ??
-              sameOrder(one, named))
-            : rootOfVague(one, named, rows, candidates)
+      : ((isTainted(one) ? first(errorsBefore(one, named)) : undefined) ??
+        rootOfDifference(one, named, rows, candidates))
     if (root !== undefined && root.id !== one.id) roots.set(one.id, root.id)
   }
   for (const one of candidates) {
@@ -126,6 +115,25 @@ export function consequences(findings: readonly Suspect[]): ReadonlyMap<string, 
     if (root !== undefined) roots.set(one.id, root.id)
   }
   return followed(roots)
+}
+
+function rootOfDifference(
+  one: Suspect,
+  named: readonly Suspect[],
+  rows: readonly Suspect[],
+  candidates: readonly Suspect[],
+): Suspect | undefined {
+  if (one.explainer === 'reference.other') return rootOfReference(one, named, rows)
+  if (!namesCause(one)) return rootOfVague(one, named, rows, candidates)
+  return (
+    sameCondition(one, rows) ??
+    repeatedAgain(one, rows) ??
+    byCondition(one, named) ??
+    byLostLabel(one, named) ??
+    derivedFrom(one, named) ??
+    afterFewErrors(one, named) ??
+    sameOrder(one, named)
+  )
 }
 
 /** Slow by one column, and slow by that column and others: it is the one. */

@@ -91,7 +91,9 @@ class Generated implements Remap {
     const { insertions } = this.#placesOf(statement.sql)
     for (const lesson of this.#teacher.lessons(insertions, recorded, outcome)) {
       const pair = { domain: this.#numbers.get(lesson.domain)!, recorded: lesson.recorded, actual: lesson.actual }
-      if (lesson.sure || !this.#pairs.knowsEither(pair)) this.#pairs.publish(pair)
+      // That both drew the same is worth a word only where something else was believed.
+      const news = pair.recorded !== pair.actual || this.#pairs.get(pair.domain, pair.recorded) !== undefined
+      if (news && (lesson.sure || !this.#pairs.knowsEither(pair))) this.#pairs.publish(pair)
     }
   }
 
@@ -122,8 +124,9 @@ class Generated implements Remap {
       const end = quoted ? bytes.indexOf(QUOTE, start) : endOfDigits(bytes, start)
       if (end <= start) continue
       const actual = this.#pairs.get(domain, bytes.toString('utf8', start, end))
-      if (actual === undefined || !(quoted ? !actual.includes("'") : /^\d+$/.test(actual))) continue
-      pieces.push(bytes.subarray(from, start), Buffer.from(actual))
+      if (actual === undefined || !(quoted ? !actual.includes("'") : /^-?\d+$/.test(actual))) continue
+      // A minus might make a comment of what stands before it.
+      pieces.push(bytes.subarray(from, start), Buffer.from(quoted || !actual.startsWith('-') ? actual : `'${actual}'`))
       from = end
     }
     return pieces.length === 0 ? sql : (Buffer.concat([...pieces, bytes.subarray(from)]).toString('utf8') as SafeSql)

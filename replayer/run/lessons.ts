@@ -5,7 +5,10 @@
  * statement that makes a row says what was generated for it. One that reads may be shown another row than production was (V2
  * leaves one out, and LIMIT takes the next), so of numbers from a sequence it teaches nothing. Random keys may be shown nowhere else: there it does, as
  * long as all that the two rows show besides agrees, and nothing is known about either key. A foreign key may point at the wrong
- * row, which is for comparing to find. Pure.
+ * row, which is for comparing to find.
+ *
+ * A row that production made and this run did not (its INSERT failed, or found nothing to copy) has a key here that nobody has: were
+ * its number sent as it is, and another row has drawn it meanwhile, that one would be changed in its place. Pure.
  */
 import { canonicalText } from '../../segment/canonical.js'
 import type { Column, Outcome } from '../../segment/outcome.js'
@@ -13,6 +16,9 @@ import { columnName, type Domain, type Domains, mayBeDrawn } from '../../sql/dom
 import type { Insertion } from '../../sql/insertions.js'
 import { chanceInText } from '../../sql/nondeterminism.js'
 import type { CatalogIndex } from '../../sql/relations.js'
+
+/** Sequences of positive numbers; below zero nobody draws. */
+const NUMBER = /^[1-9]\d*$/
 
 export type Lesson = {
   readonly domain: string
@@ -34,7 +40,9 @@ export class Teacher {
   /** `insertions`: what the statement inserts, by table. */
   lessons(insertions: ReadonlyMap<number, Insertion>, recorded: Outcome, actual: Outcome): readonly Lesson[] {
     const [then, now] = [recorded.rows ?? [], actual.rows ?? []]
-    if (recorded.columns === null || then.length === 0 || then.length !== now.length) return []
+    if (recorded.columns === null || then.length === 0) return []
+    if (now.length === 0) return this.#unborn(insertions, recorded)
+    if (then.length !== now.length) return []
     const lessons: Lesson[] = []
     for (const [at, column] of recorded.columns.entries()) {
       const name = columnName(column.tableOid, column.attnum)
@@ -46,12 +54,26 @@ export class Teacher {
       if (known === 'nothing') continue
       for (const [row, cells] of then.entries()) {
         const [was, is] = [cells[at] ?? null, now[row]![at] ?? null]
-        if (was === null || is === null || was === is) continue
+        if (was === null || is === null || (was === is && known !== 'sure')) continue
         if (insertion?.surelyNew !== true && !(mayBeDrawn(domain, was) && mayBeDrawn(domain, is))) continue
         lessons.push({ domain: domain.name, recorded: was, actual: is, sure: known === 'sure' })
       }
     }
     return lessons
+  }
+
+  /** Numbers from sequences only: a random key that was never made is nobody's anyway. */
+  #unborn(insertions: ReadonlyMap<number, Insertion>, { columns, rows }: Outcome): readonly Lesson[] {
+    return columns!.flatMap(({ tableOid, attnum }, at) => {
+      const name = columnName(tableOid, attnum)
+      const domain = this.#domains.get(name)
+      const made = domain?.owner === name && insertions.get(tableOid)?.surelyNew === true
+      if (domain?.source !== 'sequence' || !made) return []
+      return rows!.flatMap((row) => {
+        const recorded = row[at] ?? ''
+        return NUMBER.test(recorded) ? [{ domain: domain.name, recorded, actual: `-${recorded}`, sure: false }] : []
+      })
+    })
   }
 
   #trust(

@@ -2,7 +2,8 @@
  * Dates, times and intervals from their binary form, as PostgreSQL prints them with DateStyle ISO, TimeZone UTC and IntervalStyle
  * postgres.
  */
-import { dateText, fractionText, timeText, two } from './calendar.js'
+import { dateText, timeText, two } from './calendar.js'
+import { intervalText } from './interval-text.js'
 
 /** PostgreSQL counts from 2000-01-01. */
 const EPOCH_DAYS = 10_957
@@ -55,27 +56,7 @@ export function intervalOfBinary(bytes: Buffer): string {
   const months = bytes.readInt32BE(12)
   if (at === INT8_MAX && days === INT4_MAX && months === INT4_MAX) return 'infinity'
   if (at === INT8_MIN && days === INT4_MIN && months === INT4_MIN) return '-infinity'
-  const parts: string[] = []
-  // After a negative part a positive one says so.
-  let negative = false
-  for (const [value, unit] of [
-    [Math.trunc(months / 12), 'year'],
-    [months % 12, 'mon'],
-    [days, 'day'],
-  ] as const) {
-    if (value === 0) continue
-    parts.push(`${negative && value > 0 ? '+' : ''}${value} ${unit}${value === 1 ? '' : 's'}`)
-    negative = value < 0
-  }
-  if (at !== 0n || parts.length === 0) {
-    const sign = at < 0n ? '-' : negative ? '+' : ''
-    const size = at < 0n ? -at : at
-    const seconds = Number(size / MICROSECONDS)
-    const minutes = Math.floor(seconds / 60)
-    const clock = `${two(Math.floor(minutes / 60))}:${two(minutes % 60)}:${two(seconds % 60)}`
-    parts.push(sign + clock + fractionText(Number(size % MICROSECONDS)))
-  }
-  return parts.join(' ')
+  return intervalText({ months: BigInt(months), days: BigInt(days), microseconds: at })
 }
 
 /** Rounds down, so that microseconds are never negative. */

@@ -366,7 +366,7 @@ describe('why values differ that none of the explainers knows', () => {
   const natures = [
     { ...plainColumn('t.id'), table: 't' },
     { ...plainColumn('t.state'), table: 't', view: 'v' },
-    plainColumn('orders'),
+    { ...plainColumn('v.orders'), table: 'v', view: 'v' },
   ]
   const say = (pairs: readonly (readonly [string, string])[], more: Partial<Parameters<typeof explain>[1]>) => {
     const rows = (at: 0 | 1) => pairs.map((pair, row) => [String(row), pair[at], '7'])

@@ -148,6 +148,29 @@ describe('what teaches that a row has another key here', () => {
     expect(askedFor(UPSERT, [{ id: '5' }], [{ id: '6' }], at(6))).toBe('5')
   })
 
+  describe('a row that was not made here', () => {
+    const notes = (seq: number, answers: Readonly<Record<number, readonly Shown[]>>) => {
+      const pairs = new Pairs(createPairLog())
+      const recorded = answer(INSERT, [{ id: '5' }])
+      const remap = createGenerated({ catalog: CATALOG, pairs, recorded: () => recorded })!
+      for (const [at, rows] of Object.entries(answers))
+        remap.after({ ...script(INSERT), seq: Number(at) }, answer(INSERT, rows))
+      return (sql: string, bind: Uint8Array | null = null) => remap.before({ ...script(sql, bind), seq })
+    }
+    test('has a key that nobody has: who drew its number meanwhile is somebody else', () => {
+      const asked = notes(2, { 1: [] })
+      expect(asked('SELECT * FROM notes WHERE id = 5').sql).toBe("SELECT * FROM notes WHERE id = '-5'")
+      expect(asked("SELECT * FROM notes WHERE id = '5'").sql).toBe("SELECT * FROM notes WHERE id = '-5'")
+      const bind = buildBindRest([Buffer.from([0, 0, 0, 5])], [BINARY])
+      const { values } = bindParameters(asked('SELECT * FROM notes WHERE id = $1', bind).bind!)!
+      expect(Buffer.from(values[0]!).readInt32BE(0)).toBe(-5)
+    })
+    test('until it is made after all', () => {
+      expect(notes(3, { 1: [], 2: [{ id: '5' }] })('SELECT * FROM notes WHERE id = 5').sql).toContain('id = 5')
+      expect(notes(3, { 1: [], 2: [{ id: '6' }] })('SELECT * FROM notes WHERE id = 5').sql).toContain('id = 6')
+    })
+  })
+
   test('a foreign key never: it may point at the wrong row', () => {
     const key = { name: 'k', columns: [2], referencedOid: 3, referencedColumns: [1] }
     const actions = { onUpdate: 'no action', onDelete: 'no action' } as const

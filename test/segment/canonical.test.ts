@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { binaryToText } from '../../segment/binary-text.js'
 import { canonicalText } from '../../segment/canonical.js'
 import { OID } from '../../segment/values/oids.js'
 import { createDatabase, type TestDatabase } from '../support/database.js'
@@ -57,7 +58,19 @@ describe('what differs stays different', () => {
 })
 
 test('canonical is final, and never throws', () => {
-  const types = [OID.numeric, OID.float8, OID.json, OID.jsonb, OID.bytea, OID.bpchar, OID.timestamptz, 1231, 199, 1001]
+  const types = [
+    OID.interval,
+    OID.numeric,
+    OID.float8,
+    OID.json,
+    OID.jsonb,
+    OID.bytea,
+    OID.bpchar,
+    OID.timestamptz,
+    1231,
+    199,
+    1001,
+  ]
   const hostile = fc.oneof(fc.string(), fc.json(), fc.double().map(String), fc.stringMatching(/^[-{}",\\0-9.e ]*$/))
   fc.assert(
     fc.property(fc.constantFrom(...types), hostile, (type, text) => {
@@ -121,6 +134,44 @@ describe('as a real server prints', () => {
     )
     const [row] = rows as { oid: number; a: string; b: string }[]
     expect(canonicalText(row!.oid, row!.a)).toBe(canonicalText(row!.oid, row!.b))
+  })
+
+  test('an interval is the same in every style, and in binary', async () => {
+    const parts = [0, 1, -1, 2]
+    const made = parts.flatMap((months) =>
+      parts.flatMap((days) =>
+        parts.map((seconds) => [months * 14, days * 40, `${seconds * 100_000}.${Math.abs(seconds) * 25}`]),
+      ),
+    )
+    const literals = [
+      ...made.map(([months, days, seconds]) => `${months} mons ${days} days ${seconds} secs`),
+      ...[
+        '178956970 years 7 mons',
+        '-1 mon 1 day -1 s',
+        '-0.000001 s',
+        '100:00:00',
+        '1 day -00:00:01',
+        '5 min',
+        '1 hour',
+      ],
+    ]
+    // Read in one style, since what a sign is of depends on it as well.
+    await database.query(`SET IntervalStyle = postgres; CREATE TEMP TABLE spans (place int, span interval)`)
+    await database.query(
+      'INSERT INTO spans SELECT place, x::interval FROM unnest($1::text[]) WITH ORDINALITY AS given (x, place)',
+      [literals],
+    )
+    const seen = new Map<string, string[]>()
+    for (const style of ['postgres', 'postgres_verbose', 'sql_standard', 'iso_8601']) {
+      await database.query(`SET IntervalStyle = '${style}'`)
+      const texts = await printed('SELECT span::text AS v FROM spans ORDER BY place')
+      seen.set(style, texts)
+      expect([style, texts.map((text) => canonicalText(OID.interval, text))]).toEqual([style, seen.get('postgres')])
+    }
+    expect(new Set([...seen.values()].map((texts) => texts[40])).size).toBe(4)
+    const sent = await printed(`SELECT encode(interval_send(span), 'hex') AS v FROM spans ORDER BY place`)
+    const binary = sent.map((hex) => binaryToText(OID.interval, Buffer.from(hex, 'hex')))
+    expect(binary).toEqual(seen.get('postgres'))
   })
 
   test('an amount of money is the number it became', async () => {

@@ -117,9 +117,10 @@ function notAsGiven(
 
 /** All that a view computes is the same, and only whose it is differs. */
 function beside(at: number, { columns, cells }: Difference, natures: readonly ColumnNature[]): Cause | null {
-  const { view, table, subject } = natures[at]!
-  const computed = natures.some((nature) => nature.table === '' && nature.free === null)
-  if (view === '' || table === '' || !computed || columns.length > 1 || cells.length < BESIDE_MIN) return null
+  const { view, subject } = natures[at]!
+  const others = natures.filter(({ free }, other) => other !== at && free === null)
+  if (view === '' || isComputed(natures[at]!) || !others.some(isComputed)) return null
+  if (columns.length > 1 || cells.length < BESIDE_MIN) return null
   return {
     explainer: 'join.other',
     subject: view,
@@ -128,6 +129,11 @@ function beside(at: number, { columns, cells }: Difference, natures: readonly Co
     sentence: () => `what ${view} computes stands beside another ${subject} (a join by another key?)`,
     merge: sameOrNothing,
   }
+}
+
+/** By a view, or by the statement. */
+function isComputed({ table, view }: ColumnNature): boolean {
+  return table === '' || table === view
 }
 
 /** One row may be like another by chance. */
