@@ -73,6 +73,7 @@ export class Describer {
       },
       onDelete: (constraint) =>
         relations.flatMap(({ foreignKeys }) => foreignKeys).find(({ name }) => name === constraint)?.onDelete ?? null,
+      isFound: (relation) => index.byName(undefined, relation) !== undefined,
       removes,
     }
   }

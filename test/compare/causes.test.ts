@@ -19,6 +19,7 @@ const WRITTEN: Written = {
   ]),
   uniqueColumns: (name) => ({ t_pkey: ['id'], t_email_key: ['email'] })[name] ?? null,
   onDelete: (name) => (name === 'cascading' ? 'cascade' : 'no action'),
+  isFound: (name) => name === 'orders',
   removes: true,
 }
 
@@ -477,6 +478,14 @@ describe('why an error is new', () => {
     {
       error: { sqlstate: '23505', constraint: 't_pkey' },
       says: 'unique constraint t_pkey refuses rows: a sequence that is behind its table?',
+    },
+    {
+      error: { sqlstate: '42P01', message: 'relation "orders" does not exist' },
+      says: 'relation orders does not exist: gone, or in a schema that the search_path does not name?',
+    },
+    {
+      error: { sqlstate: '42P01', message: 'relation "nonsense" does not exist' },
+      says: 'relation nonsense does not exist',
     },
     { error: { sqlstate: '23505', constraint: 't_email_key' }, says: 'unique constraint t_email_key refuses rows' },
     { error: { sqlstate: '23503', constraint: 'plain' }, says: 'foreign key plain refuses rows' },

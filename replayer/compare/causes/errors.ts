@@ -90,7 +90,7 @@ export function explainNewError(
     (error.sqlstate.startsWith('08') || error.sqlstate.startsWith('57P') ? 'error.connection' : 'unexplained')
   const words =
     wording?.says(object, error) ?? (explainer === 'error.connection' ? 'the connection is lost' : 'an error')
-  return cause(explainer, error, words, ` (SQLSTATE ${error.sqlstate})`, hintOfNew(error, written))
+  return cause(explainer, error, words, ` (SQLSTATE ${error.sqlstate})`, hintOfNew(error, object, written))
 }
 
 function lostLabel(error: ServerError, isLabel: IsLabel): Cause | null {

@@ -12,6 +12,8 @@ export type Written = {
   readonly uniqueColumns: (constraint: string) => readonly string[] | null
   /** What a foreign key of the recorded schema does when the row it points at goes; null: there is none by that name. */
   readonly onDelete: (constraint: string) => ForeignKeyAction | null
+  /** Does the recorded schema find a relation by this name alone? */
+  readonly isFound: (relation: string) => boolean
   /** It removes rows. */
   readonly removes: boolean
 }
@@ -20,15 +22,23 @@ export const NOTHING_KNOWN: Written = {
   leftOut: new Map(),
   uniqueColumns: () => null,
   onDelete: () => null,
+  isFound: () => false,
   removes: false,
 }
 
 const NOT_NULL = '23502'
+const NO_RELATION = '42P01'
 const FOREIGN_KEY = '23503'
 const UNIQUE = '23505'
 
-/** Of an error that only the second side raises. Empty: nothing more can be said. */
-export function hintOfNew({ sqlstate, column, constraint = '' }: ServerError, written: Written): string {
+/** Of an error that only the second side raises, about this object. Empty: nothing more can be said. */
+export function hintOfNew(
+  { sqlstate, column, constraint = '' }: ServerError,
+  object: string,
+  written: Written,
+): string {
+  if (sqlstate === NO_RELATION && written.isFound(object))
+    return ': gone, or in a schema that the search_path does not name?'
   if (sqlstate === NOT_NULL && written.leftOut.has(column ?? '')) return ': a lost default?'
   if (sqlstate === UNIQUE) {
     const drawn = [...written.leftOut].flatMap(([name, by]) => (by === 'sequence' ? [name] : []))
