@@ -60,7 +60,9 @@ for (const name of flags.schemas.split(',')) {
 }
 const of = (count: number) => `${count}/${total.planted}`
 say(`correct migrations: ${total.falseAlarms} findings`)
-say(`found ${of(total.found)} · right cause ${of(total.caused)} · extra findings ${total.extra} · told again by another instrument ${total.toldAgain}`)
+say(
+  `found ${of(total.found)} · right cause ${of(total.caused)} · extra findings ${total.extra} · told again by another instrument ${total.toldAgain}`,
+)
 process.exitCode = total.caused === total.planted && total.extra + total.falseAlarms === 0 ? 0 : 1
 
 /** Faults that the fixtures keep as files: all of them show in traffic. */
@@ -85,8 +87,7 @@ async function rehearse(name: keyof typeof SCHEMAS): Promise<void> {
   const workload = WORKLOADS[name]!(size)
   const schemaPath = join(mkdtempSync(join(tmpdir(), 'pgr-ground-')), 'v1.sql')
   writeFileSync(schemaPath, `${readFileSync(workload.schemaPath, 'utf8')}\n${ground}\n`)
-  const stage =
-    flags.on === undefined ? await setStage({ ...workload, schemaPath }, say) : await setKeptStage(flags.on)
+  const stage = flags.on === undefined ? await setStage({ ...workload, schemaPath }, say) : await setKeptStage(flags.on)
   rmSync(dirname(schemaPath), { recursive: true })
   const recording = openRecording(stage.recording)
   try {
