@@ -60,9 +60,9 @@ export function instant(epochMs: number): string {
   return `${day}, ${two(date.getUTCHours())}:${two(date.getUTCMinutes())} UTC`
 }
 
-/** Position on the replay's clock: `0:07`, `12:30`, `1:02:30`. */
+/** Position on the replay's clock: `0:07`, `12:30`, `1:02:30`; a second has come when it is full. */
 export function clock(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1000))
+  const seconds = Math.max(0, Math.floor(ms / 1000))
   const hours = Math.floor(seconds / 3600)
   const minutes = Math.floor(seconds / 60) % 60
   const tail = two(seconds % 60)

@@ -3,11 +3,19 @@
  * and times are as exact as the interval. Part of a run's facts.
  */
 
+/** A kind of statement on either side of a wait. */
+export type Locked = {
+  readonly fingerprint: string
+  readonly sql: string
+  /** Not recorded: what was run into the replay. */
+  readonly injected?: true
+}
+
 /** Waits of one kind of statement for one kind of statement, by the same table and mode. */
 export type LockWait = {
   /** Of who waited, and of who was in the way; empty: what it ran is not known (it may have ended, or was none of the replay's). */
-  readonly waiting: { readonly fingerprint: string; readonly sql: string }
-  readonly blocking: { readonly fingerprint: string; readonly sql: string; readonly state: string }
+  readonly waiting: Locked
+  readonly blocking: Locked & { readonly state: string }
   /** `orders`, or `audit.orders`; empty: a lock on no table. */
   readonly table: string
   /** `relation`, `tuple`, `transactionid`, `advisory` … as pg_locks says. A row's lock is waited for as its owner's `transactionid`. */
@@ -30,6 +38,8 @@ export type LockFacts = {
   /** Longest waits first; `more` were not kept. */
   readonly waits: readonly LockWait[]
   readonly more: number
+  /** All waits together: who stands behind two others waits once. Absent in runs of older builds. */
+  readonly total?: { readonly waits: number; readonly ms: number }
   /** How many sessions waited at most, per second of the replay; seconds without waits are left out. */
   readonly timeline: readonly { readonly atMs: number; readonly waiting: number }[]
   /** That the server ended: as it counts them itself. */

@@ -44,8 +44,9 @@ export function newTableWaits(
   })
 }
 
+/** Of recorded statements: that what was injected had to wait is told with it. */
 function ofTables({ waits }: LockFacts): readonly LockWait[] {
-  return waits.filter(({ lockType, table }) => lockType === 'relation' && table !== '')
+  return waits.filter(({ lockType, table, waiting }) => lockType === 'relation' && table !== '' && !waiting.injected)
 }
 
 function total(waits: readonly LockWait[]): number {
@@ -54,7 +55,8 @@ function total(waits: readonly LockWait[]): number {
 
 function cause(table: string, waits: readonly LockWait[], count: number, ms: number): Cause {
   const held = STRENGTHS.findLast((mode) => waits.some(({ heldMode }) => heldMode === mode)) ?? ''
-  const words = `statements wait for a lock on all of ${table}${held === '' ? '' : ` (${inWords(held)})`}`
+  const behind = waits.every(({ blocking }) => blocking.injected) ? ' behind what was injected' : ''
+  const words = `statements wait for a lock on all of ${table}${held === '' ? '' : ` (${inWords(held)})`}${behind}`
   return {
     explainer: OF_TABLE_LOCKS,
     subject: table,

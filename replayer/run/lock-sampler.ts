@@ -47,20 +47,31 @@ export class LockSampler {
   readonly #log = new LockLog((sql) => fingerprint(sql))
   readonly #look: string
   readonly #elapsedMs: () => number
+  readonly #injected: () => readonly number[]
   #deadlocksBefore = 0
   #timer: NodeJS.Timeout | null = null
   #looking: Promise<void> = Promise.resolve()
   #ended = false
 
-  private constructor(target: Pick<Target, 'ask' | 'facts'>, elapsedMs: () => number) {
+  private constructor(
+    target: Pick<Target, 'ask' | 'facts'>,
+    elapsedMs: () => number,
+    injected: () => readonly number[],
+  ) {
     this.#target = target
     this.#elapsedMs = elapsedMs
+    this.#injected = injected
     this.#look = lockLook(target.facts.versionNum)
   }
 
-  static async begin(target: Pick<Target, 'ask' | 'facts'>, elapsedMs: () => number): Promise<LockSampler> {
+  /** `injected`: backends that run what no recording has, as of now. */
+  static async begin(
+    target: Pick<Target, 'ask' | 'facts'>,
+    elapsedMs: () => number,
+    injected: () => readonly number[],
+  ): Promise<LockSampler> {
     await loadParser()
-    const sampler = new LockSampler(target, elapsedMs)
+    const sampler = new LockSampler(target, elapsedMs, injected)
     sampler.#deadlocksBefore = await sampler.#deadlocks()
     sampler.#next()
     return sampler
@@ -83,8 +94,9 @@ export class LockSampler {
   }
 
   async #once(): Promise<void> {
+    const injected = this.#injected()
     const seen = await this.#target.ask<SeenLock>(this.#look)
-    if (seen !== null) this.#log.look(seen, this.#elapsedMs())
+    if (seen !== null) this.#log.look(seen, this.#elapsedMs(), [...injected, ...this.#injected()])
   }
 
   async #backendsGone(): Promise<void> {

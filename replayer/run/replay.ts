@@ -206,7 +206,11 @@ class Replay {
     await this.#target.takeUp()
     await this.#chooseWay()
     this.#options.onBegin?.(() => this.#status())
-    const sampler = await LockSampler.begin(this.#target, () => performance.now() - this.#startedMs)
+    const sampler = await LockSampler.begin(
+      this.#target,
+      () => performance.now() - this.#startedMs,
+      () => this.#injections.pids,
+    )
     try {
       await this.#passes()
     } catch (error) {

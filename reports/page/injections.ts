@@ -8,6 +8,7 @@ import { captured } from './captured.js'
 import { type Child, type Element, h } from './html.js'
 
 const SHOWN_MAX = 6
+const SHORT_MS = 10_000
 
 type Placed = { readonly side: 'before' | 'after'; readonly label: string; readonly injection: Injection }
 
@@ -50,7 +51,7 @@ function item({ side, injection }: Placed): Element {
   const how =
     startedUs === null || endedUs === null
       ? 'its moment did not come'
-      : `${outcome} after ${time(endedUs - startedUs)}, begun at ${clock(startedUs / 1000)}`
+      : `${outcome} after ${time(endedUs - startedUs)}, begun ${beginning(startedUs / 1000)}`
   return h(
     'li',
     { class: outcome === 'failed' ? 'bad' : null },
@@ -78,6 +79,11 @@ function item({ side, injection }: Placed): Element {
       ].map((text) => h('li', null, captured(text))),
     ),
   )
+}
+
+/** In a short replay a second is much. */
+function beginning(ms: number): string {
+  return ms < SHORT_MS ? `${milliseconds(ms)} into the replay` : `at ${clock(ms)}`
 }
 
 function locks({ locks: all }: Injection): string[] {

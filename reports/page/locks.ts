@@ -1,7 +1,7 @@
 /**
  * Who waited for whose locks while the replays ran, on both sides, as it was sampled from beside.
  */
-import type { LockFacts, LockWait } from '../../segment/locks.js'
+import type { Locked, LockFacts, LockWait } from '../../segment/locks.js'
 import { clock, count, counted, milliseconds } from '../format.js'
 import type { ReportModel, Side } from '../model.js'
 import { captured, sqlLine } from './captured.js'
@@ -28,18 +28,20 @@ export function lockWaits(model: ReportModel): Child {
           { class: 'quiet' },
           'Lock waits were not sampled in these replays; what injections held up is in the timeline.',
         )
-      : runs.map(ofRun),
+      : runs.map((run) => ofRun(run, new Set(model.latency.queries.map(({ fingerprint }) => fingerprint)))),
   ]
 }
 
-function ofRun({ label, locks }: Sampled): Child {
+function ofRun({ label, locks }: Sampled, known: ReadonlySet<string>): Child {
   const { waits, more, deadlocks, sampledEveryMs, samples } = locks
-  const totalMs = waits.reduce((sum, one) => sum + one.totalMs, 0)
-  const times = waits.reduce((sum, one) => sum + one.waits, 0)
+  const { waits: times, ms: totalMs } = locks.total ?? {
+    waits: waits.reduce((sum, one) => sum + one.waits, 0),
+    ms: waits.reduce((sum, one) => sum + one.totalMs, 0),
+  }
   return [
     h(
       'p',
-      null,
+      { class: 'locks-of' },
       h('strong', null, `${label}: `),
       times === 0
         ? 'nobody was seen to wait for a lock. '
@@ -51,7 +53,7 @@ function ofRun({ label, locks }: Sampled): Child {
         `Looked at every ${milliseconds(sampledEveryMs)}, ${count(samples)} times: shorter waits may be missing.`,
       ),
     ),
-    waits.length === 0 ? null : table(label, waits),
+    waits.length === 0 ? null : table(label, waits, known),
     more + waits.length > WAITS_SHOWN_MAX
       ? h(
           'p',
@@ -62,7 +64,7 @@ function ofRun({ label, locks }: Sampled): Child {
   ]
 }
 
-function table(label: string, waits: readonly LockWait[]): Element {
+function table(label: string, waits: readonly LockWait[], known: ReadonlySet<string>): Element {
   const head = ['Waited', 'For', 'Lock', 'Waits', 'In all', 'Longest', 'Seen']
   return h(
     'div',
@@ -80,37 +82,44 @@ function table(label: string, waits: readonly LockWait[]): Element {
           head.map((name, i) => h('th', { scope: 'col', class: i > 2 ? 'number' : null }, name)),
         ),
       ),
-      h('tbody', null, waits.slice(0, WAITS_SHOWN_MAX).map(row)),
+      h(
+        'tbody',
+        null,
+        waits.slice(0, WAITS_SHOWN_MAX).map((wait) => row(wait, known)),
+      ),
     ),
   )
 }
 
-function row(wait: LockWait): Element {
+function row(wait: LockWait, known: ReadonlySet<string>): Element {
   const { waiting, blocking, waits, totalMs, longestMs, firstMs, lastMs } = wait
   const number = (text: string) => h('td', { class: 'number' }, text)
   return h(
     'tr',
     null,
-    h('th', { scope: 'row' }, statement(waiting.sql, waiting.fingerprint)),
+    h('th', { scope: 'row' }, statement(waiting, known)),
     h(
       'td',
       null,
       blocking.sql === '' && blocking.fingerprint === ''
         ? h('span', { class: 'quiet' }, 'not known: it had ended, or was none of the replay’s')
-        : statement(blocking.sql, blocking.fingerprint),
+        : statement(blocking, known),
       blocking.state === '' ? null : h('small', { class: 'quiet' }, captured(` ${blocking.state}`)),
     ),
     h('td', null, lockOf(wait)),
     number(count(waits)),
     number(milliseconds(totalMs)),
     number(milliseconds(longestMs)),
-    number(firstMs === lastMs ? clock(firstMs) : `${clock(firstMs)} – ${clock(lastMs)}`),
+    number([...new Set([clock(firstMs), clock(lastMs)])].join(' – ')),
   )
 }
 
-function statement(sql: string, fingerprint: string): Child {
-  const link = h('a', { href: `#${anchor('query', fingerprint)}` }, captured(fingerprint.slice(0, 8)))
-  return [sqlLine(sql, 120), fingerprint === '' ? null : h('small', null, ' ', link)]
+/** A link leads to the query shape, where the page has one. */
+function statement({ sql, fingerprint, injected }: Locked, known: ReadonlySet<string>): Child {
+  const link = known.has(fingerprint)
+    ? h('small', null, ' ', h('a', { href: `#${anchor('query', fingerprint)}` }, captured(fingerprint.slice(0, 8))))
+    : null
+  return [sqlLine(sql, 120), injected ? h('small', { class: 'quiet' }, ' run into the traffic') : link]
 }
 
 /** A row's lock is waited for as the transaction that holds it. */

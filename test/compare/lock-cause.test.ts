@@ -32,6 +32,13 @@ describe('locks on tables that are new', () => {
     expect(said([facts(), facts()], facts(wait(), wait({ mode: 'RowExclusiveLock', waits: 1, totalMs: 20 })))).toEqual([
       'statements wait for a lock on all of orders (ACCESS EXCLUSIVE), which nobody waited for before: seen 5 times, 220 ms in all',
     ]))
+  test('those behind what was injected are told so; that it had to wait itself is told with it', () => {
+    const blocking = { fingerprint: 'alter', sql: 'ALTER TABLE orders', state: 'active', injected: true } as const
+    const waiting = { fingerprint: 'alter', sql: 'ALTER TABLE orders', injected: true } as const
+    expect(said([facts()], facts(wait({ blocking }), wait({ waiting, waits: 1, totalMs: 900 })))).toEqual([
+      'statements wait for a lock on all of orders (ACCESS EXCLUSIVE) behind what was injected, which nobody waited for before: seen 4 times, 200 ms in all',
+    ])
+  })
   test('each table by itself', () =>
     expect(newTableWaits([facts()], facts(wait(), wait({ table: 'users' }))).map(({ waits }) => waits)).toEqual([4, 4]))
 })

@@ -49,6 +49,7 @@ describe('from looks to waits', () => {
         },
       ],
       more: 0,
+      total: { waits: 1, ms: 150 },
       timeline: [{ atMs: 0, waiting: 1 }],
       deadlocks: 2,
     })
@@ -59,6 +60,29 @@ describe('from looks to waits', () => {
     one.look([seen({ since: '12:00:07', forMs: 80, sql: 'UPDATE t SET a = 2' })], 900)
     expect(one.facts(100, 0).waits).toMatchObject([
       { waits: 2, totalMs: 110, longestMs: 80, firstMs: 100, lastMs: 900 },
+    ])
+  })
+  test('what is in the way is what was at the first look: whoever holds a lock goes on to other statements', () => {
+    const one = log()
+    one.look([seen({ blockerSql: 'LOCK TABLE t' })], 100)
+    one.look([seen({ forMs: 150, blockerSql: 'SELECT 1' })], 200.04)
+    expect(one.facts(100, 0).waits).toMatchObject([
+      { blocking: { sql: 'LOCK TABLE t' }, waits: 1, totalMs: 150, firstMs: 100, lastMs: 200 },
+    ])
+  })
+  test('who stands behind two others waits once', () => {
+    const one = log()
+    one.look([seen(), seen({ blockerPid: 8, blockerSql: 'DELETE FROM t' })], 100)
+    const { waits, total } = one.facts(100, 0)
+    expect(waits).toHaveLength(2)
+    expect(total).toEqual({ waits: 1, ms: 50 })
+  })
+  test('what was injected is told apart, on either side', () => {
+    const one = log()
+    one.look([seen({ blockerPid: 7 }), seen({ pid: 7, sql: 'ALTER TABLE t', blockerPid: 9 })], 100, [7])
+    expect(one.facts(100, 0).waits.map(({ waiting, blocking }) => [waiting.injected, blocking.injected])).toEqual([
+      [undefined, true],
+      [true, undefined],
     ])
   })
   test('what is still waited for at the end counts', () => {
