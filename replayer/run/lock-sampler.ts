@@ -68,7 +68,7 @@ export class LockSampler {
   static async begin(
     target: Pick<Target, 'ask' | 'facts'>,
     elapsedMs: () => number,
-    injected: () => readonly number[],
+    injected: () => readonly number[] = () => [],
   ): Promise<LockSampler> {
     await loadParser()
     const sampler = new LockSampler(target, elapsedMs, injected)
