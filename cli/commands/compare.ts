@@ -146,7 +146,7 @@ function recordingPath(flags: Flags, { facts }: RunSource, cli: Cli): string {
 async function write(options: JudgeOptions, path: string, flags: Flags, madeBy: string, cli: Cli): Promise<ExitCode> {
   const fidelity = flags.fidelity === undefined ? null : fidelityOf(resolve(cli.cwd, flags.fidelity), options.before)
   const out = createDiff(path, { force: flags.force ?? false })
-  const progress = cli.progress('compare')
+  const progress = cli.progress(options.before.facts.role === 'production' ? 'fidelity' : 'compare')
   let facts: DiffFacts
   try {
     facts = compareRuns({

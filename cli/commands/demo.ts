@@ -1,5 +1,5 @@
 /**
- * `pgrehearse demo`: the whole idea in about a minute, on nothing but this package.
+ * `pgrehearse demo`: the whole idea in a minute and a half, on nothing but this package.
  */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -8,6 +8,8 @@ import type { Command } from 'commander'
 import pc from 'picocolors'
 import { EXIT, type ExitCode, HarnessError } from '../../base/errors.js'
 import { FAULTS, faultsNamed } from '../../fixtures/shop/shop.js'
+import { counted, percent } from '../../reports/format.js'
+import { fidelityShare } from '../../reports/gate-trust.js'
 import type { ReportModel } from '../../reports/index.js'
 import { sizeFigures } from '../../reports/size.js'
 import type { Cli } from '../cli.js'
@@ -31,7 +33,7 @@ const PLANTED = 'value-cut-short,wrong-time-zone,view-drops-rows,lost-unique,mis
 export function register(program: Command, cli: Cli): void {
   program
     .command('demo')
-    .description('the whole pipeline on an example shop, on PostgreSQL servers of its own; takes about a minute')
+    .description('the whole pipeline on an example shop, on PostgreSQL servers of its own; takes a minute or two')
     .option('--out <folder>', 'where everything goes (default: pgrehearse-demo, or the next free name)')
     .option('--open', 'open the page in a browser at the end')
     .option(
@@ -44,10 +46,10 @@ export function register(program: Command, cli: Cli): void {
     .option('--scale <n>', 'size of the shop; 1 is 2,000 users', '4')
     .option('--seed <n>', 'same seed, same shop', '1')
     .option('--server-bin <folder>', 'programs of an installed PostgreSQL, instead of the embedded one')
-    .action(cli.action((_args, options: Options) => demo(options, `pgrehearse ${program.version() ?? ''}`, cli)))
+    .action(cli.action((_args, options: Options) => demo(options, program.version() ?? '', cli)))
 }
 
-async function demo(options: Options, madeBy: string, cli: Cli): Promise<ExitCode> {
+async function demo(options: Options, version: string, cli: Cli): Promise<ExitCode> {
   const faults = options.faults === 'all' ? FAULTS : faultsNamed(namesIn(options.faults))
   const { page, model, files } = await runDemo(
     {
@@ -58,7 +60,7 @@ async function demo(options: Options, madeBy: string, cli: Cli): Promise<ExitCod
       scale: positive('--scale', options.scale),
       seed: positive('--seed', options.seed),
       ...(options.serverBin === undefined ? {} : { serverBin: resolve(cli.cwd, options.serverBin) }),
-      madeBy,
+      version,
     },
     cli,
   )
@@ -70,6 +72,7 @@ async function demo(options: Options, madeBy: string, cli: Cli): Promise<ExitCod
   }
   printVerdict(cli, model.verdict, model.headline, model.why)
   printFindings(model, cli)
+  printVouching(model, cli)
   cli.print()
   cli.print(`The page: ${page}`)
   cli.result({
@@ -89,6 +92,16 @@ async function demo(options: Options, madeBy: string, cli: Cli): Promise<ExitCod
   })
   if (options.open) open(page)
   return model.verdict === 'INVALID' ? EXIT.invalid : EXIT.pass
+}
+
+function printVouching({ vouching }: ReportModel, cli: Cli): void {
+  if (!vouching?.fidelity || !vouching.audit) return
+  const { count } = vouching.audit
+  cli.print()
+  cli.print(
+    `Replayed on V1, ${percent(fidelityShare(vouching.fidelity))} of the statements were answered as in production;`,
+  )
+  cli.print(`${count === 0 ? 'nothing personal' : counted(count, 'personal value')} was found in what was written.`)
 }
 
 const FINDINGS_MAX = 12

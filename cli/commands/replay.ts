@@ -198,7 +198,7 @@ async function runReplay(path: string, flags: Flags, madeBy: string, cli: Cli): 
       await withClient(flags.target, (client) => refuseOtherShadow(client, resume))
     }
     const plan = await ordered(recording, order, cli)
-    const progress = cli.progress('replay')
+    const progress = cli.progress(flags.role === undefined ? 'replay' : `replay ${flags.role}`)
     const facts = await replay({
       recording: path,
       plan,

@@ -2,13 +2,13 @@
  * The whole pipeline on the shop, on PostgreSQL servers of our own: what `pgrehearse demo` does, step by step.
  *
  *     production ─▶ snapshot, recording ─▶ V1 golden ─▶ baseline, noise ─┐
- *                                      └─▶ V2 golden ─▶ candidate ───────┴─▶ diff ─▶ page
+ *                                      └─▶ V2 golden ─▶ candidate ───────┴─▶ diff, plans, tables, leaks ─▶ page
  *
  * Everything it starts, it stops, also when the signal comes in between.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import type pg from 'pg'
 import type { Fault } from '../../fixtures/faults.js'
 import { runSql } from '../../fixtures/load.js'
@@ -16,22 +16,19 @@ import { loadShop, migratePath, policyPath, runTraffic, v1Path } from '../../fix
 import { readKey } from '../../privacy/key.js'
 import { parsePolicy } from '../../privacy/policy/policy.js'
 import { startProxyRecording } from '../../recorder/proxy.js'
-import { compareRuns } from '../../replayer/compare/compare.js'
-import { planOf } from '../../replayer/plan/cache.js'
-import type { Plan } from '../../replayer/run/plan-shape.js'
-import { replay } from '../../replayer/run/replay.js'
 import { cloneShadow } from '../../replayer/shadow/clone.js'
 import { withClient } from '../../replayer/shadow/connect.js'
-import { assertShadow } from '../../replayer/shadow/isolation.js'
 import { startServer } from '../../replayer/shadow/server.js'
 import { restoreSnapshot } from '../../replayer/shadow/snapshot/restore.js'
 import { takeSnapshot } from '../../replayer/shadow/snapshot/take.js'
 import { buildModel, DEFAULT_GATE, judgeDiff, type ReportModel, writeReport } from '../../reports/index.js'
-import { createDiff, openDiff } from '../../segment/diff-file.js'
-import { openRecording } from '../../segment/recording.js'
-import type { RunFacts, RunRole } from '../../segment/run.js'
-import { openRun } from '../../segment/run-file.js'
-import type { Cli, Progress } from '../cli.js'
+import { openDiff } from '../../segment/diff-file.js'
+import type { Cli } from '../cli.js'
+import { register as compare } from '../commands/compare.js'
+import { register as policy } from '../commands/policy.js'
+import { register as replay } from '../commands/replay.js'
+import { register as verify } from '../commands/verify.js'
+import { runInProcess } from '../run/in-process.js'
 
 export type DemoOptions = {
   /** A folder that does not exist yet. */
@@ -42,7 +39,7 @@ export type DemoOptions = {
   readonly scale: number
   readonly seed: number
   readonly serverBin?: string
-  readonly madeBy: string
+  readonly version: string
 }
 
 export type DemoResult = {
@@ -72,8 +69,10 @@ export async function runDemo(options: DemoOptions, cli: Cli): Promise<DemoResul
     started.done('two servers: one plays production, one holds the shadows')
     await record(options, files, production, cli)
     await restore(options, files, shadows, cli)
-    await replayAll(options, files, shadows, cli)
-    return report(options, files, cli)
+    const within = sayingOnce(cli)
+    await replayAll(options, files, shadows, within)
+    await judge(options, files, shadows, within)
+    return report(files)
   } finally {
     await Promise.allSettled(servers.map((server) => server.stop()))
   }
@@ -87,6 +86,7 @@ function filesIn(out: string) {
     baseline: file('baseline.run'),
     noise: file('noise.run'),
     candidate: file('candidate.run'),
+    fidelity: file('fidelity.diff'),
     diff: file('shop.diff'),
     page: file('report.html'),
   }
@@ -113,7 +113,7 @@ async function record(options: DemoOptions, files: Files, server: Server, cli: C
     out: files.snapshot,
     masks,
     schemaFile: v1Path,
-    madeBy: options.madeBy,
+    madeBy: `pgrehearse ${options.version}`,
     signal: cli.signal,
   })
   copying.done(`${snapshot.tables.length} tables, personal data replaced by tokens`)
@@ -124,7 +124,7 @@ async function record(options: DemoOptions, files: Files, server: Server, cli: C
     upstream: url,
     out: files.recording,
     ...masks,
-    madeBy: options.madeBy,
+    madeBy: `pgrehearse ${options.version}`,
   })
   try {
     const through = Object.assign(new URL(url), { host: `127.0.0.1:${proxy.port}` })
@@ -168,63 +168,68 @@ async function restore(options: DemoOptions, files: Files, server: Server, cli: 
   v2.done(`migrated: orders split into orders_v2_core and orders_v2_billing; ${planted}`)
 }
 
+/** From here on with the commands that one would use on a database of one's own. */
 async function replayAll(options: DemoOptions, files: Files, server: Server, cli: Cli): Promise<void> {
-  const recording = openRecording(files.recording)
-  try {
-    const { plan } = await planOf(recording)
-    const origin = recording.manifest.server.systemIdentifier
-    const one = async (role: RunRole, golden: string, out: string, what: string) => {
-      const progress = cli.progress(`replay ${role}`)
-      const url = await cloneShadow(server.url(), golden, `shadow_${role}`)
-      await withClient(url, (client) => assertShadow(client, { recordingSystemIdentifier: origin }))
-      const facts = await replayOnce(options, files, plan, { role, url, out }, progress, cli)
-      cli.signal.throwIfAborted()
-      progress.done(`${facts.ledger.kept.statements} statements on ${what}${relaxed(facts)}`)
-    }
-    await one('baseline', 'golden_v1', files.baseline, 'V1')
-    await one('noise', 'golden_v1', files.noise, 'V1 again, to learn what differs by itself')
-    await one('candidate', 'golden_v2', files.candidate, 'V2')
-  } finally {
-    recording.close()
+  const one = async (role: (typeof ROLES)[number], golden: string) => {
+    const url = await cloneShadow(server.url(), golden, shadowOf(role))
+    const args = ['replay', files.recording, `--target=${url}`, `--out=${files[role]}`, `--role=${role}`]
+    await command(replay, args, options, cli)
+  }
+  await one('baseline', 'golden_v1')
+  await one('noise', 'golden_v1')
+  await one('candidate', 'golden_v2')
+}
+
+const ROLES = ['baseline', 'noise', 'candidate'] as const
+
+function shadowOf(role: (typeof ROLES)[number]): string {
+  return `shadow_${role}`
+}
+
+/** How near V1's replay is to production, where V2 differs, what the tables hold, and whether anything personal was written. */
+async function judge(options: DemoOptions, files: Files, server: Server, cli: Cli): Promise<void> {
+  const [v1, v2] = [server.url(shadowOf('baseline')), server.url(shadowOf('candidate'))]
+  const { recording, baseline, noise, candidate, fidelity, diff } = files
+  await command(compare, ['compare', recording, baseline, `--out=${fidelity}`], options, cli)
+  const beside = [`--noise=${noise}`, `--fidelity=${fidelity}`, `--plans-from=${v1}`, `--plans-to=${v2}`]
+  await command(compare, ['compare', baseline, candidate, ...beside, `--out=${diff}`], options, cli)
+  const runs = [`--baseline=${baseline}`, `--candidate=${candidate}`]
+  // The servers have nothing else to do.
+  await command(verify, ['verify', `--from=${v1}`, `--to=${v2}`, ...runs, `--diff=${diff}`, '--load=100'], options, cli)
+  const written = [recording, baseline, noise, candidate, diff].map((path) => relative(cli.cwd, path))
+  await command(policy, ['policy', 'audit', ...written, `--diff=${diff}`], options, cli)
+}
+
+/** Three replays on one server have the same to say about it. */
+function sayingOnce(cli: Cli): Cli {
+  const said = new Set<string>()
+  return {
+    ...cli,
+    note: (text) => {
+      if (!said.has(text)) cli.note(text)
+      said.add(text)
+    },
   }
 }
 
-function replayOnce(
-  options: DemoOptions,
-  files: Files,
-  plan: Plan,
-  run: { readonly role: RunRole; readonly url: string; readonly out: string },
-  progress: Progress,
+async function command(
+  register: Parameters<typeof runInProcess>[0],
+  args: readonly string[],
+  { version }: DemoOptions,
   cli: Cli,
-): Promise<RunFacts> {
-  return replay({
-    recording: files.recording,
-    plan,
-    target: run.url,
-    out: run.out,
-    role: run.role,
-    speed: 1,
-    madeBy: options.madeBy,
-    signal: cli.signal,
-    onProgress: ({ done, total, perSecond }) => progress.update(done, total, `${Math.round(perSecond)}/s`),
-  })
+): Promise<void> {
+  await runInProcess(register, args, version, cli)
+  cli.signal.throwIfAborted()
 }
 
-function relaxed({ orderRelaxed }: RunFacts): string {
-  return orderRelaxed === 0 ? '' : `, ${orderRelaxed} waits given up`
-}
-
-function report(options: DemoOptions, files: Files, cli: Cli): DemoResult {
-  const comparing = cli.progress('compare')
-  const recording = openRecording(files.recording)
-  const [before, after, noise] = [openRun(files.baseline), openRun(files.candidate), openRun(files.noise)]
-  const facts = compareRuns({ before, after, noise, recording, out: createDiff(files.diff), madeBy: options.madeBy })
-  recording.close()
-  comparing.done(`${facts.compared} statements compared, ${facts.discrepancies} differ`)
+function report(files: Files): DemoResult {
   const diff = openDiff(files.diff)
-  const judged = judgeDiff(diff, DEFAULT_GATE, Date.now())
-  const model = buildModel(diff, judged.facts, judged.gate, files.diff)
-  writeReport(model, diff, { html: files.page }, { force: false })
-  diff.close()
-  return { page: files.page, model, files }
+  try {
+    const judged = judgeDiff(diff, DEFAULT_GATE, Date.now())
+    const model = buildModel(diff, judged.facts, judged.gate, files.diff)
+    writeReport(model, diff, { html: files.page }, { force: false })
+    return { page: files.page, model, files }
+  } finally {
+    diff.close()
+  }
 }

@@ -9,7 +9,7 @@ import { lstatSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { EXIT, HarnessError } from '../../base/errors.js'
 import { type Detector, detect } from '../detect.js'
-import { isEmailToken } from '../tokens/people.js'
+import { isEmailToken, isNobodysAddress } from '../tokens/people.js'
 import { textsOf } from './texts.js'
 import { createValueSearch } from './values.js'
 
@@ -60,14 +60,14 @@ export async function audit(paths: readonly string[], settings: AuditSettings): 
   }
   for (const [at, file] of files.entries()) {
     settings.onFile?.(file, at, files.length)
-    for await (const { place, text, freshFrom } of textsOf(file)) {
+    for await (const { place, text, freshFrom, torn } of textsOf(file)) {
       settings.signal?.throwIfAborted()
       characters += text.length - freshFrom
       for (const { start, end } of search(text)) if (end > freshFrom) hit(file, place, 'value', text.slice(start, end))
       for (const { detector, start, end } of detect(text)) {
         const found = text.slice(start, end)
         if (end <= freshFrom) continue
-        if (detector === 'email' && isEmailToken(found)) continue
+        if (detector === 'email' && (isEmailToken(found) || (torn && isNobodysAddress(found)))) continue
         if (SURE.has(detector) || settings.strict) hit(file, place, detector, found)
         else lookalikes[detector] = (lookalikes[detector] ?? 0) + 1
       }

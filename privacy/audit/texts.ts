@@ -14,6 +14,8 @@ export type FoundText = {
   readonly text: string
   /** What ends before this was in the text before, too. */
   readonly freshFrom: number
+  /** Pages of SQLite as they lie in the file: a cell goes on on another page, and what was deleted is written over in part. */
+  readonly torn: boolean
 }
 
 /** A value of several words that lies across two chunks is found in the overlap. */
@@ -24,8 +26,9 @@ const CELL_BYTES_MAX = 1 << 28
 
 export async function* textsOf(path: string): AsyncGenerator<FoundText> {
   const kind = kindOf(path)
-  if (kind === 'gzip') yield* chunks(createReadStream(path).pipe(createGunzip()), 'unpacked byte', 'utf8')
-  else yield* chunks(createReadStream(path), 'byte', kind === 'text' ? 'utf8' : 'latin1')
+  const torn = kind === 'sqlite'
+  if (kind === 'gzip') yield* chunks(createReadStream(path).pipe(createGunzip()), 'unpacked byte', 'utf8', torn)
+  else yield* chunks(createReadStream(path), 'byte', kind === 'text' ? 'utf8' : 'latin1', torn)
   if (kind === 'sqlite') yield* cells(path)
 }
 
@@ -48,6 +51,7 @@ async function* chunks(
   stream: AsyncIterable<Buffer>,
   noun: string,
   encoding: 'utf8' | 'latin1',
+  torn: boolean,
 ): AsyncGenerator<FoundText> {
   const decoder = new TextDecoder('utf-8')
   let before = ''
@@ -60,11 +64,11 @@ async function* chunks(
     const end = WORD_END.exec(rest.slice(-OVERLAP))
     const cut = end === null ? rest.length : Math.max(0, rest.length - OVERLAP) + end.index + 1
     const text = before + rest.slice(0, cut)
-    yield { place, text, freshFrom: before.length }
+    yield { place, text, freshFrom: before.length, torn }
     before = afterWord(text.slice(-OVERLAP))
     rest = rest.slice(cut)
   }
-  yield { place: `${noun} ${at}`, text: before + rest + decoder.decode(), freshFrom: before.length }
+  yield { place: `${noun} ${at}`, text: before + rest + decoder.decode(), freshFrom: before.length, torn }
 }
 
 function plain(bytes: Buffer): string {
@@ -86,7 +90,7 @@ function* cells(path: string): Generator<FoundText> {
       for (const row of rows)
         for (const [column, cell] of Object.entries(row)) {
           const text = typeof cell === 'string' ? cell : Buffer.isBuffer(cell) ? unpacked(cell) : ''
-          if (text.length > 3) yield { place: `${name}.${column}`, text, freshFrom: 0 }
+          if (text.length > 3) yield { place: `${name}.${column}`, text, freshFrom: 0, torn: false }
         }
     }
   } finally {

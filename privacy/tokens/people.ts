@@ -62,6 +62,13 @@ function plain(word: string): string {
 
 const EMAIL_TOKEN = /^([a-z]+\.)?[0-9a-hj-km-np-tv-z]{13}@example\.(c(om?)?|n(et?)?|o(rg?)?)$/
 
+const NOBODYS_ADDRESS = /@example\.(c(om?)?|n(et?)?|o(rg?)?)$/
+
+/** At a domain of the tokens, where nobody has an address: what is left of a token, with what stands beside it in the bytes. */
+export function isNobodysAddress(text: string): boolean {
+  return NOBODYS_ADDRESS.test(text)
+}
+
 /** Made here, for all that can be seen; a report may have cut it short. */
 export function isEmailToken(text: string): boolean {
   return EMAIL_TOKEN.test(text)

@@ -4,6 +4,7 @@
 import { chmodSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { openDiff } from '../../segment/diff-file.js'
 import { run, scratch, start } from './command.js'
 
 type Found = { cause: string; count: number; mismatch: string; subKind: string; columns: string[] }
@@ -13,6 +14,15 @@ describe('on the shop', () => {
     const result = await demo('--faults', 'none')
     expect(result.compared).toBeGreaterThan(500)
     expect(result.findings.filter((finding: Found) => finding.mismatch !== 'LATENCY_SPIKE')).toEqual([])
+    const diff = openDiff(result.files.diff)
+    const { fidelity, audit } = diff.vouching()
+    const tables = diff.state()?.tables ?? []
+    diff.close()
+    expect(fidelity?.compared).toBe(result.compared)
+    expect(fidelity!.differ / fidelity!.compared).toBeLessThan(0.01)
+    expect(audit).toMatchObject({ count: 0, hits: [] })
+    expect(audit!.characters).toBeGreaterThan(100_000)
+    expect(tables.map(({ verdict }) => verdict)).toEqual(Array.from({ length: 12 }, () => 'equal'))
   })
 
   test('faults are found, each by its own cause', async () => {
