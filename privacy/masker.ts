@@ -70,6 +70,16 @@ export type Masker = {
 
 const TEXTS_MAX = 4_000
 
+/** Of one text, by the types its parameters were given. */
+type ParameterMasks = { readonly typeOids: readonly number[]; readonly masks: readonly (Mask | null)[] }
+const VARIANTS_MAX = 20
+
+function isSame(some: readonly number[], others: readonly number[]): boolean {
+  if (some.length !== others.length) return false
+  for (let at = 0; at < some.length; at++) if (some[at] !== others[at]) return false
+  return true
+}
+
 export async function createMasker({ key, policy, catalog }: MaskerSettings): Promise<Masker> {
   await loadParser()
   const tokens = createTokens(key, await loadDictionary(policy.locale))
@@ -109,20 +119,18 @@ export async function createMasker({ key, policy, catalog }: MaskerSettings): Pr
     return masked
   }
 
-  const parameterMasks = new WeakMap<SqlFacts, Map<string, readonly (Mask | null)[]>>()
+  const parameterMasks = new WeakMap<SqlFacts, ParameterMasks[]>()
   const masksOfParameters = (facts: SqlFacts, count: number, typeOids: readonly number[]): readonly (Mask | null)[] => {
-    let byTypes = parameterMasks.get(facts)
-    if (byTypes === undefined) {
-      byTypes = new Map()
-      parameterMasks.set(facts, byTypes)
+    let known = parameterMasks.get(facts)
+    if (known === undefined) {
+      known = []
+      parameterMasks.set(facts, known)
     }
-    const name = `${count} ${typeOids.join(' ')}`
-    let made = byTypes.get(name)
-    if (made === undefined) {
-      made = Array.from({ length: count }, (_, at) => parameterMask(facts, at, typeOids[at] ?? 0))
-      byTypes.set(name, made)
-    }
-    return made
+    for (const one of known) if (isSame(one.typeOids, typeOids) && one.masks.length === count) return one.masks
+    const masks = Array.from({ length: count }, (_, at) => parameterMask(facts, at, typeOids[at] ?? 0))
+    if (known.length >= VARIANTS_MAX) known.length = 0
+    known.push({ typeOids: [...typeOids], masks })
+    return masks
   }
   const parameterMask = (facts: SqlFacts, at: number, typeOid: number): Mask | null => {
     const type = resolved.types.of(typeOid)

@@ -4,7 +4,7 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import { permute } from './feistel.js'
 import { patternToken } from './pattern.js'
-import type { Prf } from './prf.js'
+import { hexOf, type Prf } from './prf.js'
 
 /**
  * `inet` and `cidr`. With a mask whose host bits are all zero (a network) only the network's bits change, so it stays one.
@@ -93,9 +93,11 @@ export function uuidToken(prf: Prf, value: string): string {
   if (!UUID.test(value)) return patternToken(prf, value)
   const hex = value.replace(/[{}-]/g, '').toLowerCase()
   if (/^0+$/.test(hex)) return value // the nil UUID means "none"
-  const drawn = Buffer.from(prf(hex).slice(0, 16), 'latin1').toString('hex')
+  const drawn = hexOf(prf(hex), 4)
   const variant = (Number.parseInt(hex[16]!, 16) & 0b1100) | (Number.parseInt(drawn[16]!, 16) & 0b0011)
   const token = drawn.slice(0, 12) + hex[12] + drawn.slice(13, 16) + variant.toString(16) + drawn.slice(17)
+  if (value.length === 36 && value[8] === '-' && value[13] === '-' && value[18] === '-')
+    return `${token.slice(0, 8)}-${token.slice(8, 12)}-${token.slice(12, 16)}-${token.slice(16, 20)}-${token.slice(20)}`
   let next = 0
   return value.replace(/[0-9a-f]/gi, () => token[next++]!)
 }

@@ -8,6 +8,8 @@ import { EXIT, HarnessError } from '../../base/errors.js'
 
 export type Dictionary = {
   readonly firstNames: readonly string[]
+  /** The same in the same order, as an e-mail address writes them: ASCII letters in lower case. */
+  readonly mailNames: readonly string[]
   readonly lastNames: readonly string[]
   readonly streets: readonly string[]
 }
@@ -34,8 +36,10 @@ export async function loadDictionary(locale: Locale = 'en'): Promise<Dictionary>
     })
   }
   const { first_name: first, last_name: last } = faker.definitions.person
+  const firstNames = words(first)
   return {
-    firstNames: words(first),
+    firstNames,
+    mailNames: firstNames.map(plain),
     lastNames: words(last),
     streets: locale === 'en' ? STREETS_EN : words(faker.rawDefinitions.location?.street_suffix, STREETS_EN),
   }
@@ -50,4 +54,11 @@ function words(list: unknown, otherwise: readonly string[] = []): readonly strin
   const usable = all.filter((word): word is string => typeof word === 'string' && /^\p{L}+$/u.test(word))
   const short = [...new Set(usable)].filter((word) => word.length <= WORD_LENGTH_MAX).sort()
   return short.length > 0 ? short : otherwise
+}
+
+function plain(word: string): string {
+  return word
+    .normalize('NFD')
+    .toLowerCase()
+    .replace(/[^a-z]/g, '')
 }

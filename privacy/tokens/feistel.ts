@@ -5,7 +5,7 @@
  * to keyed functions of each other, modulo their own sizes (the construction of NIST's FF1). Modular addition keeps each half in its
  * range, so no domain needs cycle-walking, except where one position is alone and has no other half.
  */
-import type { Prf } from './prf.js'
+import { hexOf, type Prf } from './prf.js'
 
 const ROUNDS = 8
 /** Below this product a half is exact as a double, with room for the addition. */
@@ -22,28 +22,71 @@ export function permute(prf: Prf, tweak: string, digits: number[], radices: read
   const sizeA = product(radices, 0, half)
   const sizeB = product(radices, half, radices.length)
   if (sizeA < EXACT && sizeB < EXACT) {
-    let a = compose(digits, radices, 0, half)
-    let b = compose(digits, radices, half, digits.length)
-    for (let round = 0; round < ROUNDS; round++) {
-      if (round % 2 === 0) a = (a + (prf.round(`${round} ${b} ${tweak}`) % sizeA)) % sizeA
-      else b = (b + (prf.round(`${round} ${a} ${tweak}`) % sizeB)) % sizeB
-    }
+    const [a, b] = halves(
+      prf,
+      tweak,
+      compose(digits, radices, 0, half),
+      sizeA,
+      compose(digits, radices, half, digits.length),
+      sizeB,
+    )
     decompose(a, digits, radices, 0, half)
     decompose(b, digits, radices, half, digits.length)
   } else permuteLarge(prf, tweak, digits, radices, half)
+}
+
+/**
+ * The same permutation of decimal digits, without taking them apart: most of what is permuted are numbers. `leading`: the first digit is no
+ * zero, before or after. null: not of a length that goes this way.
+ */
+export function permuteDecimal(prf: Prf, tweak: string, text: string, leading: boolean): string | null {
+  const { length } = text
+  if (length < 2 || length > DECIMALS_MAX) return null
+  const half = length >> 1
+  const least = leading ? 10 ** (half - 1) : 0
+  const [a, b] = halves(
+    prf,
+    tweak,
+    Number(text.slice(0, half)) - least,
+    10 ** half - least,
+    Number(text.slice(half)),
+    10 ** (length - half),
+  )
+  return String(a + least).padStart(half, '0') + String(b).padStart(length - half, '0')
+}
+
+/** Both halves are below `EXACT`. */
+const DECIMALS_MAX = 28
+
+/** The rounds, on two halves of a size below `EXACT` each. */
+export function halves(
+  prf: Prf,
+  tweak: string,
+  a: number,
+  sizeA: number,
+  b: number,
+  sizeB: number,
+): readonly [a: number, b: number] {
+  const keyed = prf.rounds(tweak)
+  for (let round = 0; round < ROUNDS; round += 2) {
+    a = (a + (keyed(round, b) % sizeA)) % sizeA
+    b = (b + (keyed(round + 1, a) % sizeB)) % sizeB
+  }
+  return [a, b]
 }
 
 /** Permutes the numbers 0 … size-1, walking the cycle of a square domain until it comes back inside. */
 export function permuteIndex(prf: Prf, tweak: string, index: number, size: number): number {
   if (size <= 1) return index
   const side = Math.ceil(Math.sqrt(size))
+  const keyed = prf.rounds(tweak)
   let at = index
   do {
     let a = Math.floor(at / side)
     let b = at % side
-    for (let round = 0; round < ROUNDS; round++) {
-      if (round % 2 === 0) a = (a + prf.round(`${round} ${b} ${tweak}`)) % side
-      else b = (b + prf.round(`${round} ${a} ${tweak}`)) % side
+    for (let round = 0; round < ROUNDS; round += 2) {
+      a = (a + (keyed(round, b) % side)) % side
+      b = (b + (keyed(round + 1, a) % side)) % side
     }
     at = a * side + b
   } while (at >= size)
@@ -66,7 +109,7 @@ function permuteLarge(prf: Prf, tweak: string, digits: number[], radices: readon
 function wide(prf: Prf, input: string, size: bigint): bigint {
   let hex = ''
   for (let block = 0; hex.length * 4 < size.toString(2).length + 64; block++) {
-    hex += Buffer.from(prf(`${block} ${input}`), 'latin1').toString('hex')
+    hex += hexOf(prf(`${block} ${input}`), 8)
   }
   return BigInt(`0x${hex}`) % size
 }

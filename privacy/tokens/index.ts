@@ -25,7 +25,7 @@ export type Fit = {
 }
 
 /** Part of the policy's hash: tokens made by another version do not match ours. */
-export const TOKEN_VERSION = 2
+export const TOKEN_VERSION = 3
 
 export type Tokenize = (value: string) => string
 

@@ -1,7 +1,7 @@
 /**
  * Tokens of numbers people are known by: digits stay digits, one to one, and check digits stay right.
  */
-import { permute } from './feistel.js'
+import { permute, permuteDecimal } from './feistel.js'
 import { patternToken } from './pattern.js'
 import type { Prf } from './prf.js'
 
@@ -23,6 +23,8 @@ export function digitsToken(prf: Prf, max: bigint | null, value: string): string
 
 /** The first digit is never zero, before or after. */
 function permuteWhole(prf: Prf, whole: string): string {
+  const token = permuteDecimal(prf, 'digits', whole, true)
+  if (token !== null) return token
   const digits = Array.from(whole, Number)
   digits[0]! -= 1
   permute(prf, 'digits', digits, [9, ...Array<number>(whole.length - 1).fill(10)])
@@ -37,6 +39,8 @@ function permuteRuns(prf: Prf, value: string): string {
 
 function permutedDigits(prf: Prf, tweak: string, text: string): string {
   if (text === '') return text
+  const token = permuteDecimal(prf, tweak, text, false)
+  if (token !== null) return token
   const digits = Array.from(text, Number)
   permute(prf, tweak, digits, Array<number>(digits.length).fill(10))
   return digits.join('')

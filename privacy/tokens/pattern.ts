@@ -7,8 +7,8 @@
  *   two texts do not look equal, so counting words reveals nothing. (Word by word would keep `LIKE '%word%'` and was
  *   refused for that reason.)
  */
-import { permute } from './feistel.js'
-import { number32, type Prf } from './prf.js'
+import { halves, permute } from './feistel.js'
+import { type Digest, number32, type Prf } from './prf.js'
 
 type Alphabet = { readonly first: number; readonly size: number; readonly pick?: string }
 
@@ -65,6 +65,102 @@ const CONSONANTS = 'bcdfghjklmnpqrstvwxz'
 const VOWELS = 'aeiou'
 
 export function patternToken(prf: Prf, value: string): string {
+  return isAscii(value) ? asciiToken(prf, value) : anyToken(prf, value)
+}
+
+/** Bits that a letter or digit holds, by its code; 0: it stays. */
+const BITS = Float64Array.from(ASCII, (alphabet) => (alphabet === null ? 0 : Math.log2(alphabet.size)))
+
+/** Most texts: what is drawn goes into bytes, and no list is made of what stands where. */
+function asciiToken(prf: Prf, value: string): string {
+  let bits = 0
+  let letters = 0
+  for (let at = 0; at < value.length; at++) {
+    const own = BITS[value.charCodeAt(at)]!
+    if (own === 0) continue
+    bits += own
+    letters += 1
+  }
+  if (letters === 0) return value
+  if (bits >= BITS_WANTED) return drawnAscii(prf(value), value, letters)
+  return letters === 1 ? anyToken(prf, value) : permutedAscii(prf, value, letters)
+}
+
+/** As ./feistel.ts does it with a list of digits: here they are read out of the text and written into it. */
+function permutedAscii(prf: Prf, value: string, letters: number): string {
+  const { length } = value
+  reserve(length)
+  const half = letters >> 1
+  let a = 0
+  let sizeA = 1
+  let b = 0
+  let sizeB = 1
+  let place = 0
+  for (let at = 0; at < length; at++) {
+    const code = value.charCodeAt(at)
+    const alphabet = ASCII[code]!
+    if (alphabet === null) {
+      bytes[at] = code
+      continue
+    }
+    bytes[at] = 1 + (alphabet.first % 31)
+    if (place++ < half) {
+      a = a * alphabet.size + code - alphabet.first
+      sizeA *= alphabet.size
+    } else {
+      b = b * alphabet.size + code - alphabet.first
+      sizeB *= alphabet.size
+    }
+  }
+  let [restA, restB] = halves(prf, bytes.toString('latin1', 0, length), a, sizeA, b, sizeB)
+  for (let at = length - 1; at >= 0; at--) {
+    const code = value.charCodeAt(at)
+    const alphabet = ASCII[code]!
+    if (alphabet === null) {
+      bytes[at] = code
+      continue
+    }
+    const { first, size } = alphabet
+    if (place-- > half) {
+      bytes[at] = first + (restB % size)
+      restB = Math.floor(restB / size)
+    } else {
+      bytes[at] = first + (restA % size)
+      restA = Math.floor(restA / size)
+    }
+  }
+  return bytes.toString('latin1', 0, length)
+}
+
+let bytes = Buffer.alloc(1024)
+
+function reserve(length: number): void {
+  if (length > bytes.length) bytes = Buffer.alloc(length * 2)
+}
+
+function drawnAscii(seed: Digest, value: string, letters: number): string {
+  const draw = generator(seed)
+  const readable = letters * BITS_READABLE >= BITS_WANTED
+  const { length } = value
+  reserve(length)
+  let vowel = false
+  for (let at = 0; at < length; at++) {
+    const code = value.charCodeAt(at)
+    const alphabet = ASCII[code]!
+    if (alphabet === null) {
+      bytes[at] = code
+      vowel = false
+    } else if (readable && alphabet !== DIGITS) {
+      const from = vowel ? VOWELS : CONSONANTS
+      const chosen = from.charCodeAt(draw(from.length))
+      bytes[at] = alphabet === LOWER ? chosen : chosen - 32
+      vowel = !vowel
+    } else bytes[at] = alphabet.first + draw(alphabet.size)
+  }
+  return bytes.toString('latin1', 0, length)
+}
+
+function anyToken(prf: Prf, value: string): string {
   const places: number[] = []
   const alphabets: Alphabet[] = []
   const characters = isAscii(value) ? value : Array.from(value)
@@ -95,7 +191,7 @@ export function patternToken(prf: Prf, value: string): string {
   return format.join('')
 }
 
-function drawn(seed: string, characters: string | string[], places: number[], alphabets: Alphabet[]): string {
+function drawn(seed: Digest, characters: string | string[], places: number[], alphabets: Alphabet[]): string {
   const draw = generator(seed)
   const readable = places.length * BITS_READABLE >= BITS_WANTED
   let out = ''
@@ -120,7 +216,7 @@ function drawn(seed: string, characters: string | string[], places: number[], al
 }
 
 /** sfc32, seeded with 128 keyed bits: it only spreads them; who reconstructs its state has a digest, not a value. */
-function generator(seed: string): (size: number) => number {
+function generator(seed: Digest): (size: number) => number {
   let a = number32(seed, 0) | 0
   let b = number32(seed, 4) | 0
   let c = number32(seed, 8) | 0

@@ -3,7 +3,7 @@
  */
 import type { Dictionary } from './dictionary.js'
 import { patternToken } from './pattern.js'
-import { number32, type Prf, SUFFIX_LENGTH, suffix } from './prf.js'
+import { type Digest, number32, type Prf, SUFFIX_LENGTH, suffix } from './prf.js'
 
 /** Where the bits of a digest go: 0–8 the suffix, the rest chooses words. */
 const WORDS_AT = 16
@@ -19,7 +19,7 @@ export function emailToken(prf: Prf, words: Dictionary, limit: number, value: st
   // Domains reserved for documentation: whatever goes wrong, nobody receives mail.
   const rest = `${suffix(digest)}@${pick(DOMAINS, digest, WORDS_AT)}`
   if (limit < rest.length) return patternToken(prf, address)
-  const name = plain(pick(words.firstNames, digest, WORDS_AT + 4))
+  const name = pick(words.mailNames, digest, WORDS_AT + 4)
   return rest.length + name.length + 1 <= limit ? `${name}.${rest}` : rest
 }
 
@@ -42,22 +42,14 @@ export function addressToken(prf: Prf, words: Dictionary, limit: number, value: 
 }
 
 /** The words, cut to what the column has room for, then the suffix; a column too narrow for that keeps the value's format instead. */
-function fitted(prf: Prf, words: string, digest: string, limit: number, value: string): string {
+function fitted(prf: Prf, words: string, digest: Digest, limit: number, value: string): string {
   if (limit < SUFFIX_LENGTH + 2) return patternToken(prf, value)
   const end = suffix(digest)
   return `${words.slice(0, limit - SUFFIX_LENGTH - 1).trimEnd()} ${end[0]!.toUpperCase()}${end.slice(1)}`
 }
 
-function pick(list: readonly string[], digest: string, at: number): string {
+function pick(list: readonly string[], digest: Digest, at: number): string {
   return list[number32(digest, at) % list.length]!
-}
-
-/** ASCII letters only, as an e-mail address wants them. */
-function plain(word: string): string {
-  return word
-    .normalize('NFD')
-    .toLowerCase()
-    .replace(/[^a-z]/g, '')
 }
 
 const EMAIL_TOKEN = /^([a-z]+\.)?[0-9a-hj-km-np-tv-z]{13}@example\.(c(om?)?|n(et?)?|o(rg?)?)$/
