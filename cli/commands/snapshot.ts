@@ -13,6 +13,7 @@ import { unjudgedExtensions } from '../../replayer/shadow/doors/unjudged.js'
 import { startServer } from '../../replayer/shadow/server.js'
 import { readSnapshot, type SnapshotFacts } from '../../replayer/shadow/snapshot/format.js'
 import { type RestoreResult, restoreSnapshot } from '../../replayer/shadow/snapshot/restore.js'
+import { parseSample } from '../../replayer/shadow/snapshot/sample.js'
 import { takeSnapshot } from '../../replayer/shadow/snapshot/take.js'
 import type { Cli, Progress } from '../cli.js'
 import { addMaskingOptions, type MaskingFlags, readMaskingOptions } from '../masking-options.js'
@@ -25,6 +26,8 @@ type TakeFlags = MaskingFlags & {
   readonly serverBin?: string
   readonly connections: string
   readonly force?: boolean
+  readonly resume?: boolean
+  readonly sampleTable: readonly string[]
 }
 
 type RestoreFlags = {
@@ -51,6 +54,16 @@ export function register(program: Command, cli: Cli): void {
     .option('--server-bin <folder>', 'where to look for pg_dump before PATH')
     .option('--connections <n>', 'tables read at the same time', '4')
     .option('--force', 'replace an existing snapshot')
+    .option(
+      '--resume',
+      'go on with the tables that an interrupted attempt has finished, where nothing has changed in them',
+    )
+    .option(
+      '--sample-table <table=share>',
+      'take a share of a big table, what its rows refer to, and of what refers to it only what still can: orders=10%; repeatable',
+      collect,
+      [],
+    )
     .action(cli.action((_args, flags: TakeFlags) => runTake(flags, `pgrehearse ${program.version() ?? ''}`, cli)))
   snapshot
     .command('restore')
@@ -112,6 +125,7 @@ async function runDrop(url: string, cli: Cli): Promise<ExitCode> {
 
 async function runTake(flags: TakeFlags, madeBy: string, cli: Cli): Promise<ExitCode> {
   const connections = parseConnections(flags.connections)
+  const samples = flags.sampleTable.map(parseSample)
   const out = resolve(cli.cwd, flags.out)
   const from = describeUrl(flags.from)
   const { policy, key } = readMaskingOptions(flags, cli)
@@ -126,6 +140,8 @@ async function runTake(flags: TakeFlags, madeBy: string, cli: Cli): Promise<Exit
     serverBin: flags.serverBin === undefined ? undefined : resolve(cli.cwd, flags.serverBin),
     connections,
     force: flags.force,
+    resume: flags.resume,
+    samples,
     signal: cli.signal,
     onProgress: ({ table, bytes, bytesEstimated }) =>
       progress.update(
@@ -137,11 +153,24 @@ async function runTake(flags: TakeFlags, madeBy: string, cli: Cli): Promise<Exit
   progress.done(`${rowsOf(facts)} rows of ${facts.tables.length} tables in ${seconds(performance.now() - startedAtMs)}`)
   if (facts.server.systemIdentifier === '')
     cli.note('note: this user may not see the system identifier, so a replay cannot recognise this cluster by it')
+  const rowsTaken = new Map(facts.tables.map(({ schema, name, rows }) => [`${schema}.${name}`, rows]))
+  for (const { schema, name, share, rowsEstimated } of facts.sampled ?? []) {
+    const why = share === null ? 'it refers to a sampled table' : `a sample of ${share * 100}%`
+    cli.note(`note: ${rowsTaken.get(`${schema}.${name}`)} of about ${rowsEstimated} rows of ${schema}.${name} (${why})`)
+  }
   for (const { what, why } of facts.notTaken) cli.note(`note: not taken: ${what} (${why})`)
   cli.print(`snapshot ${out}`)
-  const { id, schema, tables, notTaken } = facts
+  const { id, schema, tables, notTaken, sampled = [] } = facts
   const files = ['snapshot.json', schema.before.file, schema.after?.file, ...tables.map(({ file }) => file)]
-  cli.result({ snapshot: out, id, tables: tables.length, rows: rowsOf(facts), notTaken, files: files.filter(Boolean) })
+  cli.result({
+    snapshot: out,
+    id,
+    tables: tables.length,
+    rows: rowsOf(facts),
+    notTaken,
+    sampled,
+    files: files.filter(Boolean),
+  })
   return EXIT.pass
 }
 

@@ -1,7 +1,4 @@
 /** Each vital of the circuit breaker, made bad for real: it trips with its reason, in the log and in the manifest; and otherwise it does not. */
-import { execFileSync } from 'node:child_process'
-import { chmodSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { startDrain } from '../../recorder/drain/thread.js'
@@ -11,6 +8,7 @@ import type { ProxyRecording } from '../../recorder/proxy-recording.js'
 import { createRing } from '../../recorder/tap/ring.js'
 import { type OwnedServer, startServer } from '../../replayer/shadow/server.js'
 import { balances } from '../../segment/ledger.js'
+import { standbyOf } from '../support/standby.js'
 import { type Bench, bench, read, through } from './recording.js'
 
 // What is waited for here takes its time on a busy machine.
@@ -22,41 +20,13 @@ let at: Bench
 beforeAll(async () => {
   at = bench()
   server = await startServer({ settings: { max_connections: '40', wal_keep_size: '512MB' } })
-  standby = await standbyOf(server, 2)
+  standby = await standbyOf(server, { delaySeconds: 2, settings: { max_connections: '40' } })
 }, 120_000)
 afterAll(async () => {
   at.remove()
   await standby?.stop()
   await server.stop()
 })
-
-/** Applies what it is sent so many seconds later. */
-async function standbyOf(primary: OwnedServer, delaySeconds: number): Promise<OwnedServer> {
-  const dataDir = join(primary.dataDir, '..', 'standby')
-  const client = await connect(primary.url())
-  await client.query("SELECT pg_backup_start('standby', true)")
-  execFileSync('cp', ['-a', primary.dataDir, dataDir])
-  const { rows } = await client.query('SELECT labelfile FROM pg_backup_stop(false)')
-  await client.end()
-  // As root we are somebody else than the server.
-  for (const [name, text] of [
-    ['backup_label', rows[0].labelfile],
-    ['standby.signal', ''],
-  ] as const) {
-    writeFileSync(join(dataDir, name), text)
-    chmodSync(join(dataDir, name), 0o666)
-  }
-  rmSync(join(dataDir, 'postmaster.pid'))
-  return startServer({
-    dataDir,
-    settings: {
-      max_connections: '40',
-      primary_conninfo: `host=127.0.0.1 port=${primary.port} user=postgres password=${primary.password}`,
-      recovery_min_apply_delay: `${delaySeconds}s`,
-      wal_receiver_status_interval: '1s',
-    },
-  })
-}
 
 async function connect(url: string): Promise<pg.Client> {
   const client = new pg.Client(url)

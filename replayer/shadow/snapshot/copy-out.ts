@@ -11,6 +11,7 @@ import { to as copyTo } from 'pg-copy-streams'
 import { assert } from '../../../base/errors.js'
 import { type Connected, qualified, quoteIdentifier } from '../connect.js'
 import type { FileFacts } from './format.js'
+import type { Choice } from './sample.js'
 import type { SourceTable } from './source.js'
 
 /** Masks whole lines of COPY text. null: nothing in this table is masked, bytes pass as they are. */
@@ -20,11 +21,12 @@ export async function copyOut(
   client: Connected,
   table: SourceTable,
   columns: readonly string[],
+  choice: Choice | null,
   mask: LineMask,
   path: string,
   onProgress: (rows: number, bytes: number) => void,
 ): Promise<Omit<FileFacts, 'file'> & { readonly rows: number }> {
-  const source = client.query(copyTo(copyStatement(table, columns)))
+  const source = client.query(copyTo(copyStatement(table, columns, choice)))
   const lines = new MaskLines(mask, onProgress)
   const seal = new Seal()
   await pipeline(source, lines, createGzip({ level: 1 }), seal, createWriteStream(path, { flags: 'wx', mode: 0o600 }))
@@ -35,8 +37,10 @@ export async function copyOut(
 }
 
 /** A table without columns is still so many rows: its lines are empty, and COPY wants no list then. */
-function copyStatement(table: SourceTable, columns: readonly string[]): string {
+function copyStatement(table: SourceTable, columns: readonly string[], choice: Choice | null): string {
   const list = columns.map(quoteIdentifier).join(', ')
+  if (choice !== null)
+    return `COPY (${choice.with}SELECT ${list} FROM ONLY ${qualified(table)} row_ WHERE ${choice.where}) TO STDOUT`
   return table.condition === ''
     ? `COPY ${qualified(table)}${list && ` (${list})`} TO STDOUT`
     : `COPY (SELECT ${list} FROM ONLY ${qualified(table)} ${table.condition}) TO STDOUT`

@@ -9,12 +9,13 @@ import { Piscina } from 'piscina'
 import { assert, EXIT, HarnessError } from '../../../base/errors.js'
 import { workerFile } from '../../../base/worker-file.js'
 import type { Catalog } from '../../../segment/catalog.js'
-import type { PrivacyFacts } from '../../../segment/manifest.js'
 import { createBoard, read, stop } from './board.js'
+import type { DraftOf, Finished } from './draft.js'
 import type { TableFacts } from './format.js'
-import { createMasks, type MaskSettings, privacyFacts, type SnapshotMasks } from './masks.js'
+import { createMasks, type MaskSettings, type SnapshotMasks } from './masks.js'
 import { type ReaderFailure, type ReaderJob, type ReaderResult, readTables, type TableJob } from './reader.js'
 import type { ReaderThreadData } from './reader.worker.js'
+import type { Choice } from './sample.js'
 import type { SourceTable } from './source.js'
 
 export type TakeProgress = {
@@ -39,6 +40,13 @@ export type CopyTables = {
   readonly tables: readonly SourceTable[]
   readonly catalog: Catalog
   readonly masks: Masking
+  readonly of: DraftOf
+  /** `xmin:xmax:xip,…` of the exported snapshot. */
+  readonly snapshot: string
+  /** What an earlier attempt has finished, by table. */
+  readonly finished: ReadonlyMap<number, Finished>
+  /** Of tables that are not taken whole. */
+  readonly choices: ReadonlyMap<number, Choice>
   readonly connections: number
   /** From this many bytes on, threads are worth starting. */
   readonly threadsFromBytes: number
@@ -50,11 +58,11 @@ export const CONNECTIONS = 4
 export const THREADS_FROM_BYTES = 16 * 1024 * 1024
 const PROGRESS_MS = 200
 
-export async function copyTables(options: CopyTables): Promise<{ tables: TableFacts[]; privacy: PrivacyFacts }> {
+export async function copyTables(options: CopyTables): Promise<TableFacts[]> {
   const { masks, tables, catalog, signal } = options
   const board = createBoard()
-  const { url, exportedSnapshot, folder } = options
-  const job: ReaderJob = { url, exportedSnapshot, folder, tables: jobs(tables, catalog), board }
+  const { url, exportedSnapshot, folder, of, snapshot } = options
+  const job: ReaderJob = { url, exportedSnapshot, folder, of, snapshot, tables: jobs(options), board }
   const totals = {
     tables: tables.length,
     rowsEstimated: tables.reduce((sum, table) => sum + table.rowsEstimated, 0),
@@ -83,25 +91,36 @@ export async function copyTables(options: CopyTables): Promise<{ tables: TableFa
     const facts: TableFacts[] = []
     for (const { place, facts: one } of results.flatMap((result) => result.done)) facts[place] = one
     assert(facts.filter(Boolean).length === tables.length, 'a table of the snapshot was read by nobody')
-    return { tables: facts, privacy: typeof masks === 'function' ? masks(catalog).privacy : privacyFacts(masks) }
+    return facts
   } finally {
     clearInterval(reporting)
     signal?.removeEventListener('abort', halt)
   }
 }
 
-function jobs(tables: readonly SourceTable[], catalog: Catalog): TableJob[] {
+function jobs({ tables, catalog, finished, choices }: CopyTables): TableJob[] {
+  const taken = new Set([...finished.values()].map(({ facts }) => facts.file))
+  const names = unusedNames(taken)
   const relations = new Map(catalog.relations.map((relation) => [relation.oid, relation]))
-  return tables.map((table, place) => {
+  return tables.map((table) => {
     const relation = relations.get(table.oid)
     assert(relation, `table ${table.oid} is not in the catalog of its own snapshot`)
     const columns = relation.columns.filter(({ generated }) => generated === '')
     return {
       table,
       columns: columns.map(({ name, attnum }) => ({ name, attnum })),
-      file: `data/${String(place + 1).padStart(4, '0')}.copy.gz`,
+      file: finished.get(table.oid)?.facts.file ?? names.next().value!,
+      choice: choices.get(table.oid) ?? null,
+      finished: finished.get(table.oid) ?? null,
     }
   })
+}
+
+function* unusedNames(taken: ReadonlySet<string>): Generator<string, never> {
+  for (let number = 1; ; number++) {
+    const file = `data/${String(number).padStart(4, '0')}.copy.gz`
+    if (!taken.has(file)) yield file
+  }
 }
 
 function readHere(job: ReaderJob, masks: SnapshotMasks, readers: number): Promise<ReaderResult[]> {
@@ -133,7 +152,9 @@ function unreadable({ table, code, reason }: ReaderFailure): HarnessError {
     detail: reason,
     hint: forbidden
       ? 'Give the user the right to read everything: GRANT pg_read_all_data TO … (14 and later); row-level security also needs BYPASSRLS.'
-      : 'Nothing was kept; try again when the reason is gone.',
+      : code === '40001'
+        ? 'A standby ends what holds up its recovery: set hot_standby_feedback = on there, or raise max_standby_streaming_delay.'
+        : 'Try again when the reason is gone.',
   })
 }
 
@@ -141,7 +162,6 @@ function interrupted(): HarnessError {
   return new HarnessError({
     code: 'INTERRUPTED',
     message: 'the snapshot was interrupted',
-    detail: 'nothing of it was kept',
     exit: EXIT.interrupted,
   })
 }

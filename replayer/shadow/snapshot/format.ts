@@ -84,6 +84,14 @@ export type SnapshotFacts = {
   readonly catalog: Catalog
   readonly schema: { readonly from: 'pg_dump' | 'file'; readonly before: FileFacts; readonly after: FileFacts | null }
   readonly tables: readonly TableFacts[]
+  /** Tables that are not here whole. `share`: null where a table has fewer rows because it refers to one that has. Absent: all are whole. */
+  readonly sampled?: readonly {
+    readonly schema: string
+    readonly name: string
+    readonly share: number | null
+    /** Of the whole table, as the catalog believes. */
+    readonly rowsEstimated: number
+  }[]
   readonly sequences: readonly SequenceFacts[]
   /** Materialized views that held rows; they are computed again. */
   readonly populated: readonly { readonly schema: string; readonly name: string }[]

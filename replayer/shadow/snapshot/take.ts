@@ -3,15 +3,17 @@
  *
  * The first connection opens a REPEATABLE READ transaction, locks every table against schema changes (as pg_dump does) and
  * exports its snapshot; the readers, and pg_dump, adopt it, so all read the same moment while production goes on writing.
- * Nothing stands under the given name until everything is there: the work happens in a folder beside it.
+ * Nothing stands under the given name until everything is there: the work happens in a folder beside it (./draft.ts).
  */
 import { createHash, randomUUID } from 'node:crypto'
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { EXIT, HarnessError } from '../../../base/errors.js'
+import type { Catalog } from '../../../segment/catalog.js'
 import { readCatalog, readServerFacts } from '../../../sql/read-catalog.js'
 import { type Connected, connect, describeUrl, qualified, serverReason } from '../connect.js'
 import { CONNECTIONS, copyTables, type Masking, type TakeProgress, THREADS_FROM_BYTES } from './copy-tables.js'
+import { closeDraft, type Draft, keepable, leaveDraft, openDraft } from './draft.js'
 import {
   type FileFacts,
   SNAPSHOT_FILE,
@@ -19,6 +21,8 @@ import {
   SNAPSHOT_FORMAT_VERSION,
   type SnapshotFacts,
 } from './format.js'
+import { privacyFacts } from './masks.js'
+import { type Choice, chooseRows, type TableSample } from './sample.js'
 import { findSchemaSource, readSchema, type SchemaSource } from './schema.js'
 import {
   LOCK_WAIT_LIMIT,
@@ -43,6 +47,10 @@ export type TakeOptions = {
   readonly connections?: number | undefined
   /** Replace what is there, if it is a snapshot. */
   readonly force?: boolean | undefined
+  /** Go on with what an interrupted attempt has finished, where it is still right. */
+  readonly resume?: boolean | undefined
+  /** Tables of which a share is taken, and what refers to them with it. */
+  readonly samples?: readonly TableSample[] | undefined
   readonly threadsFromBytes?: number | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: TakeProgress) => void) | undefined
@@ -51,35 +59,59 @@ export type TakeOptions = {
 export async function takeSnapshot(options: TakeOptions): Promise<SnapshotFacts> {
   const out = resolve(options.out)
   refuseExisting(out, options.force)
-  const draft = `${out}.${randomUUID().slice(0, 8)}.part`
-  const leader = await connect(options.url)
+  const draft = openDraft(out, options.resume ?? false, isAlive)
+  let leader: Connected | null = null
   try {
+    leader = await connect(options.url)
     const { rows } = await leader.query(`SELECT current_setting('server_version_num')::int AS version`)
     const source = await findSchemaSource({
       ...options,
       path: process.env.PATH ?? '',
       serverVersionNum: rows[0].version,
     })
-    mkdirSync(dirname(out), { recursive: true })
-    mkdirSync(join(draft, 'data'), { recursive: true, mode: 0o700 })
     const facts = await take(leader, options, source, draft)
     refuseExisting(out, options.force)
     rmSync(out, { recursive: true, force: true })
-    renameSync(draft, out)
+    closeDraft(draft)
+    renameSync(draft.folder, out)
     return facts
   } catch (error) {
-    rmSync(draft, { recursive: true, force: true })
-    throw explain(error, options.url)
+    throw withWhatIsKept(explain(error, options.url), leaveDraft(draft))
   } finally {
-    await leader.end().catch(() => {})
+    await leader?.end().catch(() => {})
   }
+}
+
+function isAlive(pid: number): boolean {
+  if (pid <= 0) return false
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+function withWhatIsKept(error: unknown, tables: number): unknown {
+  if (!(error instanceof HarnessError)) return error
+  const { code, message, detail, hint, exit, cause } = error
+  const kept =
+    tables === 0 ? 'nothing of it was kept' : `${tables} tables are finished and kept; --resume goes on with them`
+  return new HarnessError({
+    code,
+    message,
+    detail: detail === undefined ? kept : `${detail}; ${kept}`,
+    exit,
+    cause,
+    ...(hint === undefined ? {} : { hint }),
+  })
 }
 
 async function take(
   leader: Connected,
   options: TakeOptions,
   source: SchemaSource,
-  draft: string,
+  draft: Draft,
 ): Promise<SnapshotFacts> {
   await leader.query(READER_SETTINGS)
   const before = await readBefore(leader)
@@ -93,14 +125,24 @@ async function take(
   const { rows } = await leader.query('SELECT pg_export_snapshot() AS id')
   const exported = String(rows[0].id)
   const catalog = await readCatalog(leader)
+  const { masks, samples = [] } = options
+  const privacy = typeof masks === 'function' ? masks(catalog).privacy : privacyFacts(masks)
+  const { systemIdentifier } = server
+  const of = { ...privacy, systemIdentifier, database: catalog.database, catalogHash: hashOf(catalog) }
+  const finished = keepable(draft, of)
+  const choices = await chooseRows(leader, samples)
   const schema = await readSchema(source, options.url, exported)
-  const { tables: tableFacts, privacy } = await copyTables({
+  const tableFacts = await copyTables({
     url: options.url,
     exportedSnapshot: exported,
-    folder: draft,
+    folder: draft.folder,
+    of,
+    snapshot: transactions.snapshot,
+    finished,
+    choices,
     tables,
     catalog,
-    masks: options.masks,
+    masks,
     connections: options.connections ?? CONNECTIONS,
     threadsFromBytes: options.threadsFromBytes ?? THREADS_FROM_BYTES,
     signal: options.signal,
@@ -119,15 +161,33 @@ async function take(
     catalog,
     schema: {
       from: source.from,
-      before: writeText(draft, schema.after === null ? 'schema.sql' : 'schema.pre.sql', schema.before),
-      after: schema.after === null ? null : writeText(draft, 'schema.post.sql', schema.after),
+      before: writeText(draft.folder, schema.after === null ? 'schema.sql' : 'schema.pre.sql', schema.before),
+      after: schema.after === null ? null : writeText(draft.folder, 'schema.post.sql', schema.after),
     },
     tables: tableFacts,
+    ...(samples.length === 0 ? {} : { sampled: sampledFacts(tables, choices) }),
     sequences,
     ...(await readRest(leader)),
   }
-  writeText(draft, SNAPSHOT_FILE, `${JSON.stringify(facts, null, 1)}\n`)
+  writeText(draft.folder, SNAPSHOT_FILE, `${JSON.stringify(facts, null, 1)}\n`)
   return facts
+}
+
+function sampledFacts(
+  tables: readonly SourceTable[],
+  choices: ReadonlyMap<number, Choice>,
+): NonNullable<SnapshotFacts['sampled']> {
+  return tables.flatMap(({ oid, schema, name, rowsEstimated }) => {
+    const choice = choices.get(oid)
+    return choice === undefined ? [] : [{ schema, name, share: choice.share, rowsEstimated }]
+  })
+}
+
+/** Keys of sequences and the like are in it, their positions are not. */
+function hashOf(catalog: Catalog): string {
+  return createHash('sha256')
+    .update(JSON.stringify([catalog.relations, catalog.types]))
+    .digest('hex')
 }
 
 /** Held until the end; without it a table could be altered or dropped between the catalog and its copy. */
@@ -139,7 +199,7 @@ async function lock(leader: Connected, tables: readonly SourceTable[]): Promise<
 
 function writeText(folder: string, file: string, text: string): FileFacts {
   const bytes = Buffer.from(text, 'utf8')
-  writeFileSync(join(folder, file), bytes, { mode: 0o600, flag: 'wx' })
+  writeFileSync(join(folder, file), bytes, { mode: 0o600 })
   return { file, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
 }
 
@@ -165,7 +225,7 @@ function explain(error: unknown, url: string): unknown {
         ]
       : code === '42501'
         ? ['TABLE_FORBIDDEN', 'Give the user the right to read everything: GRANT pg_read_all_data TO … (14 and later).']
-        : ['SNAPSHOT_FAILED', 'Nothing was kept; try again when the reason is gone.']
+        : ['SNAPSHOT_FAILED', 'Try again when the reason is gone.']
   return new HarnessError({
     code: name!,
     message: `cannot take a snapshot of ${describeUrl(url)}`,
