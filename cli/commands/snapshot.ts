@@ -16,6 +16,7 @@ import { type RestoreResult, restoreSnapshot } from '../../replayer/shadow/snaps
 import { parseSample } from '../../replayer/shadow/snapshot/sample.js'
 import { takeSnapshot } from '../../replayer/shadow/snapshot/take.js'
 import type { Cli, Progress } from '../cli.js'
+import { chooseEmbedded } from '../embedded.js'
 import { addMaskingOptions, type MaskingFlags, readMaskingOptions } from '../masking-options.js'
 import { timeLeft } from '../units.js'
 
@@ -32,7 +33,7 @@ type TakeFlags = MaskingFlags & {
 
 type RestoreFlags = {
   readonly to?: string
-  readonly embedded?: boolean
+  readonly embedded?: string | true
   readonly dataDir?: string
   readonly serverBin?: string
   readonly database?: string
@@ -70,7 +71,10 @@ export function register(program: Command, cli: Cli): void {
     .argument('<snapshot>', 'folder made by snapshot take')
     .description('create a database from a snapshot, and migrate it')
     .option('--to <url>', 'server and name of the database to create')
-    .option('--embedded', 'on a PostgreSQL of our own, up until Ctrl-C')
+    .option(
+      '--embedded [major]',
+      'on a PostgreSQL of our own, up until Ctrl-C: of this version, or of production’s where the machine has it',
+    )
     .option('--data-dir <folder>', 'with --embedded: keep its data here, or go on with what is here')
     .option('--server-bin <folder>', 'with --embedded: programs of another PostgreSQL')
     .option('--database <name>', 'name of the database to create (default: as in the URL, or as in production)')
@@ -176,7 +180,7 @@ async function runTake(flags: TakeFlags, madeBy: string, cli: Cli): Promise<Exit
 
 async function runRestore(snapshot: string, flags: RestoreFlags, cli: Cli): Promise<ExitCode> {
   const connections = parseConnections(flags.connections)
-  if ((flags.to === undefined) === (flags.embedded !== true)) throw oneTarget()
+  if ((flags.to === undefined) === (flags.embedded === undefined)) throw oneTarget()
   if (cli.checksOnly) return EXIT.pass
   const facts = readSnapshot(snapshot)
   const restore = (target: string) => {
@@ -195,9 +199,17 @@ async function runRestore(snapshot: string, flags: RestoreFlags, cli: Cli): Prom
     cli.print(`golden ${describeUrl(result.url)}`)
     return EXIT.pass
   }
+  const dataDir = flags.dataDir === undefined ? undefined : resolve(cli.cwd, flags.dataDir)
+  const { binaries, note } = chooseEmbedded({
+    embedded: flags.embedded ?? true,
+    serverBin: flags.serverBin === undefined ? undefined : resolve(cli.cwd, flags.serverBin),
+    dataDir,
+    versionNum: facts.server.versionNum,
+  })
+  if (note !== null) cli.note(`note: ${note}`)
   const server = await startServer({
-    ...(flags.serverBin === undefined ? {} : { binaries: resolve(cli.cwd, flags.serverBin) }),
-    ...(flags.dataDir === undefined ? {} : { dataDir: resolve(cli.cwd, flags.dataDir) }),
+    ...(binaries === undefined ? {} : { binaries }),
+    ...(dataDir === undefined ? {} : { dataDir }),
   })
   try {
     const result = await restore(server.url(flags.database ?? facts.server.database))

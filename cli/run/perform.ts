@@ -165,10 +165,11 @@ function compareWithProduction({ config, folder, out, version }: Rehearsal, keys
   return runInProcess(compare, ['compare', ...runs, ...settings], version, cli)
 }
 
-/** In what was recorded and in all that was made of it here; what it finds is told in the report. */
+/** In what was recorded, in the snapshot, and in all that was made of them here; what it finds is told in the report. */
 function lookForLeaks({ config, folder, out, version }: Rehearsal, keys: Keys, cli: Cli): Promise<Done> {
   const steps = ['baseline', ...(config.noise ? (['noise'] as const) : []), 'candidate', 'compare'] as const
-  const files = [resolve(folder, config.recording), ...steps.map((step) => fileOf(step, keys, out)!)]
+  const given = [config.recording, config.snapshot].map((path) => resolve(folder, path))
+  const files = [...given, ...steps.map((step) => fileOf(step, keys, out)!)]
   const diff = fileOf('compare', keys, out)!
   return runInProcess(
     policy,

@@ -47,6 +47,32 @@ export function embeddedBinaries(): string {
   }
 }
 
+/** Of the embedded server. */
+export function embeddedMajor(): number {
+  const { version } = JSON.parse(readFileSync(join(embeddedBinaries(), '..', '..', 'package.json'), 'utf8')) as {
+    version: string
+  }
+  return Number.parseInt(version, 10)
+}
+
+/** Where Debian and its kin keep the programs of each version. */
+const VERSIONS = '/usr/lib/postgresql'
+
+/** Programs of that version: the embedded ones or those of the machine. null: neither. */
+export function binariesOfMajor(major: number, versions = VERSIONS): string | null {
+  if (embeddedMajor() === major) return embeddedBinaries()
+  const folder = join(versions, String(major), 'bin')
+  return ['initdb', 'postgres'].every((program) => existsSync(join(folder, program))) ? folder : null
+}
+
+/** All that there are, for people. */
+export function majorsHere(versions = VERSIONS): readonly number[] {
+  const named = existsSync(versions) ? readdirSync(versions).map(Number).filter(Number.isInteger) : []
+  return [...new Set([embeddedMajor(), ...named])]
+    .filter((major) => binariesOfMajor(major, versions) !== null)
+    .sort((a, b) => a - b)
+}
+
 /** The caller's own folder is used as it is, or refused: we cannot know what else lies with it. */
 export function namedBinaries(folder: string, identity: Identity | undefined): string {
   const missing = ['initdb', 'postgres'].filter((program) => !existsSync(join(folder, program + PROGRAM_SUFFIX)))

@@ -1,9 +1,10 @@
 /**
  * `pgrehearse run` on a real PostgreSQL: what it does, what it does not do again, and what it says about both.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openDiff } from '../../segment/diff-file.js'
 import { run, scratch, start } from './command.js'
 import { rehearsed, type Shadows, shadowServer } from './rehearsed.js'
 
@@ -371,4 +372,21 @@ test('a measurement that the gate does not believe is exit 3', async () => {
   const ended = await finished(of.run('--json'))
   expect(ended.code).toBe(3)
   expect(doing(ended.steps)).toEqual(['golden V1', 'golden V2', 'baseline', 'candidate', 'compare'])
+})
+
+describe('the look for leaks', () => {
+  test('is at the snapshot too: what stands there is told, with its file', async () => {
+    cpSync(join(room, 'snapshot'), join(room, 'leaky'), { recursive: true })
+    writeFileSync(join(room, 'leaky', 'notes.txt'), 'ask bob.brown@corp.example.com\n')
+    const { out, run: go } = rehearsal('leaks', { snapshot: '../leaky', noise: false, fidelity: false, verify: false })
+    const { stdout, stderr } = await go('--json').ended
+    expect(stdout, stderr).not.toBe('')
+    const name = readdirSync(out).find((file) => /^rehearsal-.*\.diff$/.test(file))!
+    const diff = openDiff(join(out, name))
+    const { audit } = diff.vouching()
+    diff.close()
+    expect(audit!.count).toBe(1)
+    expect(audit!.hits).toMatchObject([{ file: expect.stringMatching(/leaky\/notes\.txt$/), what: 'email' }])
+    expect(JSON.stringify(audit)).not.toContain('brown')
+  })
 })

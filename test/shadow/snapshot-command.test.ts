@@ -1,11 +1,13 @@
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import pg from 'pg'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Cli } from '../../cli/cli.js'
 import { register } from '../../cli/commands/snapshot.js'
+import { chooseEmbedded } from '../../cli/embedded.js'
+import { embeddedMajor, majorsHere } from '../../replayer/shadow/binaries.js'
 import { assertShadow } from '../../replayer/shadow/isolation.js'
 import { startServer } from '../../replayer/shadow/server.js'
 import { restoreSnapshot } from '../../replayer/shadow/snapshot/restore.js'
@@ -163,6 +165,64 @@ test.each([
     args: ['restore', 'snap', '--embedded', '--connections', 'many'],
     code: 'OPTION_VALUE',
   },
+  { name: 'a version that is none', args: ['restore', 'snap', '--embedded=newest'], code: 'OPTION_VALUE' },
+  {
+    name: 'a version, and the programs of one',
+    args: ['restore', 'snap', '--embedded=18', '--server-bin', '.'],
+    code: 'OPTION_VALUE',
+  },
 ])('restore refuses early: $name', async ({ args, code }) => {
   await expect(run(args)).rejects.toMatchObject({ code, exit: 2 })
+})
+
+describe('--embedded=MAJOR', () => {
+  const major = embeddedMajor()
+
+  test('a version that is not on this machine: which there are, and what to do', async () => {
+    await expect(run(['restore', 'snap', '--embedded=99'])).rejects.toMatchObject({
+      code: 'NO_SUCH_MAJOR',
+      exit: 4,
+      message: 'there is no PostgreSQL 99 on this machine',
+      detail: expect.stringContaining(String(major)),
+      hint: expect.stringContaining('--server-bin'),
+    })
+  })
+
+  test('another version than the data in the folder is of', async () => {
+    mkdirSync(join(room, 'older'))
+    writeFileSync(join(room, 'older', 'PG_VERSION'), '12\n')
+    await expect(run(['restore', 'snap', `--embedded=${major}`, '--data-dir', 'older'])).rejects.toMatchObject({
+      code: 'DATA_FOLDER_OTHER_MAJOR',
+      exit: 2,
+      detail: 'its data is of PostgreSQL 12',
+    })
+  })
+
+  test('without a version it is production’s, or the one that comes along, and that is said', () => {
+    const choose = (versionNum: number, embedded: string | true = true) =>
+      chooseEmbedded({ embedded, versionNum, serverBin: undefined, dataDir: undefined })
+    expect(choose(major * 10000 + 3)).toEqual({ binaries: undefined, note: null })
+    expect(choose(120003, String(major))).toEqual({ binaries: undefined, note: null })
+    expect(choose(110003)).toEqual({
+      binaries: undefined,
+      note: `production is PostgreSQL 11, which is not on this machine; this server is PostgreSQL ${major}`,
+    })
+  })
+
+  const others = majorsHere().filter((other) => other !== major)
+  test.runIf(others.length > 0)('a version of the machine’s own is started', async () => {
+    let version: unknown
+    const said = await run(['restore', 'snap', `--embedded=${others[0]}`], (line, stop) => {
+      const client = new pg.Client(line.replace('golden ', ''))
+      void client
+        .connect()
+        .then(() => client.query('SHOW server_version_num'))
+        .then(({ rows }) => {
+          version = rows[0].server_version_num
+        })
+        .finally(() => client.end().then(stop))
+    })
+    expect(said.code).toBe(0)
+    expect(Math.floor(Number(version) / 10000)).toBe(others[0])
+  })
 })
