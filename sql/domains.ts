@@ -10,6 +10,8 @@ export type Domain = {
   readonly name: string
   /** The same, as `columnName`. */
   readonly owner: string
+  /** Its table. */
+  readonly ownerOid: number
   readonly source: 'random' | 'sequence'
   /** Where its sequence stood when the catalog was read; undefined: it has none, or nobody knows. */
   readonly position?: SequencePosition
@@ -40,6 +42,7 @@ export function domainsOf(catalog: Catalog): Domains {
         domains.set(owner, {
           name: `${tableName(relation)}.${column.name}`,
           owner,
+          ownerOid: relation.oid,
           source,
           ...(position && { position }),
         })

@@ -48,18 +48,37 @@ export function insertionsOf(
   return found
 }
 
+/**
+ * What was inserted where a value of a column comes from: the column's own row or, for a foreign key that is written beside the row it
+ * points at, that row. undefined: it may be of any row.
+ */
+export function insertionBehind(
+  insertions: ReadonlyMap<number, Insertion>,
+  { tableOid, ownerOid, owns }: { readonly tableOid: number; readonly ownerOid: number; readonly owns: boolean },
+): Insertion | undefined {
+  if (owns) return insertions.get(tableOid)
+  // Within one table it may as well be a row's parent.
+  const pointedAt = insertions.has(tableOid) && tableOid !== ownerOid ? insertions.get(ownerOid) : undefined
+  return pointedAt?.surelyNew ? { ...pointedAt, asGiven: false } : undefined
+}
+
 function insertion(body: TreeNode['body']): Insertion {
   const conflict = body.onConflictClause as { action?: string } | undefined
   const source = unwrap(body.selectStmt)
   const rows = source === null ? 1 : list(source.body, 'valuesLists').length
   const complete = conflict === undefined || rows === 1
-  const names = list(body, 'cols').map((target) => String(unwrap(target)?.body.name ?? ''))
+  const rowsGiven = source === null ? [] : list(source.body, 'valuesLists').map((row) => unwrap(row)?.body ?? {})
+  const isDefault = (at: number) =>
+    rowsGiven.length > 0 && rowsGiven.every((row) => unwrap(list(row, 'items')[at])?.kind === 'SetToDefault')
+  const names = list(body, 'cols')
+    .map((target) => String(unwrap(target)?.body.name ?? ''))
+    .filter((_, at) => !isDefault(at))
   return {
     surelyNew: conflict?.action !== 'ONCONFLICT_UPDATE',
     asGiven: rows > 0 && complete,
     complete,
     // Without a list the columns are given by their places; DEFAULT VALUES gives none.
-    given: names.length > 0 ? names : source === null ? [] : null,
+    given: list(body, 'cols').length > 0 ? names : source === null ? [] : null,
   }
 }
 

@@ -6,7 +6,7 @@ import type { Catalog } from '../../segment/catalog.js'
 import type { Column } from '../../segment/outcome.js'
 import type { Statement } from '../../segment/statement.js'
 import { type ColumnRef, type ColumnResolver, createColumnResolver } from '../../sql/columns.js'
-import type { Insertion } from '../../sql/insertions.js'
+import { type Insertion, insertionBehind } from '../../sql/insertions.js'
 import { alignOutputs, type Chance, type OutputItem, wilder } from '../../sql/nondeterminism.js'
 import type { Ordering } from '../../sql/order-by.js'
 import { rowKey } from './broken-rows.js'
@@ -73,6 +73,11 @@ export class Describer {
       },
       onDelete: (constraint) =>
         relations.flatMap(({ foreignKeys }) => foreignKeys).find(({ name }) => name === constraint)?.onDelete ?? null,
+      pointsAt: (constraint) => {
+        const key = relations.flatMap(({ foreignKeys }) => foreignKeys).find(({ name }) => name === constraint)
+        const table = key && index.byOid(key.referencedOid)
+        return table === undefined ? null : this.#origins.tableName(table)
+      },
       isFound: (relation) => index.byName(undefined, relation) !== undefined,
       removes,
     }
@@ -235,7 +240,7 @@ export class Describer {
       renamed: origin?.domain !== null && (sequencesDiffer || origin?.source === 'random'),
       references: origin?.references ?? '',
       hasDefault: (origin?.column.default ?? null) !== null,
-      teaches: origin?.owns === true && shows,
+      teaches: (origin?.owns === true && shows) || (origin?.owns === false && insertion !== undefined),
       position: insertion?.surelyNew ? null : (origin?.position ?? null),
       inputOrder: item?.inputOrder ?? false,
       key: origin !== null && keys.has(origin),
@@ -245,7 +250,12 @@ export class Describer {
 
   /** What the statement inserts into the column's table, itself or through the view that shows it. */
   #insertion({ insertions }: Traits, origin: Origin | null, shownBy: number): Insertion | undefined {
-    return insertions.get(shownBy) ?? insertions.get(origin?.relation.oid ?? 0)
+    if (origin === null) return undefined
+    const { ownerOid, owns, relation } = origin
+    return (
+      insertionBehind(insertions, { tableOid: shownBy, ownerOid, owns }) ??
+      insertionBehind(insertions, { tableOid: relation.oid, ownerOid, owns })
+    )
   }
 
   #free(expressed: Chance, item: OutputItem | null, ignored: boolean, noisy: boolean): Excuse | null {

@@ -100,6 +100,9 @@ export class DiscrepancyLog {
     this.renamed(compared, judged)
     const natures = knowledge?.columns ?? []
     const { describer } = this.#options
+    const error = compared.after.outcome.error ?? compared.before.outcome.error
+    const written = error === null ? null : describer.writing(compared.statement.sql)
+    const pointsAt = written?.pointsAt(error?.constraint ?? '') ?? null
     const context: ExplainContext = {
       before: compared.before.outcome,
       after: compared.after.outcome,
@@ -107,9 +110,7 @@ export class DiscrepancyLog {
       clocks,
       writes: (knowledge?.written.length ?? 0) > 0,
       isLabel: (type, label) => describer.isLabel(type, label),
-      ...(compared.before.outcome.error === compared.after.outcome.error
-        ? {}
-        : { written: describer.writing(compared.statement.sql) }),
+      ...(written === null ? {} : { written }),
       asked: this.#asked(compared.statement, knowledge),
       cutBy: knowledge !== null && mayBeCut(compared, knowledge) ? (knowledge.sort.shown[0] ?? null) : null,
       given: knowledge?.given ?? NOTHING_GIVEN,
@@ -127,6 +128,7 @@ export class DiscrepancyLog {
           knowledge,
           tainted: tainted || this.#isRepeated(compared, knowledge),
           relievedBy: relievedBy(compared, knowledge),
+          pointsAt,
         })
         if (difference.subKind.startsWith('error')) this.#breaks(compared, knowledge, findingId)
       }
@@ -259,6 +261,8 @@ export class DiscrepancyLog {
       readonly knowledge: Judged['knowledge']
       readonly tainted: boolean
       readonly relievedBy?: string
+      /** The table whose rows a foreign key misses. */
+      readonly pointsAt?: string | null
       readonly count?: number
     },
   ): string {
@@ -275,7 +279,7 @@ export class DiscrepancyLog {
       seq,
       atMs,
       alertId,
-      tables: one.knowledge?.tables ?? [],
+      tables: [...(one.knowledge?.tables ?? []), ...(one.pointsAt == null ? [] : [one.pointsAt])],
       columnNames: one.knowledge?.columnNames ?? NO_NAMES,
       written: one.knowledge?.written ?? [],
       tainted: one.tainted,

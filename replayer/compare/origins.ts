@@ -21,6 +21,8 @@ export type Origin = {
   readonly position: SequencePosition | null
   /** The domain is this column's own: it generates. */
   readonly owns: boolean
+  /** Table of the column that generates; 0 without a domain. */
+  readonly ownerOid: number
   /** Table that a foreign key of this column points at; empty without one. */
   readonly references: string
 }
@@ -94,6 +96,7 @@ export class Origins {
       domain: domain?.name ?? null,
       source: domain?.source ?? null,
       position: domain?.position ?? null,
+      ownerOid: domain?.ownerOid ?? 0,
       owns: domain?.owner === columnName(relationOid, attnum),
       references: referenced === undefined ? '' : this.tableName(referenced),
     }

@@ -13,7 +13,7 @@
 import { canonicalText } from '../../segment/canonical.js'
 import type { Column, Outcome } from '../../segment/outcome.js'
 import { columnName, type Domain, type Domains, mayBeDrawn } from '../../sql/domains.js'
-import type { Insertion } from '../../sql/insertions.js'
+import { type Insertion, insertionBehind } from '../../sql/insertions.js'
 import { chanceInText } from '../../sql/nondeterminism.js'
 import type { CatalogIndex } from '../../sql/relations.js'
 
@@ -49,8 +49,9 @@ export class Teacher {
       const domain = this.#domains.get(name)
       // A result whose columns stand in another order shows something else at this place.
       if (domain === undefined || actual.columns?.[at]?.name !== column.name) continue
-      const insertion = domain.owner === name ? insertions.get(column.tableOid) : undefined
-      const known = this.#trust(domain, insertion, recorded, actual)
+      const insertion = behind(domain, name, column, insertions)
+      const values = new Set(then.map((cells, row) => `${cells[at]} ${now[row]![at]}`))
+      const known = this.#trust(domain, insertion, recorded, actual, values.size === 1)
       if (known === 'nothing') continue
       for (const [row, cells] of then.entries()) {
         const [was, is] = [cells[at] ?? null, now[row]![at] ?? null]
@@ -67,8 +68,7 @@ export class Teacher {
     return columns!.flatMap(({ tableOid, attnum }, at) => {
       const name = columnName(tableOid, attnum)
       const domain = this.#domains.get(name)
-      const made = domain?.owner === name && insertions.get(tableOid)?.surelyNew === true
-      if (domain?.source !== 'sequence' || !made) return []
+      if (domain?.source !== 'sequence' || !behind(domain, name, { tableOid }, insertions)?.surelyNew) return []
       return rows!.flatMap((row) => {
         const recorded = row[at] ?? ''
         return NUMBER.test(recorded) ? [{ domain: domain.name, recorded, actual: `-${recorded}`, sure: false }] : []
@@ -81,8 +81,8 @@ export class Teacher {
     insertion: Insertion | undefined,
     recorded: Outcome,
     actual: Outcome,
+    single: boolean,
   ): 'sure' | 'unsure' | 'nothing' {
-    const single = recorded.rows!.length === 1
     if (insertion?.surelyNew && (insertion.asGiven || (single && insertion.complete))) return 'sure'
     if (insertion === undefined && (domain.source === 'sequence' || !single)) return 'nothing'
     const agreement = this.#agreement(recorded, actual)
@@ -109,4 +109,13 @@ export class Teacher {
     const column = this.#index.byOid(tableOid)?.columns.find((one) => one.attnum === attnum)
     return column !== undefined && (column.default === null || chanceInText(column.default) === 'none')
   }
+}
+
+function behind(
+  { owner, ownerOid }: Domain,
+  name: string,
+  { tableOid }: Pick<Column, 'tableOid'>,
+  insertions: ReadonlyMap<number, Insertion>,
+): Insertion | undefined {
+  return insertionBehind(insertions, { tableOid, ownerOid, owns: owner === name })
 }

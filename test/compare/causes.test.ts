@@ -19,6 +19,7 @@ const WRITTEN: Written = {
   ]),
   uniqueColumns: (name) => ({ t_pkey: ['id'], t_email_key: ['email'] })[name] ?? null,
   onDelete: (name) => (name === 'cascading' ? 'cascade' : 'no action'),
+  pointsAt: () => null,
   isFound: (name) => name === 'orders',
   removes: true,
 }

@@ -181,6 +181,34 @@ describe('what teaches that a row has another key here', () => {
     expect(askedFor(sql, [{ account_id: '5' }], [{ account_id: '6' }], { relations })).toBe('5')
   })
 
+  test('but for one that is written beside the row it points at', () => {
+    const actions = { onUpdate: 'no action', onDelete: 'no action' } as const
+    const key = { name: 'k', columns: [2], referencedOid: 2, referencedColumns: [1], ...actions }
+    const relations = CATALOG.relations.map((one) => (one.name === 'notes' ? { ...one, foreignKeys: [key] } : one))
+    const asked = (sql: string, was: readonly string[], is: readonly string[]) => {
+      const recorded = answer(
+        sql,
+        was.map((account_id) => ({ account_id })),
+      )
+      const pairs = new Pairs(createPairLog())
+      const remap = createGenerated({ catalog: { ...CATALOG, relations }, pairs, recorded: () => recorded })!
+      remap.after(
+        script(sql),
+        answer(
+          sql,
+          is.map((account_id) => ({ account_id })),
+        ),
+      )
+      return remap.before(script('SELECT * FROM jobs WHERE id = 5')).sql.slice(-1)
+    }
+    const both = `WITH made AS (INSERT INTO jobs (state) VALUES ('x') RETURNING id)
+      INSERT INTO notes (account_id) SELECT id FROM made RETURNING account_id`
+    expect(asked(both, ['5'], ['6'])).toBe('6')
+    expect(asked(both, ['5', '5'], ['6', '6'])).toBe('6')
+    expect(asked(both, ['5', '4'], ['6', '7'])).toBe('5')
+    expect(asked(both.replace('INSERT INTO jobs (state) VALUES', 'SELECT id FROM jobs --'), ['5'], ['6'])).toBe('5')
+  })
+
   describe('of random keys, which may be shown nowhere else', () => {
     const relations = CATALOG.relations.map((one) =>
       one.name === 'notes'

@@ -12,6 +12,8 @@ export type Written = {
   readonly uniqueColumns: (constraint: string) => readonly string[] | null
   /** What a foreign key of the recorded schema does when the row it points at goes; null: there is none by that name. */
   readonly onDelete: (constraint: string) => ForeignKeyAction | null
+  /** The table that a foreign key of the recorded schema points at; null: there is none by that name. */
+  readonly pointsAt: (constraint: string) => string | null
   /** Does the recorded schema find a relation by this name alone? */
   readonly isFound: (relation: string) => boolean
   /** It removes rows. */
@@ -22,6 +24,7 @@ export const NOTHING_KNOWN: Written = {
   leftOut: new Map(),
   uniqueColumns: () => null,
   onDelete: () => null,
+  pointsAt: () => null,
   isFound: () => false,
   removes: false,
 }
