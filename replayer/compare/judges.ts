@@ -5,6 +5,7 @@ import { EXIT, HarnessError } from '../../base/errors.js'
 import { canonicalText } from '../../segment/canonical.js'
 import type { RecordingReader } from '../../segment/recording.js'
 import type { RunSource } from '../../segment/run-source.js'
+import { domainsOf } from '../../sql/domains.js'
 import { Bijection } from './bijection.js'
 import { Describer } from './describe.js'
 import { IgnoreList, type IgnoreRule } from './ignore.js'
@@ -50,7 +51,9 @@ export function judgeFor(options: JudgeOptions, other: RunSource, noise: Noise |
   const bijection = new Bijection()
   const production = runs.some(({ facts }) => facts.role === 'production')
   const masked = production ? new MaskedTrail(recording.manifest.catalog.searchPath) : null
-  seedBijection(bijection, before, other)
+  const domains = [...domainsOf(recording.manifest.catalog).values()]
+  const sequences = new Set(domains.flatMap(({ name, source }) => (source === 'sequence' ? [name] : [])))
+  seedBijection(bijection, before, other, (domain) => sequences.has(domain))
   return new PairJudge({
     before: before.facts,
     after: other.facts,

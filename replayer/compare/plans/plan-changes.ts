@@ -17,15 +17,15 @@ const TRIGGER_SHARE = 0.2
 const PAGES_TIMES = 3
 const PAGES_MIN = 50
 /** The planner was wrong by so much, where it was not before. */
-const GUESS_TIMES = 50
+const GUESS_TIMES = 10
 
 export function planChanges(before: ExplainedPlan, after: ExplainedPlan): readonly PlanChange[] {
   const found = [
     ...settingChanges(before, after),
     ...triggerChanges(before, after),
+    ...guesses(before, after),
     ...scanChanges(before, after),
     ...spills(before, after),
-    ...guesses(before, after),
     ...joinChanges(before, after),
     ...pageChanges(before, after),
   ]
@@ -36,7 +36,8 @@ export function planChanges(before: ExplainedPlan, after: ExplainedPlan): readon
 
 /** The likely reason, in a sentence or two; empty where the plans say nothing. `index`: what was suggested, and whether it helped. */
 export function readingOf(changes: readonly PlanChange[], after: ExplainedPlan, suggestion: string): string {
-  const [first] = changes
+  // Whoever guesses wrongly reads tables whole for it; an index that was tried and helps says that the guess was not it.
+  const first = (suggestion === '' ? undefined : changes.find(({ kind }) => kind === 'scan')) ?? changes[0]
   if (first === undefined) return ''
   const whole = worstScan(after)
   const why = {
