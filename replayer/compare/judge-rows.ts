@@ -145,14 +145,15 @@ function alignRows(
   sameCount: boolean,
   { bijection }: CellContext,
 ): Alignment {
+  const chancy = membershipExcuse(knowledge) !== null
   const looked = Array.from({ length: before[0]?.length ?? after[0]?.length ?? 0 }, (_, at) => at)
   const natures = looked.map((at) => natureOf(knowledge, at))
   const key = looked.filter((at) => natures[at]!.key && natures[at]!.free === null)
   const alignment = align(before, after, {
     steady: looked.filter((at) => isSteady(natures[at]!)),
     key,
-    // Where LIMIT may pick other rows, rows that look alike are not the same row when a key could say so.
-    alike: !(arbitrary && key.length > 0),
+    // Where LIMIT may pick other rows, rows that look alike are not the same row when a key could say so; where chance picks them, never.
+    alike: !(chancy || (arbitrary && key.length > 0)),
   })
   // A key that each run made for itself, and that nobody has matched yet, tells no rows apart.
   const generated = key.filter((at) => natures[at]!.renamed)
@@ -169,7 +170,7 @@ function alignRows(
     return withPairs(alignment, pairs)
   }
   // Rows that show different keys are different rows; others must be the same, changed.
-  const mustMatch = key.length === 0 && sameCount && !arbitrary && (!partial || knowledge.sort.sorted)
+  const mustMatch = key.length === 0 && sameCount && !arbitrary && !chancy && (!partial || knowledge.sort.sorted)
   if (!mustMatch) return alignment
   // Where all of several stored values differ, it is another row; a computed row has nothing else to be known by.
   const stored = natures.every(({ table }) => table !== '') && natures.length > 2

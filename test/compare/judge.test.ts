@@ -342,6 +342,13 @@ describe('other excuses', () => {
     expect(say('')).toBe('excused: rounding')
     expect(say('t')).toBe('SEMANTIC_MISMATCH values 0')
   })
+  test('rows that chance picks, also where they look alike', () => {
+    const known = knowledge(users, { chancyRows: true })
+    const say = (before: readonly string[][], after: readonly string[][]) =>
+      words(judge(outcome(users, before), outcome(users, after), known, context()))
+    expect(say([['1', 'Ann']], [['2', 'Ann']])).toBe('excused: volatile')
+    expect(say([['1', 'Ann']], [['1', 'Bo']])).toBe('SEMANTIC_MISMATCH values 1')
+  })
   test('generated values must stand for each other throughout', () => {
     const owns = { domain: 'u.id', teaches: true }
     const shared = context()

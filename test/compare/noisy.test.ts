@@ -3,6 +3,13 @@
  * whose sum depends on who adds first. The rows of each side lie in an order of their own. Nothing of it may become a finding.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Bijection } from '../../replayer/compare/bijection.js'
+import type { CellContext } from '../../replayer/compare/cell.js'
+import { judge } from '../../replayer/compare/judge.js'
+import { judgeFor, learnNoise } from '../../replayer/compare/judges.js'
+import type { Knowledge } from '../../replayer/compare/knowledge.js'
+import type { ColumnNature } from '../../replayer/compare/nature.js'
+import { canonicalText } from '../../segment/canonical.js'
 import { createDatabase, type TestDatabase } from '../support/database.js'
 import { type Collected, catalogOf, collect, type Performed, perform, recordingOf, runOf, type Sent } from './lab.js'
 
@@ -49,6 +56,7 @@ const NOISE: readonly string[] = [
   'UPDATE readings SET at = now(), luck = random(), token = gen_random_uuid() WHERE device = 999 RETURNING id, at, luck, token',
   'SELECT id, at, luck, token FROM readings WHERE device = 999 ORDER BY at DESC LIMIT 3',
   "SELECT count(*) FROM readings WHERE at > now() - interval '1 minute'",
+  'SELECT id, note FROM readings WHERE device = 13 AND random() < 0.5',
   'SELECT now() - at AS age FROM readings WHERE device = 999',
   "SELECT nextval('tickets'), currval('tickets'), lastval()",
   'WITH one AS (SELECT id FROM readings WHERE device = 9 LIMIT 1) SELECT device FROM readings JOIN one USING (id)',
@@ -111,4 +119,122 @@ describe('V1 against V1', () => {
     expect(facts.compared).toBe(SCRIPT.length)
     expect(Object.values(facts.excused).reduce((sum, count) => sum + count, 0)).toBeGreaterThan(40)
   })
+})
+
+/** Each excuse taken away by itself: what it stands for is known no more, and statements that need it are found. */
+describe('without one excuse, these are found', () => {
+  type Off = { readonly knowledge?: (known: Knowledge) => Knowledge; readonly clocks?: Partial<CellContext['clocks']> }
+
+  const columns = (change: (column: ColumnNature) => Partial<ColumnNature>) => (known: Knowledge) => ({
+    ...known,
+    columns: known.columns.map((column) => ({ ...column, ...change(column) })),
+  })
+  const sort = (change: Partial<Knowledge['sort']>) => (known: Knowledge) => ({
+    ...known,
+    sort: { ...known.sort, ...change },
+  })
+
+  async function found({ knowledge: change = (known) => known, clocks = {} }: Off, noisy = true): Promise<string[]> {
+    const [baseline, noise, candidate] = runs as [Performed, Performed, Performed]
+    const recording = await recordingOf(SCRIPT, baseline, await catalogOf(sides[0]!.url))
+    const [before, after] = [runOf(baseline, 'baseline'), runOf(candidate, 'candidate')]
+    const options = { before, after, noise: runOf(noise, 'noise'), recording }
+    const { describer } = judgeFor(options, after, noisy ? learnNoise(options) : null)
+    const bijection = new Bijection()
+    const other = [...after.rows()]
+    return [...before.rows()].flatMap((row, at) => {
+      const statement = [...recording.statements(row.seq)][0]!
+      const b = other[at]!
+      const known = describer.knowledge(statement, row.outcome.columns ?? [])
+      const judged = judge(row.outcome, b.outcome, change(known), {
+        clocks: {
+          beforeStartMs: before.facts.startedAtMs,
+          afterStartMs: after.facts.startedAtMs,
+          beforeElapsedMs: row.timing.doneUs / 1000,
+          afterElapsedMs: b.timing.doneUs / 1000,
+          driftMs: 60_000,
+          ...clocks,
+        },
+        bijection,
+        canonical: (value, { typeOid }) => canonicalText(typeOid, value),
+      })
+      return judged.verdict === 'discrepancy' ? [statement.sql] : []
+    })
+  }
+
+  test('with all of them, none', async () => expect(await found({})).toEqual([]))
+
+  const NEVER = Date.UTC(2200, 0, 1)
+  const NO_CLOCKS = { beforeStartMs: NEVER, afterStartMs: NEVER }
+  const LIMITED = 'SELECT id, grade FROM readings ORDER BY grade LIMIT 10'
+  const TIED = 'SELECT id, grade FROM readings WHERE device = 4 ORDER BY grade'
+  const INSERTED =
+    'INSERT INTO readings (device, grade, value, small) VALUES (999, 1, 1.5, 2.5) RETURNING id, token, at, luck'
+  /** `quiet`: the noise run would excuse them as well, so there is none. */
+  type Row = { readonly excuse: string; readonly quiet?: true; readonly off: Off; readonly find: readonly string[] }
+  test.each<Row>([
+    {
+      excuse: 'order',
+      off: { knowledge: sort({ sorted: true, total: true }) },
+      find: ['SELECT id, note FROM readings WHERE device = 3', 'FETCH ALL FROM pages'],
+    },
+    { excuse: 'tie', off: { knowledge: sort({ total: true }) }, find: [TIED] },
+    { excuse: 'limit', off: { knowledge: sort({ cutFrom: Infinity }) }, find: [LIMITED, 'FETCH 3 FROM pages'] },
+    {
+      excuse: 'volatile, of what is computed',
+      off: {
+        knowledge: columns(({ table }) => (table === '' ? { free: null, chance: 'none' } : {})),
+        clocks: NO_CLOCKS,
+      },
+      find: [NOISE[0]!, NOISE[1]!, NOISE[2]!, NOISE[3]!, 'SELECT now() - at AS age FROM readings WHERE device = 999'],
+    },
+    {
+      excuse: 'volatile, of what defaults fill in',
+      off: { knowledge: columns(({ table }) => (table === '' ? {} : { chance: 'none' })), clocks: NO_CLOCKS },
+      find: [INSERTED, 'SELECT * FROM readings WHERE device = 999'],
+    },
+    {
+      excuse: 'volatile, of which rows come',
+      quiet: true,
+      off: { knowledge: (known) => ({ ...known, chancyRows: false }) },
+      find: ['SELECT id, note FROM readings WHERE device = 13 AND random() < 0.5'],
+    },
+    { excuse: 'generated', off: { knowledge: columns(() => ({ domain: null })) }, find: [INSERTED] },
+    {
+      excuse: 'rounding',
+      quiet: true,
+      off: { knowledge: columns(({ table }) => (table === '' ? { table: 'readings' } : {})) },
+      find: [
+        'SELECT device, count(*), sum(value), avg(value), sum(small), stddev(value) FROM readings GROUP BY device',
+      ],
+    },
+    {
+      excuse: 'the order in which an aggregate saw its rows',
+      quiet: true,
+      off: { knowledge: columns(() => ({ inputOrder: false })) },
+      find: [
+        'SELECT grade, array_agg(id) FROM readings WHERE device = 5 GROUP BY grade',
+        "SELECT string_agg(note, ',') FROM readings WHERE device = 6",
+        'SELECT json_agg(id), jsonb_agg(id) FROM readings WHERE device = 8',
+      ],
+    },
+    {
+      excuse: 'server',
+      quiet: true,
+      off: { knowledge: (known) => ({ ...known, aboutServer: false }) },
+      find: ["SELECT oid, relname, relfilenode FROM pg_class WHERE relname = 'readings'"],
+    },
+  ])('$excuse', async ({ off, find, quiet }) => {
+    const noisy = quiet !== true
+    const usual = await found({}, noisy)
+    expect(find.filter((sql) => usual.includes(sql))).toEqual([])
+    expect(await found(off, noisy)).toEqual(expect.arrayContaining([...find]))
+  })
+  test('noise', async () =>
+    expect(await found({}, false)).toEqual(
+      expect.arrayContaining([
+        'SELECT id, lag(id) OVER (ORDER BY grade) FROM readings WHERE device = 7 ORDER BY id',
+        'SELECT id FROM readings ORDER BY random() LIMIT 3',
+      ]),
+    ))
 })
