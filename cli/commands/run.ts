@@ -9,7 +9,7 @@ import { EXIT, type ExitCode, HarnessError } from '../../base/errors.js'
 import type { Cli } from '../cli.js'
 import { checkOptions } from '../run/check-options.js'
 import { type Commands, parseRunConfig } from '../run/config.js'
-import { programOf } from '../run/in-process.js'
+import { programOf, sayingOnce } from '../run/in-process.js'
 import { lockFolder } from '../run/kept.js'
 import { performSteps, stepLine } from '../run/perform.js'
 import { planSteps } from '../run/plan-steps.js'
@@ -47,7 +47,7 @@ async function run(flags: Flags, version: string, cli: Cli): Promise<ExitCode> {
   try {
     const { keys, decisions } = await planSteps(rehearsal, { starts: true })
     cli.signal.throwIfAborted()
-    const { exit, steps, results } = await performSteps(rehearsal, keys, decisions, cli)
+    const { exit, steps, results } = await performSteps(rehearsal, keys, decisions, sayingOnce(cli))
     cli.result({ exit, steps, report: results[0], gate: results[1] })
     return exit
   } finally {

@@ -28,7 +28,7 @@ import { register as compare } from '../commands/compare.js'
 import { register as policy } from '../commands/policy.js'
 import { register as replay } from '../commands/replay.js'
 import { register as verify } from '../commands/verify.js'
-import { runInProcess } from '../run/in-process.js'
+import { runInProcess, sayingOnce } from '../run/in-process.js'
 
 export type DemoOptions = {
   /** A folder that does not exist yet. */
@@ -198,18 +198,6 @@ async function judge(options: DemoOptions, files: Files, server: Server, cli: Cl
   await command(verify, ['verify', `--from=${v1}`, `--to=${v2}`, ...runs, `--diff=${diff}`, '--load=100'], options, cli)
   const written = [recording, baseline, noise, candidate, diff].map((path) => relative(cli.cwd, path))
   await command(policy, ['policy', 'audit', ...written, `--diff=${diff}`], options, cli)
-}
-
-/** Three replays on one server have the same to say about it. */
-function sayingOnce(cli: Cli): Cli {
-  const said = new Set<string>()
-  return {
-    ...cli,
-    note: (text) => {
-      if (!said.has(text)) cli.note(text)
-      said.add(text)
-    },
-  }
 }
 
 async function command(

@@ -38,6 +38,18 @@ export async function runInProcess(
   return { code, result }
 }
 
+/** Three replays on one server have the same to say about it. */
+export function sayingOnce(cli: Cli): Cli {
+  const said = new Set<string>()
+  return {
+    ...cli,
+    note: (text) => {
+      if (!said.has(text)) cli.note(text)
+      said.add(text)
+    },
+  }
+}
+
 /** As registered, for its options. */
 export function programOf(register: Register, version: string, cli: Cli): Command {
   const program = new Command('pgrehearse').version(version).exitOverride()
