@@ -4,6 +4,7 @@
  *
  * One per thread. What it knows of shapes is bounded and kept in memory only.
  */
+import { createBinaryReader } from '../segment/binary-user-types.js'
 import type { Catalog } from '../segment/catalog.js'
 import type { Column, Row, ServerError } from '../segment/outcome.js'
 import { OID } from '../segment/values/oids.js'
@@ -50,8 +51,8 @@ export type Masker = {
   readonly masking: MaskingOf
   /** Declared types, those that are 0 or absent filled in with what the text says: the column's, or that of a cast. */
   parameterTypes(facts: SqlFacts, count: number, declared: readonly number[]): readonly number[]
-  /** The built-in type whose binary form a type of the user has; itself where it has none. */
-  sentAs(typeOid: number): number
+  /** A binary value as its text; null: nobody here can read it. */
+  binaryText(typeOid: number, bytes: Uint8Array): string | null
   /** `statement` says which of the text's statements the rows come from; expressions are then seen through. */
   rowMasker(columns: readonly Column[], facts?: SqlFacts, statement?: number): RowMask
   /** COPY data of a table's columns in text format, as a snapshot reads it: whole lines in, whole lines out. null: all stays. */
@@ -85,6 +86,7 @@ export async function createMasker({ key, policy, catalog }: MaskerSettings): Pr
   const tokens = createTokens(key, await loadDictionary(policy.locale))
   const resolved = resolvePolicy(policy, catalog)
   const vocabulary = createVocabulary(catalog)
+  const readBinary = createBinaryReader(catalog.types)
   const bytes = createPrf(key, 'bytes')
   const masks = createMasks(resolved, policy.settings, tokens, vocabulary, (hex) => hexToken(bytes, hex))
   const resolver = createColumnResolver(catalog, resolved.index)
@@ -165,7 +167,7 @@ export async function createMasker({ key, policy, catalog }: MaskerSettings): Pr
         (_, at) => declared[at] || meantType(resolved.index, facts.parameters.get(at + 1)),
       )
     },
-    sentAs: (typeOid) => (typeOid < FIRST_USER_OID ? typeOid : resolved.types.sentAs(typeOid)),
+    binaryText: (typeOid, bytes) => readBinary(typeOid, bytes) ?? null,
     rowMasker(columns, facts, statement = 0) {
       const results = facts?.statements[statement]?.results ?? null
       const make = (): RowMask => {

@@ -131,13 +131,6 @@ export class Types {
     return oid === undefined ? null : this.of(oid)
   }
 
-  /** Domains are sent as what they are made of, labels of enums and citext as text. */
-  sentAs(oid: number): number {
-    const type = this.#catalog.get(oid)
-    if (type?.kind === 'domain') return this.sentAs(type.ofOid)
-    return type?.kind === 'enum' || type?.name === 'citext' ? 25 : oid
-  }
-
   #make(oid: number): TypeFacts {
     const plain: TypeFacts = {
       oid,

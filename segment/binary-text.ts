@@ -26,7 +26,7 @@ import {
 import { float4Text, float8Text } from './values/float-text.js'
 import { BOUND_OF, ELEMENT_OF, OID, RANGE_OF } from './values/oids.js'
 
-type Decoder = (bytes: Buffer) => string | undefined
+export type Decoder = (bytes: Buffer) => string | undefined
 
 const utf8: Decoder = (bytes) => bytes.toString('utf8')
 
@@ -99,7 +99,7 @@ export function binaryToText(typeOid: number, bytes: Uint8Array): string | undef
   try {
     const scalar = SCALARS.get(typeOid)
     if (scalar !== undefined) return scalar(buffer)
-    return ARRAYS.has(typeOid) ? arrayText(buffer) : undefined
+    return ARRAYS.has(typeOid) ? arrayOfBinary((oid) => SCALARS.get(oid), buffer) : undefined
   } catch (error) {
     // Bytes that end too early; reading them is how we find out.
     if (error instanceof RangeError) return undefined
@@ -138,11 +138,12 @@ const DIMENSIONS_MAX = 6
 const HEADER_BYTES = 12
 const DIMENSION_BYTES = 8
 
-function arrayText(bytes: Buffer): string | undefined {
+/** `decoderOf` knows the element's type, which the bytes name. */
+export function arrayOfBinary(decoderOf: (typeOid: number) => Decoder | undefined, bytes: Buffer): string | undefined {
   const dimensions = bytes.readInt32BE(0)
   if (dimensions === 0) return '{}'
   if (dimensions < 0 || dimensions > DIMENSIONS_MAX) return undefined
-  const decode = SCALARS.get(bytes.readInt32BE(8))
+  const decode = decoderOf(bytes.readInt32BE(8))
   if (decode === undefined) return undefined
   const lengths: number[] = []
   let bounds = ''

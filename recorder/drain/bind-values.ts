@@ -8,6 +8,9 @@ import type { Row } from '../../segment/outcome.js'
 import { BINARY, bindParameters, buildBindRest, type Format, TEXT } from '../../wire/bind.js'
 import { binaryText, isTextType } from './values.js'
 
+/** Types of users and extensions have oids from here on. */
+const FIRST_USER_OID = 16_384
+
 export type BindText = {
   readonly types: readonly number[]
   readonly values: readonly (Uint8Array | null)[]
@@ -23,7 +26,7 @@ export function readBind(
   rest: Uint8Array,
   declared: readonly number[],
   meant: (count: number) => readonly number[],
-  sentAs: (typeOid: number) => number = (typeOid) => typeOid,
+  decode: (typeOid: number, bytes: Uint8Array) => string | null = binaryText,
 ): BindText | null {
   const parameters = bindParameters(rest)
   if (!parameters) return null
@@ -33,7 +36,7 @@ export function readBind(
     if (value === null) return null
     const type = types[i] ?? 0
     if (parameters.formats[i] === TEXT) return Buffer.from(value).toString('utf8')
-    const text = binaryText(sentAs(type), value)
+    const text = decode(type, value)
     if (text === null) unreadable.push(type)
     return text
   })
@@ -44,8 +47,10 @@ export function maskedBind(bind: BindText, masked: Row, types: readonly number[]
   const formats: Format[] = []
   const values = bind.values.map((value, i) => {
     const text = masked[i] ?? null
-    const same = text === bind.texts[i]
-    formats.push(same || isTextType(types[i] ?? 0) ? (bind.formats[i] ?? TEXT) : TEXT)
+    const type = types[i] ?? 0
+    // Bytes of a composite or an array name types by oid, and a shadow has others.
+    const same = text === bind.texts[i] && !(type >= FIRST_USER_OID && bind.formats[i] === BINARY)
+    formats.push(same || isTextType(type) ? (bind.formats[i] ?? TEXT) : TEXT)
     return same ? value : text
   })
   return buildBindRest(values, shortest(formats), bind.resultFormats)

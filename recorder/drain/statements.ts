@@ -114,7 +114,7 @@ function parametersInto(draft: Draft, exchange: Exchange<Result>, text: MaskedSq
     (count) => {
       return masker.parameterTypes(text.facts, count, draft.parameterTypes)
     },
-    masker.sentAs,
+    masker.binaryText,
   )
   if (!bind) {
     draft.unreplayable = 'its parameters cannot be decoded'

@@ -1,0 +1,155 @@
+/**
+ * Parameters that a driver sends in binary, of types the user made: read, masked as the same values are in a snapshot, and replayed. What the
+ * replay leaves in a masked shadow is what a snapshot of production holds afterwards.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { EMPTY_POLICY } from '../../privacy/policy/policy.js'
+import { cloneShadow } from '../../replayer/shadow/clone.js'
+import { withClient } from '../../replayer/shadow/connect.js'
+import { type OwnedServer, startServer } from '../../replayer/shadow/server.js'
+import { restoreSnapshot } from '../../replayer/shadow/snapshot/restore.js'
+import { takeSnapshot } from '../../replayer/shadow/snapshot/take.js'
+import { type BinaryReader, createBinaryReader } from '../../segment/binary-user-types.js'
+import { bench, KEY, read, through } from '../recorder/recording.js'
+import { pgrehearse } from '../reports/command-line.js'
+import { contents } from '../shadow/support.js'
+import { createDatabase, type TestDatabase } from '../support/database.js'
+import { catalogOf } from './support.js'
+
+const SCHEMA = `
+  CREATE EXTENSION citext; CREATE EXTENSION hstore;
+  CREATE TYPE mood AS ENUM ('sad', 'so happy');
+  CREATE DOMAIN label AS varchar(40);
+  CREATE TYPE place AS (street text, number int, moods mood[], since date);
+  CREATE TYPE trip AS (who label, stops place[], note citext);
+  CREATE TYPE words AS RANGE (subtype = text);
+  CREATE TABLE people (id int PRIMARY KEY, mood mood, moods mood[], label label, labels label[], nick citext, nicks citext[],
+    home place, homes place[], trip trip, traits hstore, family words, families words[]);`
+
+/** SQL of a value, and the function that shows its bytes. */
+const VALUES: readonly (readonly [column: string, value: string, send: string])[] = [
+  ['mood', `'so happy'::mood`, 'enum_send'],
+  ['moods', `'{sad,"so happy",NULL}'::mood[]`, 'array_send'],
+  ['label', `'Anna "the" Nametag, so-called'::label`, 'varcharsend'],
+  ['labels', `ARRAY['Anna', NULL, 'Bert \\ Nametag']::label[]`, 'array_send'],
+  ['nick', `'Annika'::citext`, 'citextsend'],
+  ['nicks', `ARRAY['Annika', 'Bo"b']::citext[]`, 'array_send'],
+  ['home', `ROW('Rose Lane, "old"', 12, '{sad}', '2001-02-03')::place`, 'record_send'],
+  [
+    'homes',
+    `ARRAY[ROW('Rose (Lane)', NULL, NULL, NULL)::place, NULL, ROW('', 1, '{}', '1999-01-01')::place]`,
+    'array_send',
+  ],
+  ['trip', `ROW('Anna', ARRAY[ROW('Elm Road', 3, NULL, NULL)::place], 'Secret trip')::trip`, 'record_send'],
+  ['traits', `'name=>"Anna Lena", "pet "=>NULL, "q"=>"a\\"b"'::hstore`, 'hstore_send'],
+  ['family', `'[Adams,Zimmer)'::words`, 'range_send'],
+  ['families', `ARRAY['[Baker,Carter]'::words, 'empty']`, 'array_send'],
+]
+const PERSONAL = ['Anna', 'Nametag', 'Annika', 'Rose', 'Elm', 'Secret', 'Adams', 'Zimmer', 'Baker', 'Carter', 'Lena']
+
+const at = bench()
+let production: TestDatabase
+let shadows: OwnedServer
+let room: string
+beforeAll(async () => {
+  room = mkdtempSync(join(tmpdir(), 'binary-types-'))
+  writeFileSync(join(room, 'schema.sql'), SCHEMA)
+  shadows = await startServer()
+  production = await createDatabase(SCHEMA)
+})
+afterAll(async () => {
+  await production?.drop()
+  await shadows?.stop()
+  at.remove()
+  rmSync(room, { recursive: true, force: true })
+})
+
+/** As the server sends and as it prints them. */
+async function bytesAndText(): Promise<{ name: string; typeOid: number; text: string; bytes: Buffer }[]> {
+  const found = []
+  for (const [name, value, send] of VALUES) {
+    const { rows } = await production.query(
+      `SELECT ${send}(${value}) AS bytes, (${value})::text AS text,
+         (SELECT atttypid::int FROM pg_attribute WHERE attrelid = 'people'::regclass AND attname = '${name}') AS "typeOid"`,
+    )
+    found.push({ name, ...rows[0] })
+  }
+  return found
+}
+
+describe('read from their bytes', () => {
+  test('they are the text that the server prints', async () => {
+    const reader = createBinaryReader((await catalogOf(production)).types)
+    for (const { name, typeOid, bytes, text } of await bytesAndText())
+      expect([name, reader(typeOid, bytes)]).toEqual([name, text])
+  })
+
+  test('bytes that are cut off or changed are no value, and end nothing', async () => {
+    const reader: BinaryReader = createBinaryReader((await catalogOf(production)).types)
+    const all = await bytesAndText()
+    for (const { typeOid, bytes } of all.filter(({ name }) => !['mood', 'label', 'nick'].includes(name)))
+      for (let length = 0; length < bytes.length; length++)
+        expect(reader(typeOid, bytes.subarray(0, length))).toBeUndefined()
+    fc.assert(
+      fc.property(fc.constantFrom(...all), fc.uint8Array({ maxLength: 60 }), ({ typeOid }, bytes) => {
+        expect(['string', 'undefined']).toContain(typeof reader(typeOid, bytes))
+      }),
+    )
+    expect(reader(99_999_999, Buffer.from('x'))).toBeUndefined()
+  })
+})
+
+test('recorded, masked and replayed: the shadow holds what a masked snapshot of production holds', async () => {
+  const take = (out: string) =>
+    takeSnapshot({
+      url: production.url,
+      out: join(room, out),
+      masks: { policy: EMPTY_POLICY, key: KEY },
+      madeBy: 'test',
+      schemaFile: join(room, 'schema.sql'),
+    })
+  await take('before')
+  const values = (await bytesAndText()).map(({ bytes }) => bytes)
+  const proxy = await at.start(production.url, { policy: EMPTY_POLICY })
+  const client = new pg.Client(through(production.url, proxy))
+  await client.connect()
+  const columns = VALUES.map(([name]) => name)
+  await client.query(
+    `INSERT INTO people (id, ${columns.join(', ')}) VALUES (1, ${columns.map((_, place) => `$${place + 1}`).join(', ')})`,
+    values,
+  )
+  for (const [place, column] of columns.entries())
+    await client.query(`UPDATE people SET ${column} = $1 WHERE id = 1`, [values[place]])
+  await client.end()
+  await proxy.stop()
+
+  const { statements } = read(proxy.path)
+  expect(statements.map(({ unreplayable }) => unreplayable).filter(Boolean)).toEqual([])
+  const told = JSON.stringify(statements)
+  expect(PERSONAL.filter((value) => new RegExp(`\\b${value}\\b`, 'i').test(told))).toEqual([])
+
+  await take('after')
+  await restoreSnapshot({ snapshot: join(room, 'before'), target: shadows.url('golden') })
+  await restoreSnapshot({ snapshot: join(room, 'after'), target: shadows.url('expected') })
+  const shadow = await cloneShadow(shadows.url(), 'golden', 'shadow')
+  const { exit, err } = await pgrehearse(
+    room,
+    'replay',
+    proxy.path,
+    '--target',
+    shadow,
+    '--out',
+    'a.run',
+    '--speed',
+    'max',
+  )
+  expect(exit, err).toBe(0)
+  const replayed = await withClient(shadow, contents)
+  expect(replayed['public.people']).toHaveLength(1)
+  expect(replayed).toEqual(await withClient(shadows.url('expected'), contents))
+})
