@@ -113,6 +113,16 @@ describe('refusals', () => {
     { name: 'no --out', args: [], says: '--out' },
     { name: 'a rule that is none', args: ['--out', 'x.diff', '--ignore', 'orders.total~'], says: 'IGNORE_RULE' },
     { name: 'an id that is none', args: ['--explain', 'yesterday'], says: '--explain' },
+    {
+      name: 'plans of one side only',
+      args: ['--out', 'x.diff', '--plans-from', 'postgres://localhost/a'],
+      says: '--plans-from and --plans-to belong together',
+    },
+    {
+      name: 'plans of the other side only',
+      args: ['--out', 'x.diff', '--plans-to', 'postgres://localhost/b'],
+      says: '--plans-from and --plans-to belong together',
+    },
     { name: 'a statement that was not recorded', args: ['--explain', '999999999'], says: 'NO_SUCH_STATEMENT' },
   ])('$name', async ({ args, says }) => {
     const ended = await run('compare', replayed('baseline'), replayed('candidate'), ...args)

@@ -3,11 +3,12 @@
  */
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { explainPlan, whyNotExplained } from '../../replayer/compare/plans/explain-plan.js'
+import { explainPlan, tryIndex, whyNotExplained } from '../../replayer/compare/plans/explain-plan.js'
 import { explainSlower, reread } from '../../replayer/compare/plans/explain-slower.js'
 import { createIndexSql, indexFor } from '../../replayer/compare/plans/index-for.js'
 import { planChanges, readingOf } from '../../replayer/compare/plans/plan-changes.js'
 import { explainedPlan } from '../../replayer/compare/plans/plan-tree.js'
+import { type OwnedServer, startServer } from '../../replayer/shadow/server.js'
 import type { Discrepancy, Finding, LatencyRow } from '../../segment/diff.js'
 import type { ExplainedPlan, PlanNode } from '../../segment/explained.js'
 import { loadParser } from '../../sql/parse.js'
@@ -44,6 +45,19 @@ const plan = (root: PlanNode, more: Partial<ExplainedPlan> = {}): ExplainedPlan 
 const byIndex = node('Index Scan', { relation: 'orders', index: 'orders_customer_idx', condition: '(customer = 5)' })
 const whole = (relation: string, more: Partial<PlanNode> = {}) =>
   node('Seq Scan', { relation, filter: '(customer = 5)', rowsRemoved: 20_000, rows: 4, rowsPlanned: 4, ...more })
+
+test('a wrong guess comes before the table that is read whole for it, unless an index was tried and helps', () => {
+  const guessed = node('Bitmap Heap Scan', { relation: 'orders', rowsPlanned: 13_333, rows: 12 })
+  const after = plan(node('Hash Join', { children: [whole('billing'), guessed] }))
+  const changes = planChanges(plan(node('Nested Loop', { children: [byIndex] })), after)
+  expect(changes.slice(0, 2).map(({ kind }) => kind)).toEqual(['estimate', 'scan'])
+  expect(readingOf(changes, after, '')).toBe(
+    "V2's planner expected 13,333 rows of Bitmap Heap Scan on orders and got 12: likely stale statistics: ANALYZE after the migration",
+  )
+  expect(readingOf(changes, after, 'likely a missing index on billing (order_id)')).toContain(
+    'V2 reads all 20,004 rows of billing where V1 used orders_customer_idx: likely a missing index on billing (order_id)',
+  )
+})
 
 describe('what changed between two plans', () => {
   test.each([
@@ -308,4 +322,48 @@ describe('on real servers', () => {
         'SELECT (SELECT count(*) FROM stays)::text AS rows, (SELECT last_value FROM stays_stay_seq)::text AS last',
       )
     )[0]
+})
+
+describe('an index on a table too large to build one for a try', () => {
+  const BINARIES = '/usr/lib/postgresql/15/bin'
+  let server: OwnedServer
+  let client: pg.Client
+  beforeAll(async () => {
+    server = await startServer({ binaries: BINARIES })
+    client = new pg.Client(server.url())
+    await client.connect()
+    await client.query(`CREATE SCHEMA shop; CREATE TABLE shop.big (id int, guest int);
+      INSERT INTO shop.big SELECT i, i % 5000 FROM generate_series(1, 20000) i; ANALYZE shop.big;
+      UPDATE pg_class SET reltuples = 6e6, relpages = 30000 WHERE oid = 'shop.big'::regclass`)
+  })
+  afterAll(async () => {
+    await client?.end()
+    await server?.stop()
+  })
+
+  const asked = { sql: 'SELECT id FROM big WHERE guest = $1', parameters: ['7'], searchPath: ['shop'] }
+  async function tried() {
+    const { plan: now } = await explainPlan(client, asked)
+    return tryIndex(client, asked, indexFor(now!)!, now!)
+  }
+
+  test('without hypopg there is no try', async () =>
+    expect(await tried()).toMatchObject({ tried: 'refused', used: false, msAfter: null }))
+
+  test('with hypopg, wherever it is installed, the planner is asked, and nothing is left', async () => {
+    await client.query('CREATE SCHEMA tools; CREATE EXTENSION hypopg SCHEMA tools')
+    const suggestion = await tried()
+    expect(suggestion).toMatchObject({
+      sql: 'CREATE INDEX ON shop.big (guest)',
+      tried: 'hypothetical',
+      used: true,
+      msAfter: null,
+    })
+    expect(suggestion.costAfter).toBeLessThan(suggestion.costBefore / 2)
+    const { rows } = await client.query("SELECT indexname FROM pg_indexes WHERE tablename = 'big'")
+    expect(rows).toEqual([])
+    expect((await client.query('SELECT count(*)::int AS left FROM tools.hypopg_list_indexes')).rows).toEqual([
+      { left: 0 },
+    ])
+  })
 })

@@ -116,11 +116,15 @@ export async function tryIndex(
     costAfter: now.cost ?? 0,
   }
   const large = (await rowsOf(client, asked, idea)) > BUILT_ROWS_MAX
+  const hypopg = large ? await hypopgSchema(client) : null
+  if (large && hypopg === null) return refused
   const found = await undone(client, asked, async () => {
-    if (large) await client.query('SELECT hypopg_create_index($1)', [createIndexSql(idea)])
+    if (large) await client.query(`SELECT ${hypopg}.hypopg_create_index($1)`, [createIndexSql(idea)])
     else await client.query(createIndexSql(idea, TRIED))
     return explain(client, asked, large ? '' : 'ANALYZE, BUFFERS, ')
   })
+  // No rollback takes it back: it lives as long as the connection.
+  if (hypopg !== null) await client.query(`SELECT ${hypopg}.hypopg_reset()`)
   if (found.plan === null) return refused
   const used = [...nodesOf(found.plan.root)].some(({ index }) => index === TRIED || (large && /^<\d+>/.test(index)))
   return {
@@ -130,6 +134,15 @@ export async function tryIndex(
     msAfter: large ? null : found.plan.executionMs,
     costAfter: found.plan.cost ?? 0,
   }
+}
+
+/** Wherever the extension lives, since the statement's search_path need not lead there; null: it is not installed. */
+async function hypopgSchema(client: Client): Promise<string | null> {
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT pg_catalog.format('%I', n.nspname) AS name
+       FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'hypopg'`,
+  )
+  return rows[0]?.name ?? null
 }
 
 async function rowsOf(client: Client, asked: Asked, { relation }: IndexIdea): Promise<number> {
