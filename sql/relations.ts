@@ -1,7 +1,10 @@
 /**
  * The catalog, indexed: names to relations as PostgreSQL would resolve them, and what hangs on a relation.
  */
+import type { Node, RawStmt } from 'libpg-query'
 import type { Catalog, CatalogFunction, ForeignKey, Relation } from '../segment/catalog.js'
+import { parse } from './parse.js'
+import { bodyOf, columnsAssigned } from './reach.js'
 
 /** A foreign key seen from the table it points at. */
 export type Reference = { readonly from: Relation; readonly key: ForeignKey }
@@ -14,6 +17,9 @@ export class CatalogIndex {
   readonly #functionsByOid = new Map<number, CatalogFunction>()
   readonly #referencing = new Map<number, Reference[]>()
   readonly #children = new Map<number, Relation[]>()
+  readonly #parsed = new Map<string, readonly RawStmt[] | null>()
+  readonly #bodies = new Map<number, readonly Node[] | null>()
+  readonly #assigned = new Map<number, ReadonlySet<string> | null>()
 
   constructor(catalog: Catalog) {
     this.catalog = catalog
@@ -57,6 +63,21 @@ export class CatalogIndex {
     return this.#functionsByOid.get(oid)
   }
 
+  /** A text of the catalog's own (a view, a default), read once. */
+  parsed(sql: string): readonly RawStmt[] | null {
+    return once(this.#parsed, sql, () => parse(sql))
+  }
+
+  /** What a function's body says, read once; null: it cannot be looked into. */
+  body(fn: CatalogFunction): readonly Node[] | null {
+    return once(this.#bodies, fn.oid, () => bodyOf(fn))
+  }
+
+  /** Columns of its own row that a trigger function gives a value of its own; null: any. */
+  assigned(fn: CatalogFunction): ReadonlySet<string> | null {
+    return once(this.#assigned, fn.oid, () => columnsAssigned(fn))
+  }
+
   /** Foreign keys that point at this table. */
   referencesTo(oid: number): readonly Reference[] {
     return this.#referencing.get(oid) ?? []
@@ -77,6 +98,11 @@ export class CatalogIndex {
     }
     return top
   }
+}
+
+function once<K, V>(known: Map<K, V>, key: K, make: () => V): V {
+  if (!known.has(key)) known.set(key, make())
+  return known.get(key) as V
 }
 
 function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {

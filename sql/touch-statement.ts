@@ -5,10 +5,9 @@
  * their bodies reach (./reach.ts). Whatever is not recognised is walked for the tables and functions in it.
  */
 import type { LockingClause, Node, SelectStmt } from 'libpg-query'
-import type { Relation } from '../segment/catalog.js'
+import type { CatalogFunction, Relation } from '../segment/catalog.js'
 import { controlOf } from './control.js'
 import { parse } from './parse.js'
-import { bodyOf } from './reach.js'
 import type { CatalogIndex } from './relations.js'
 import { looksAtTimes } from './times.js'
 import type { Access, Touch } from './touch.js'
@@ -35,6 +34,8 @@ export class TouchReader {
   readonly #searchPath: readonly string[] | null
   readonly #byText = new Map<string, Touch>()
   readonly #reaching = new Set<number>()
+  /** What functions touch, looked into from outside of any other. */
+  readonly #reached = new Map<number, Touch>()
 
   constructor(index: CatalogIndex, searchPath: readonly string[] | null = null) {
     this.index = index
@@ -72,6 +73,21 @@ export class TouchReader {
     this.#reaching.add(oid)
     look()
     this.#reaching.delete(oid)
+  }
+
+  /** What a function touches. Within another, what that one touches already is not looked at again: only from outside it is the whole. */
+  reach(oid: number, look: () => Touch, take: (touch: Touch) => void): void {
+    const known = this.#reaching.size === 0 ? this.#reached.get(oid) : undefined
+    if (known !== undefined) {
+      take(known)
+      return
+    }
+    this.once(oid, () => {
+      const isWhole = this.#reaching.size === 1
+      const touch = look()
+      if (isWhole) this.#reached.set(oid, touch)
+      take(touch)
+    })
   }
 
   #read(sql: string): Touch {
@@ -301,7 +317,7 @@ export class Walk {
       return
     }
     this.reader.once(relation.oid, () => {
-      for (const statement of relation.viewSql === null ? [] : (parse(relation.viewSql) ?? []))
+      for (const statement of relation.viewSql === null ? [] : (this.reader.index.parsed(relation.viewSql) ?? []))
         if (statement.stmt) this.statement(statement.stmt)
     })
   }
@@ -363,16 +379,19 @@ export class Walk {
         this.everything(`function ${fn.name} cannot be looked into`)
       return
     }
-    this.reader.once(fn.oid, () => {
-      const body = bodyOf(fn)
-      if (!body) {
-        this.everything(`function ${fn.name} cannot be looked into`)
-        return
-      }
-      const inner = new Walk(this.reader)
-      for (const node of body) inner.statement(node)
-      this.#absorb(inner.finish(body, null))
-    })
+    this.reader.reach(
+      fn.oid,
+      () => this.#inside(fn),
+      (touch) => this.#absorb(touch),
+    )
+  }
+
+  #inside(fn: CatalogFunction): Touch {
+    const body = this.reader.index.body(fn)
+    const inner = new Walk(this.reader)
+    if (body === null) inner.everything(`function ${fn.name} cannot be looked into`)
+    for (const node of body ?? []) inner.statement(node)
+    return inner.finish(body ?? [], null)
   }
 
   /** Takes over what a body touches; its keys mean its own variables, so they are dropped. */

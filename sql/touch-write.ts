@@ -4,8 +4,6 @@
  */
 import type { CopyStmt, DeleteStmt, InsertStmt, MergeStmt, Node, RangeVar, UpdateStmt } from 'libpg-query'
 import type { CatalogColumn, ForeignKey, Relation, Trigger } from '../segment/catalog.js'
-import { parse } from './parse.js'
-import { columnsAssigned } from './reach.js'
 import { isTime } from './times.js'
 import { type Access, identityOf, type RowKey, type Value } from './touch.js'
 import type { Env, Walk } from './touch-statement.js'
@@ -241,7 +239,7 @@ function assignedByTriggers(walk: Walk, target: Relation, event: 'insert' | 'upd
   return triggers.flatMap(({ timing, events, enabled, functionOid }) => {
     if (timing !== 'before' || !enabled || !events.includes(event)) return []
     const fn = index.functionByOid(functionOid)
-    return [...((fn && columnsAssigned(fn)) ?? target.columns.map((column) => column.name))]
+    return [...((fn && index.assigned(fn)) ?? target.columns.map((column) => column.name))]
   })
 }
 
@@ -271,7 +269,7 @@ function defaultValue(walk: Walk, column: CatalogColumn): Value | null {
   }
   if (column.default === null) return column.generated === '' ? { kind: 'null' } : null
   if (RANDOM.test(column.default)) return { kind: 'fresh' }
-  const tree = parse(`SELECT ${column.default}`)?.[0]?.stmt
+  const tree = walk.reader.index.parsed(`SELECT ${column.default}`)?.[0]?.stmt
   if (!tree || !('SelectStmt' in tree)) return null
   walk.walk(tree, new Set())
   const value = tree.SelectStmt.targetList?.[0]

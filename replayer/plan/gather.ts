@@ -183,7 +183,7 @@ class Gatherer {
     if (facts.sqlstate === '55P03') this.#foundHeld(from)
     if (later) this.#seenAtSnapshot(from, transaction.snapshot)
     for (const sequence of touch.draws) this.#accesses.draw(sequence, place)
-    this.#advisory(touch, facts)
+    if (touch.advisory.length > 0) this.#advisory(touch, facts)
     for (const relation of touch.timeDefaults) {
       // now() stands still from BEGIN on, so it is the start of the transaction that is ordered.
       const start = transaction.begun ? transaction.first : at

@@ -12,7 +12,7 @@
  * - a counter that went from 4 to 5 was raised before it went from 5 to 6;
  * - a lock that was granted had been released: whoever held it had ended.
  */
-import { grantedLocks, type Placed, passedOver, possibleLocks } from './evidence/locks.js'
+import { grantedLocks, inWideSets, type Placed, passedOver, possibleLocks } from './evidence/locks.js'
 import type { Gathered } from './gathered.js'
 import { SET } from './names.js'
 import { IntList, locksOnly, OP } from './operations.js'
@@ -44,13 +44,14 @@ export function placePoints(g: Gathered): Points {
   grantedLocks(g, solver)
   const contradictions = solver.settle()
   for (const [inserter, reader] of sightings.misses()) solver.missed(inserter, reader)
-  possibleLocks(g, solver)
+  const wide = inWideSets(g)
+  possibleLocks(g, solver, wide)
   solver.settle()
   // A value is drawn before its row has its locks. Where that leads to two moments, the locks decide: values can be exchanged.
   for (const { inOrder } of drawn) solver.inOrder(inOrder, (a, b) => solver.canBe(a, b))
   solver.settle()
   // Moving one point can bring another pick out of order.
-  for (let round = 0; round < PICK_ROUNDS_MAX && passedOver(g, solver); round += 1) solver.settle()
+  for (let round = 0; round < PICK_ROUNDS_MAX && passedOver(g, solver, wide); round += 1) solver.settle()
   return { ...solver.points(), contradictions }
 }
 

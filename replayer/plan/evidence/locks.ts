@@ -48,15 +48,72 @@ export function grantedLocks(g: Gathered, placed: Placed): void {
       member,
     )
   }
+  const holders = new Map<readonly Held[], Holders>()
+  const during = (held: readonly Held[] | undefined, refused: number): Held[] => {
+    if (held === undefined) return []
+    let spans = holders.get(held)
+    if (spans === undefined) {
+      spans = new Holders(g, held)
+      holders.set(held, spans)
+    }
+    return spans.between(g.sentUs[refused]!, g.doneUs[refused]!)
+  }
   for (let i = 0; i < g.count; i += 1) {
     if (g.refusal[i] !== REFUSAL.locked) continue
     const candidates: Held[] = []
     for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) {
       if (!(bit(g.opKind[op]!) & ROW)) continue
-      candidates.push(...(byMember.get(g.opMember[op]!) ?? []), ...(bySet.get(g.opSet[op]!) ?? []))
+      candidates.push(...during(byMember.get(g.opMember[op]!), i), ...during(bySet.get(g.opSet[op]!), i))
     }
     heldAt(g, placed, candidates, i)
   }
+}
+
+/** Who locked one thing, in whatever order: those that may have held it between two moments are found without looking at all. */
+class Holders {
+  readonly #g: Gathered
+  readonly #held: readonly Held[]
+  /** When the last of the first n was over, and when the first of the rest was sent. */
+  readonly #overUs: Float64Array
+  readonly #sentUs: Float64Array
+
+  constructor(g: Gathered, held: readonly Held[]) {
+    this.#g = g
+    this.#held = held
+    this.#overUs = new Float64Array(held.length)
+    this.#sentUs = new Float64Array(held.length)
+    for (let n = 0, over = -Infinity; n < held.length; n += 1) {
+      over = Math.max(over, this.#endOf(held[n]!))
+      this.#overUs[n] = over
+    }
+    for (let n = held.length - 1, sent = Infinity; n >= 0; n -= 1) {
+      sent = Math.min(sent, g.sentUs[held[n]!.statement]!)
+      this.#sentUs[n] = sent
+    }
+  }
+
+  between(fromUs: number, toUs: number): Held[] {
+    const found: Held[] = []
+    for (let n = firstAfter(this.#overUs, fromUs); n < this.#held.length && this.#sentUs[n]! < toUs; n += 1) {
+      const held = this.#held[n]!
+      if (this.#endOf(held) > fromUs && this.#g.sentUs[held.statement]! < toUs) found.push(held)
+    }
+    return found
+  }
+
+  #endOf({ statement }: Held): number {
+    return this.#g.doneUs[this.#g.transactions.last[this.#g.transaction[statement]!]!]!
+  }
+}
+
+function firstAfter(ascending: Float64Array, moment: number): number {
+  let [low, high] = [0, ascending.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (ascending[middle]! > moment) high = middle
+    else low = middle + 1
+  }
+  return low
 }
 
 function inOrder(held: Held[], placed: Placed): void {
@@ -142,13 +199,13 @@ function endBefore(placed: Placed, first: number, second: number): void {
   if (placed.canBe(end, second)) placed.before(end, second)
 }
 
-/** `refused` found the row locked: it looked between somebody's lock and the end of that transaction. */
+/** `refused` found the row locked: it looked between the lock of one of these and the end of that transaction. */
 function heldAt(g: Gathered, placed: Placed, candidates: readonly Held[], refused: number): void {
   let [holder, best] = [-1, 0]
   for (const { statement, kind } of candidates) {
     const last = g.transactions.last[g.transaction[statement]!]!
     const other = g.transaction[statement] !== g.transaction[refused] && g.refusal[statement] === REFUSAL.none
-    if (!other || g.sentUs[statement]! >= g.doneUs[refused]! || g.doneUs[last]! <= g.sentUs[refused]!) continue
+    if (!other) continue
     // Who had the lock for sure by then, and who still had it; the outcome does not say more.
     const had = g.doneUs[statement]! < g.sentUs[refused]! ? 4 : g.doneUs[statement]! < g.doneUs[refused]! ? 2 : 0
     const has = g.sentUs[last]! > g.doneUs[refused]! ? 4 : g.sentUs[last]! > g.sentUs[refused]! ? 2 : 0
@@ -161,8 +218,8 @@ function heldAt(g: Gathered, placed: Placed, candidates: readonly Held[], refuse
 }
 
 /** Locks on rows that one of the two does not name. */
-export function possibleLocks(g: Gathered, placed: Placed): void {
-  for (const held of inWideSets(g).values()) {
+export function possibleLocks(g: Gathered, placed: Placed, wide: WideSets): void {
+  for (const held of wide) {
     inOrder(held, placed)
     let holders: Holder[] = []
     for (const { statement, kind, wide } of held) {
@@ -256,9 +313,9 @@ function stoodAt(g: Gathered, holder: Holder, statement: number): boolean {
  * A pick takes what nobody holds. Who was served beside it, while the picker's transaction went on, had a row that was passed over: it was
  * first. Answers whether anything had to be said.
  */
-export function passedOver(g: Gathered, placed: Placed): boolean {
+export function passedOver(g: Gathered, placed: Placed, wide: WideSets): boolean {
   let said = false
-  for (const held of inWideSets(g).values()) {
+  for (const held of wide) {
     inOrder(held, placed)
     let picks: number[] = []
     for (const { statement } of held) {
@@ -279,8 +336,10 @@ export function passedOver(g: Gathered, placed: Placed): boolean {
 
 type Looked = Held & { readonly wide: boolean }
 
+export type WideSets = readonly Looked[][]
+
 /** Locks in sets of which somebody locks rows without naming them. */
-function inWideSets(g: Gathered): Map<number, Looked[]> {
+export function inWideSets(g: Gathered): WideSets {
   const found = new Map<number, Looked[]>()
   for (let i = 0; i < g.count; i += 1) {
     for (let op = g.opStart[i]!; op < g.opStart[i + 1]!; op += 1) {
@@ -295,5 +354,5 @@ function inWideSets(g: Gathered): Map<number, Looked[]> {
       if (bit(kind) & ANY) found.get(g.opSet[op]!)?.push({ statement: i, kind, wide: g.opMember[op] === WHOLE_SET })
     }
   }
-  return found
+  return [...found.values()]
 }
