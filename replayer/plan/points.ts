@@ -12,6 +12,8 @@
  * - a counter that went from 4 to 5 was raised before it went from 5 to 6;
  * - a lock that was granted had been released: whoever held it had ended.
  */
+
+import { Chains } from './chains.js'
 import { grantedLocks, inWideSets, type Placed, passedOver, possibleLocks } from './evidence/locks.js'
 import type { Gathered } from './gathered.js'
 import { SET } from './names.js'
@@ -27,7 +29,6 @@ export type Points = {
 
 /** Two events in one microsecond are still one after the other. */
 const STEP_US = 0.001
-const ROUNDS_MAX = 40
 const PICK_ROUNDS_MAX = 4
 /** So long after it was sent, a statement has looked. */
 const AT_ONCE_US = 2000
@@ -64,11 +65,13 @@ class Solver implements Placed {
   readonly point: Float64Array
   readonly #before = new IntList()
   readonly #after = new IntList()
+  readonly #chains: Chains
 
   constructor(g: Gathered) {
     this.#g = g
     this.#count = g.count
     const total = g.count + g.transactions.count
+    this.#chains = new Chains(total)
     this.#low = new Float64Array(total)
     this.#high = new Float64Array(total)
     this.point = new Float64Array(total)
@@ -122,6 +125,7 @@ class Solver implements Placed {
     if (a === b || this.#high[a]! + STEP_US < this.#low[b]!) return
     this.#before.push(a)
     this.#after.push(b)
+    this.#chains.join(a, b)
   }
 
   /** Whether the clock leaves room for that. */
@@ -147,57 +151,60 @@ class Solver implements Placed {
   /** What must come before or after something else has less room than its own interval. */
   #tighten(): void {
     const [low, high] = [this.#low, this.#high]
-    for (let round = 0, moved = true; moved && round < ROUNDS_MAX; round += 1) {
-      moved = false
+    this.#chains.untilStill(this.#before.length, (ascending, moved) => {
       // Along the chains forwards, then backwards. What cannot be is left aside, so that it does not spoil what can.
-      for (let c = 0; c < this.#before.length; c += 1) {
-        const [a, b] = [this.#before.at(c), this.#after.at(c)]
+      for (let n = 0; n < ascending.length; n += 1) {
+        const c = ascending[n]!
+        const a = this.#before.at(c)
+        const b = this.#after.at(c)
         const earliest = low[a]! + STEP_US
         if (earliest > high[b]! || low[b]! >= earliest) continue
         low[b] = earliest
-        moved = true
+        moved(b)
       }
-      for (let c = this.#before.length - 1; c >= 0; c -= 1) {
-        const [a, b] = [this.#before.at(c), this.#after.at(c)]
+      for (let n = ascending.length - 1; n >= 0; n -= 1) {
+        const c = ascending[n]!
+        const a = this.#before.at(c)
+        const b = this.#after.at(c)
         const latest = high[b]! - STEP_US
         if (low[a]! > latest || high[a]! <= latest) continue
         high[a] = latest
-        moved = true
+        moved(a)
       }
-    }
+    })
   }
 
   /** Moves points until every constraint holds; answers how many cannot. */
   settle(): number {
     this.#tighten()
-    for (let at = 0; at < this.point.length; at += 1) {
-      if (this.point[at]! < this.#low[at]!) this.point[at] = this.#low[at]!
-      if (this.point[at]! > this.#high[at]!) this.point[at] = this.#high[at]!
+    const [low, high, point] = [this.#low, this.#high, this.point]
+    for (let at = 0; at < point.length; at += 1) {
+      if (point[at]! < low[at]!) point[at] = low[at]!
+      if (point[at]! > high[at]!) point[at] = high[at]!
     }
-    let broken = 0
-    const [befores, afters] = [this.#before, this.#after]
-    for (let round = 0; round < ROUNDS_MAX; round += 1) {
-      broken = 0
-      let moved = false
+    const broken = new Set<number>()
+    this.#chains.untilStill(this.#before.length, (ascending, moved) => {
       // Backwards: lowering the later event of a chain first lets the earlier ones follow in the same round.
-      for (let c = befores.length - 1; c >= 0; c -= 1) {
-        const [a, b] = [befores.at(c), afters.at(c)]
-        if (this.point[a]! < this.point[b]!) continue
-        const lowered = this.point[b]! - STEP_US
-        if (lowered >= this.#low[a]!) this.point[a] = lowered
-        else if (this.#low[a]! + STEP_US <= this.#high[b]!) {
-          this.point[a] = this.#low[a]!
-          this.point[b] = this.#low[a]! + STEP_US
+      for (let n = ascending.length - 1; n >= 0; n -= 1) {
+        const c = ascending[n]!
+        const a = this.#before.at(c)
+        const b = this.#after.at(c)
+        broken.delete(c)
+        if (point[a]! < point[b]!) continue
+        const lowered = point[b]! - STEP_US
+        if (lowered >= low[a]!) point[a] = lowered
+        else if (low[a]! + STEP_US <= high[b]!) {
+          point[a] = low[a]!
+          point[b] = low[a]! + STEP_US
         } else {
-          broken += 1
+          broken.add(c)
           continue
         }
-        moved = true
+        moved(a)
       }
-      if (!moved) break
-    }
+    })
     this.#keepSessionOrder()
-    return broken
+    return broken.size
   }
 
   points(): { statement: Float64Array; end: Float64Array } {
