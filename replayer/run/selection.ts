@@ -257,7 +257,7 @@ class Selecting {
     if (beginSentUs > copy.toUs) return SENT
     this.#beside[found === 'out' ? 'straddling' : 'undecided'] += 1
     for (const { seqs, sentUs } of messages)
-      if (found === 'undecided' || sentUs <= copy.toUs) this.#unsure.push(...seqs)
+      if (found === 'undecided' || sentUs <= copy.toUs) for (const seq of seqs) this.#unsure.push(seq)
     // Half of the time it takes to commit lies on either side.
     const middleUs = (endSentUs + endDoneUs) / 2
     if (found === 'out' || middleUs > (copy.fromUs + copy.toUs) / 2) return SENT

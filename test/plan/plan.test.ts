@@ -404,6 +404,13 @@ test('a value that somebody got before its drawer committed was drawn by another
   expect(order((value) => (value === 11 ? [4] : []))).toEqual([0, 2, 1, 3])
 })
 
+test('hundreds of thousands of draws that nobody names are placed like a few', () => {
+  const done = Array.from({ length: 300_000 }, (_, n) => n)
+  const unknown = done.map(() => null)
+  expect(placed(unknown, done)).toEqual(done)
+  expect(placed([...unknown.slice(1), done.length], done, { next: 1, increment: 1 })).toEqual(done)
+})
+
 function placed(values: readonly (number | null)[], done: readonly number[], position?: SequencePosition): number[] {
   const draws = values.map((value, statement): Draw => ({ statement, value, count: 1 }))
   const each = Int32Array.from(done, (_, i) => i)

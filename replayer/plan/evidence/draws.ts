@@ -114,7 +114,7 @@ class Placing {
     }
     // A gap that is not filled has draws nobody recorded: then which value was whose is not known.
     if (gap === 0 && from !== null) this.#value(filled, from)
-    this.#order.push(...filled)
+    for (const one of filled) this.#order.push(one)
   }
 
   #fillRest(from: number | null): void {
@@ -125,7 +125,7 @@ class Placing {
       if (value !== null) value += draw.count * this.#step
     }
     if (from !== null) this.#value(rest, from)
-    this.#order.push(...rest)
+    for (const one of rest) this.#order.push(one)
   }
 
   #value(draws: readonly Draw[], from: number): void {
