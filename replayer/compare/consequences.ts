@@ -329,8 +329,10 @@ function isTainted(one: Suspect): boolean {
 /** Rows with one condition in common are missing for one reason, whichever tables they are joined with; also where that column is not shown. */
 function sameCondition(one: Suspect, rows: readonly Suspect[]): Suspect | undefined {
   if (!isAboutRows(one)) return undefined
+  // One of broken transactions' rows stands behind all of them.
+  const own = rows.indexOf(one)
   return rows
-    .slice(0, rows.indexOf(one))
+    .slice(0, own < 0 ? rows.length : own)
     .find(
       (root) =>
         root.explainer === one.explainer &&

@@ -79,6 +79,10 @@ describe('what follows from another finding', () => {
     // Here it is shown, and is not what they share: another reason.
     expect(of(missing, { ...elsewhere, shown: set('orders.currency', 'orders.status') })).toEqual({})
   })
+  test('also where they are rows of broken transactions, and no error came before', () => {
+    const elsewhere = { ...missing, id: 'elsewhere', conditions: ["currency = 'EUR'"], shown: set('orders.currency') }
+    expect(of(missing, { ...elsewhere, count: 3, tainted: 3 })).toEqual({ elsewhere: 'missing' })
+  })
   test.each([refusal, { ...missing, firstSeq: 5 }])('a reference that is another since $id', (root) => {
     const reference = { explainer: 'reference.other', telling: true, columns: ['orders.customer_id'] }
     expect(of(root, suspect('late', reference))).toEqual({ late: root.id })
