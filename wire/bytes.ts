@@ -21,9 +21,15 @@ export function uint16(buffer: Uint8Array, at: number): number {
   return (buffer[at]! << 8) | buffer[at + 1]!
 }
 
+const NEAR_BYTES = 32
+
 /** Where the string that starts here has its zero byte; -1 when it has none before `end`. */
 export function stringEnd(buffer: Uint8Array, at: number, end: number): number {
-  const zero = buffer.indexOf(0, at)
+  // A call of indexOf costs as much as a short name, and where there is no zero it would look through all that lies behind.
+  const near = Math.min(end, at + NEAR_BYTES)
+  for (let i = at; i < near; i++) if (buffer[i] === 0) return i
+  if (near >= end) return -1
+  const zero = buffer.indexOf(0, near)
   return zero >= 0 && zero < end ? zero : -1
 }
 

@@ -8,8 +8,11 @@ import * as backend from '../../wire/backend.js'
 import type { Format } from '../../wire/bind.js'
 import { type Answer, CLOSED, type Exchange, isSimple, type Prepared, type RowSink, reopenForCopy } from './exchange.js'
 import type { Names } from './names.js'
+import type { Queue } from './queue.js'
 
 export interface AnswerListener<Sink> {
+  /** Of a RowDescription; null: it lies about itself. The same object for the same bytes. */
+  describedBy(buffer: Buffer, start: number, end: number): readonly backend.DescribedColumn[] | null
   /** A result begins; `columns` null: nobody ever described it. */
   openResult(
     exchange: Exchange<Sink>,
@@ -21,22 +24,18 @@ export interface AnswerListener<Sink> {
   parameter(name: string, value: string): void
 }
 
-const DESCRIPTION_BYTES_MAX = 4096
-const DESCRIPTIONS_MAX = 500
-
 export class Answers<Sink extends RowSink> {
   /** Exchanges that are not answered yet, oldest first; shared with the other half. */
-  readonly #queue: Exchange<Sink>[]
+  readonly #queue: Queue<Exchange<Sink>>
   readonly #names: Names
   readonly #listener: AnswerListener<Sink>
-  readonly #descriptions = new Map<string, readonly backend.DescribedColumn[]>()
   /** The server ignores everything up to the next Sync. */
   #skipping = false
   #atUs = 0
   /** SQLSTATE of an error that answered nothing: the server's farewell. */
   farewell: string | null = null
 
-  constructor(queue: Exchange<Sink>[], names: Names, listener: AnswerListener<Sink>) {
+  constructor(queue: Queue<Exchange<Sink>>, names: Names, listener: AnswerListener<Sink>) {
     this.#queue = queue
     this.#names = names
     this.#listener = listener
@@ -49,7 +48,7 @@ export class Answers<Sink extends RowSink> {
 
   /** A message too large to be held: of a row it is known that it came. */
   takeOversized(type: number): void {
-    const front = this.#queue[0]
+    const front = this.#queue.first
     if (!front || type !== backend.BACKEND.dataRow) return
     const answer = this.#answer(front)
     answer.rows += 1
@@ -74,7 +73,7 @@ export class Answers<Sink extends RowSink> {
         return parameter !== null
       }
     }
-    const front = this.#queue[0]
+    const front = this.#queue.first
     if (!front) {
       if (message === 'E') this.farewell = backend.decodeFields(buffer, start, end).C ?? ''
       return message === 'E'
@@ -111,7 +110,7 @@ export class Answers<Sink extends RowSink> {
       case 'n':
         return this.#described(front, null)
       case 'T': {
-        const columns = this.#columnsOf(buffer, start, end)
+        const columns = this.#listener.describedBy(buffer, start, end)
         return columns !== null && this.#described(front, columns)
       }
       case 't': {
@@ -121,7 +120,7 @@ export class Answers<Sink extends RowSink> {
         return types !== null
       }
       case 'G':
-        if (front === this.#queue.at(-1)) reopenForCopy(front)
+        if (front === this.#queue.last) reopenForCopy(front)
         return true
       case 'H':
       case 'W':
@@ -132,18 +131,6 @@ export class Answers<Sink extends RowSink> {
       default:
         return false
     }
-  }
-
-  /** Descriptions repeat: decoded once, they are also the same object each time, by which others recognise them. */
-  #columnsOf(buffer: Buffer, start: number, end: number): readonly backend.DescribedColumn[] | null {
-    if (end - start > DESCRIPTION_BYTES_MAX) return backend.decodeRowDescription(buffer, start, end)
-    const key = buffer.toString('latin1', start, end)
-    const known = this.#descriptions.get(key)
-    if (known) return known
-    const columns = backend.decodeRowDescription(buffer, start, end)
-    if (this.#descriptions.size >= DESCRIPTIONS_MAX) this.#descriptions.clear()
-    if (columns) this.#descriptions.set(key, columns)
-    return columns
   }
 
   #expected(front: Exchange<Sink>, message: string): boolean {
@@ -214,7 +201,7 @@ export class Answers<Sink extends RowSink> {
   }
 
   #ready(status: 'I' | 'T' | 'E' | null): boolean {
-    const front = this.#queue[0]
+    const front = this.#queue.first
     if (status === null || !front) return false
     if (!this.#skipping) {
       const waited = front.expects[0]
@@ -222,17 +209,27 @@ export class Answers<Sink extends RowSink> {
       front.expects.shift()
       front.stage = CLOSED
       front.status = status
+      if (status === 'I' && this.#queue.length === 1) this.#names.dropPortals()
       return true
     }
-    const sync = this.#queue.findIndex((exchange) => exchange.expects.includes('S'))
-    if (sync < 0) return false
-    for (const exchange of this.#queue.slice(0, sync + 1)) {
+    const skipped: Exchange<Sink>[] = []
+    for (const exchange of this.#queue) {
+      skipped.push(exchange)
+      if (exchange.expects.includes('S')) return this.#synced(skipped, status)
+    }
+    return false
+  }
+
+  /** The last of these was the Sync up to which the server ignored everything. */
+  #synced(skipped: readonly Exchange<Sink>[], status: 'I' | 'T' | 'E'): boolean {
+    for (const exchange of skipped) {
       this.#unparse(exchange)
       exchange.expects = []
       exchange.stage = CLOSED
     }
-    this.#queue[sync]!.status = status
+    skipped.at(-1)!.status = status
     this.#skipping = false
+    if (status === 'I' && this.#queue.length === skipped.length) this.#names.dropPortals()
     return true
   }
 }

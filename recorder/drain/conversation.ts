@@ -7,6 +7,7 @@
 import { type AnswerListener, Answers } from './answers.js'
 import { CLOSED, type Exchange, type RowSink } from './exchange.js'
 import { Names } from './names.js'
+import { Queue } from './queue.js'
 import { type Numbers, Requests } from './requests.js'
 
 export interface ConversationHost<Sink extends RowSink> extends Numbers, AnswerListener<Sink> {
@@ -18,8 +19,10 @@ export interface ConversationHost<Sink extends RowSink> extends Numbers, AnswerL
 export type ConversationLimits = {
   /** COPY data kept per statement; beyond it the statement cannot be replayed. */
   readonly copyBytesMax: number
-  /** Named statements and portals remembered per session. */
+  /** Named statements and portals remembered per session … */
   readonly namesMax: number
+  /** … and what they cost. */
+  readonly namesBytesMax: number
   /** Bytes a client may have sent that the server has not answered; whoever pipelines more is not followed. */
   readonly pendingBytesMax: number
 }
@@ -30,7 +33,7 @@ const MESSAGE_BYTES = 200
 export class Conversation<Sink extends RowSink> {
   readonly #host: ConversationHost<Sink>
   readonly #limits: ConversationLimits
-  readonly #queue: Exchange<Sink>[] = []
+  readonly #queue = new Queue<Exchange<Sink>>()
   readonly #names: Names
   readonly #requests: Requests<Sink>
   readonly #answers: Answers<Sink>
@@ -44,7 +47,7 @@ export class Conversation<Sink extends RowSink> {
   constructor(host: ConversationHost<Sink>, limits: ConversationLimits) {
     this.#host = host
     this.#limits = limits
-    this.#names = new Names(limits.namesMax)
+    this.#names = new Names(limits)
     this.#requests = new Requests(this.#queue, this.#names, host, limits.copyBytesMax)
     this.#answers = new Answers(this.#queue, this.#names, host)
   }
@@ -63,7 +66,7 @@ export class Conversation<Sink extends RowSink> {
       return
     }
     const bytes = end - start + MESSAGE_BYTES
-    const tail = this.#queue.at(-1)
+    const tail = this.#queue.last
     if (tail) {
       tail.bytes += bytes
       this.#pendingBytes += bytes
@@ -109,7 +112,7 @@ export class Conversation<Sink extends RowSink> {
   dropPending(): readonly Exchange<Sink>[] {
     this.#pendingBytes = 0
     this.#answers.reset()
-    return this.#queue.splice(0)
+    return this.#queue.takeAll()
   }
 
   /** From here on nothing of the session is followed. */
@@ -120,13 +123,13 @@ export class Conversation<Sink extends RowSink> {
 
   /** Hands on what is answered at the front of the queue. */
   #advance(atUs: number): void {
-    let front = this.#queue[0]
+    let front = this.#queue.first
     while (front && front.expects.length === 0 && front.stage === CLOSED) {
       front.doneUs = atUs
       this.#queue.shift()
       this.#pendingBytes = this.#queue.length === 0 ? 0 : this.#pendingBytes - front.bytes
       this.#host.finished(front)
-      front = this.#queue[0]
+      front = this.#queue.first
     }
   }
 

@@ -21,8 +21,10 @@ import type { Filtered, TransactionChoice } from './transaction-choice.js'
 import { codeOf, WriteTrouble } from './write-trouble.js'
 
 export type DrainLimits = SessionLimits & {
-  /** Statements gathered before they are written in one go. */
+  /** Statements gathered before they are written in one go … */
   readonly batchStatementsMax: number
+  /** … or what they cost to remember. */
+  readonly batchBytesMax: number
 }
 
 export const DRAIN_LIMITS: DrainLimits = {
@@ -31,9 +33,12 @@ export const DRAIN_LIMITS: DrainLimits = {
   messageBytesMax: 16 * 1024 * 1024,
   copyBytesMax: 64 * 1024 * 1024,
   namesMax: 10_000,
+  namesBytesMax: 32 * 1024 * 1024,
   pendingBytesMax: 128 * 1024 * 1024,
   transactionStatementsMax: 2000,
+  transactionBytesMax: 8 * 1024 * 1024,
   batchStatementsMax: 500,
+  batchBytesMax: 8 * 1024 * 1024,
 }
 
 const NOT_WRITTEN = 'recording could not be written'
@@ -54,6 +59,7 @@ export class Drain implements SessionStore {
   readonly #sessions = new Map<number, DrainSession>()
   #batch: RecordedTransaction[] = []
   #batchStatements = 0
+  #batchBytes = 0
   #newSessions: Session[] = []
   #events: SessionEvent[] = []
   #incidents: Incident[] = []
@@ -100,7 +106,8 @@ export class Drain implements SessionStore {
       this.#tell({ kind: 'session lost', detail: codeOf(error) })
       this.#sessions.get(record.session)?.lost('it could not be decoded')
     }
-    if (this.#batchStatements >= this.#limits.batchStatementsMax) this.flush()
+    const { batchStatementsMax, batchBytesMax } = this.#limits
+    if (this.#batchStatements >= batchStatementsMax || this.#batchBytes >= batchBytesMax) this.flush()
   }
 
   #take(record: RingRecord): void {
@@ -176,12 +183,13 @@ export class Drain implements SessionStore {
     return this.#transactions
   }
 
-  write(statements: readonly Statement[], writes: boolean): void {
+  write(statements: readonly Statement[], writes: boolean, bytes: number): void {
     for (const { part, fingerprint, sentUs, doneUs } of statements) {
       if (part === 0 && fingerprint !== '') this.#drift.add(fingerprint, sentUs, doneUs)
     }
     this.#batch.push({ scope: writes ? 'READ_WRITE' : 'READ_ONLY', statements })
     this.#batchStatements += statements.length
+    this.#batchBytes += bytes
   }
 
   event(event: SessionEvent): void {
@@ -277,17 +285,21 @@ export class Drain implements SessionStore {
       this.#writer.account('lost', NOT_WRITTEN, count)
       throw error
     } finally {
-      this.#batch = []
-      this.#batchStatements = 0
+      this.#emptyBatch()
     }
+  }
+
+  #emptyBatch(): void {
+    this.#batch = []
+    this.#batchStatements = 0
+    this.#batchBytes = 0
   }
 
   #loseBatch(): void {
     if (this.#batch.length > 0) {
       this.#account('lost', NOT_WRITTEN, { statements: this.#batchStatements, transactions: this.#batch.length })
     }
-    this.#batch = []
-    this.#batchStatements = 0
+    this.#emptyBatch()
     this.#events = []
   }
 

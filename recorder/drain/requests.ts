@@ -5,6 +5,7 @@ import { bindParameters, splitBind } from '../../wire/bind.js'
 import { decodeExecute, decodeParse, decodeString, decodeTarget } from '../../wire/frontend.js'
 import { AFTER_QUERY, CLOSED, type Exchange, hasExecution, isSimple, nextStage, type Portal } from './exchange.js'
 import type { Names } from './names.js'
+import type { Queue } from './queue.js'
 
 export interface Numbers {
   /** Reserves numbers for the statements of an exchange. */
@@ -13,14 +14,17 @@ export interface Numbers {
   statementsIn(sql: string): number
 }
 
+/** Nobody closes more names in one go; who does, does it in several. */
+const FRAMES_MAX = 1000
+
 export class Requests<Sink> {
   /** Exchanges that are not answered yet, oldest first; shared with the other half. */
-  readonly #queue: Exchange<Sink>[]
+  readonly #queue: Queue<Exchange<Sink>>
   readonly #names: Names
   readonly #numbers: Numbers
   readonly #copyBytesMax: number
 
-  constructor(queue: Exchange<Sink>[], names: Names, numbers: Numbers, copyBytesMax: number) {
+  constructor(queue: Queue<Exchange<Sink>>, names: Names, numbers: Numbers, copyBytesMax: number) {
     this.#queue = queue
     this.#names = names
     this.#numbers = numbers
@@ -151,13 +155,14 @@ export class Requests<Sink> {
   }
 
   #tail(): Exchange<Sink> | undefined {
-    return this.#queue.at(-1)
+    return this.#queue.last
   }
 
   /** The exchange a message belongs to: the youngest when it fits there, or a new one. */
   #place(message: string, atUs: number, mustBegin = false): Exchange<Sink> {
     const tail = this.#tail()
-    const stage = tail && !mustBegin ? nextStage(tail.stage, message, isSimple(tail)) : -1
+    const fits = tail !== undefined && !mustBegin && tail.frames.length < FRAMES_MAX
+    const stage = fits ? nextStage(tail.stage, message, isSimple(tail)) : -1
     if (!tail || stage < 0) return this.#open(message, atUs)
     tail.stage = stage
     if (message !== 'H') tail.expects.push(message)

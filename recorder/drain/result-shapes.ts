@@ -6,7 +6,7 @@
 import type { Masker, RowMask, SqlFacts } from '../../privacy/masker.js'
 import { ResultDigest } from '../../segment/digest.js'
 import type { Column } from '../../segment/outcome.js'
-import type { DescribedColumn } from '../../wire/backend.js'
+import { type DescribedColumn, decodeRowDescription } from '../../wire/backend.js'
 
 export type ResultShape = {
   readonly columns: readonly Column[]
@@ -17,15 +17,33 @@ export type ResultShape = {
 
 /** A statement whose columns differ each time (generated SQL) is not worth remembering. */
 const SHAPES_PER_STATEMENT_MAX = 16
+const DESCRIPTION_BYTES_MAX = 4096
+const DESCRIPTIONS_MAX = 1000
 
 export class ResultShapes {
   readonly #masker: Masker
   readonly #known = new WeakMap<SqlFacts, Map<string, ResultShape>>()
+  readonly #descriptions = new Map<string, readonly DescribedColumn[]>()
   /** The last shape of a description: a prepared statement is described once and executed a million times. */
   readonly #last = new WeakMap<readonly DescribedColumn[], { facts: SqlFacts; statement: number; shape: ResultShape }>()
 
   constructor(masker: Masker) {
     this.#masker = masker
+  }
+
+  /**
+   * A RowDescription. They repeat, in every session: decoded once, they are also the same object each time, by which they are
+   * recognised.
+   */
+  described(buffer: Buffer, start: number, end: number): readonly DescribedColumn[] | null {
+    if (end - start > DESCRIPTION_BYTES_MAX) return decodeRowDescription(buffer, start, end)
+    const key = buffer.toString('latin1', start, end)
+    const known = this.#descriptions.get(key)
+    if (known) return known
+    const columns = decodeRowDescription(buffer, start, end)
+    if (this.#descriptions.size >= DESCRIPTIONS_MAX) this.#descriptions.clear()
+    if (columns) this.#descriptions.set(key, columns)
+    return columns
   }
 
   /** `statement` is the position in a text of several. */

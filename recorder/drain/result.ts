@@ -19,6 +19,8 @@ export type ResultLimits = {
   readonly rowsCharsMax: number
 }
 
+const CELL_BYTES_MIN = 4
+
 export type ShapeOf = (described: readonly DescribedColumn[]) => ResultShape
 
 export class Result implements RowSink {
@@ -31,7 +33,8 @@ export class Result implements RowSink {
   #digest: ResultDigest | null
   #formats: readonly Format[]
   #described: boolean
-  #chars = 0
+  /** Characters of the rows kept. */
+  chars = 0
   #cells: (string | null)[] = []
 
   constructor(
@@ -87,8 +90,8 @@ export class Result implements RowSink {
 
   #keep(cells: Row): void {
     if (this.rowsCut) return
-    for (const cell of cells) this.#chars += cell?.length ?? 4
-    if (this.rows.length < this.#limits.rowsMax && this.#chars <= this.#limits.rowsCharsMax) this.rows.push([...cells])
+    for (const cell of cells) this.chars += cell?.length ?? 4
+    if (this.rows.length < this.#limits.rowsMax && this.chars <= this.#limits.rowsCharsMax) this.rows.push([...cells])
     else this.rowsCut = true
   }
 
@@ -107,7 +110,9 @@ export class Result implements RowSink {
   /** Nobody described these rows: columns without a name or a type, which masking treats as text. */
   #guessColumns(buffer: Buffer, start: number, end: number): void {
     this.#described = true
-    const count = end - start < 2 ? 0 : uint16(buffer, start)
+    const claimed = end - start < 2 ? 0 : uint16(buffer, start)
+    // Each cell has four bytes of length; what lies about that is not a row.
+    const count = claimed * CELL_BYTES_MIN <= end - start - 2 ? claimed : 0
     const unknown = { name: '', typeOid: 0, typmod: -1, tableOid: 0, attnum: 0, format: 0 as const }
     const described = Array.from({ length: count }, () => unknown)
     this.#shape = this.#shapeOf(described)

@@ -21,9 +21,12 @@ export type SessionLimits = ResultLimits & {
   readonly messageBytesMax: number
   readonly copyBytesMax: number
   readonly namesMax: number
+  readonly namesBytesMax: number
   readonly pendingBytesMax: number
-  /** A longer transaction is written in pieces. */
+  /** A longer transaction is written in pieces … */
   readonly transactionStatementsMax: number
+  /** … and a larger one, roughly. */
+  readonly transactionBytesMax: number
 }
 
 /** Where a session's statements go. */
@@ -31,7 +34,7 @@ export interface SessionStore {
   nextSeq(statements: number): number
   nextTransaction(): number
   /** A transaction, or a piece of a long one. */
-  write(statements: readonly Statement[], writes: boolean): void
+  write(statements: readonly Statement[], writes: boolean, bytes: number): void
   event(event: SessionEvent): void
   /** Statements that were offered and will not be kept. */
   lost(reason: string, statements: number, transactions?: number): void
@@ -60,6 +63,7 @@ export class DrainSession implements ConversationHost<Result> {
   readonly #fromClient: Framer
   readonly #fromServer: Framer
   #gathered: Draft[] = []
+  #gatheredBytes = 0
   /** Names that transactions which were left out gave or took back: whether they stand for something since. */
   readonly #left = new Map<string, boolean>()
   #transaction = 0
@@ -270,6 +274,10 @@ export class DrainSession implements ConversationHost<Result> {
     return this.#masker.sql(sql).statements.length
   }
 
+  describedBy(buffer: Buffer, start: number, end: number): readonly backend.DescribedColumn[] | null {
+    return this.#shapes.described(buffer, start, end)
+  }
+
   openResult(
     exchange: Exchange<Result>,
     columns: readonly backend.DescribedColumn[] | null,
@@ -282,6 +290,7 @@ export class DrainSession implements ConversationHost<Result> {
 
   finished(exchange: Exchange<Result>): void {
     if (!this.#writes) this.#writes = writes(exchange, this.#masker)
+    this.#gatheredBytes += sizeOf(exchange)
     for (const draft of statementsOf(exchange, this.id, this.#masker)) this.#gather(draft)
     if (exchange.status === 'I') this.#flush()
   }
@@ -333,7 +342,8 @@ export class DrainSession implements ConversationHost<Result> {
     // Text in another encoding was read as UTF-8: right only where it was ASCII, so it must not be replayed.
     if (!this.#readable) draft.unreplayable ??= `client_encoding ${this.#encoding} is not supported`
     this.#gathered.push(draft)
-    if (this.#gathered.length >= this.#limits.transactionStatementsMax) this.#hand()
+    const { transactionStatementsMax, transactionBytesMax } = this.#limits
+    if (this.#gathered.length >= transactionStatementsMax || this.#gatheredBytes >= transactionBytesMax) this.#hand()
   }
 
   #flush(): void {
@@ -361,7 +371,7 @@ export class DrainSession implements ConversationHost<Result> {
     if (this.#doomed !== null) {
       this.#store.lost(this.#doomed, this.#gathered.length)
       this.#ordinal -= this.#gathered.length
-      this.#gathered = []
+      this.#forget()
       return
     }
     if (this.#filtered === undefined) {
@@ -371,10 +381,15 @@ export class DrainSession implements ConversationHost<Result> {
     if (this.#filtered) this.#leave(this.#filtered)
     else {
       for (const draft of this.#gathered) draft.frames = withSafeNames(draft.frames, this.#masker)
-      this.#store.write(this.#gathered, this.#writes)
+      this.#store.write(this.#gathered, this.#writes, this.#gatheredBytes)
       this.#begun = true
     }
+    this.#forget()
+  }
+
+  #forget(): void {
     this.#gathered = []
+    this.#gatheredBytes = 0
   }
 
   #leave(reason: NonNullable<Filtered>): void {
@@ -410,11 +425,18 @@ export class DrainSession implements ConversationHost<Result> {
     const names = [...new Set([...this.#left.keys(), ...namesIn([...this.#gathered, ...pending]).keys()])]
     this.#left.clear()
     this.#ordinal -= this.#gathered.length
-    this.#gathered = []
+    this.#forget()
     this.#begin()
     if (dropped > 0) this.#store.lost(reason, dropped)
     return names
   }
+}
+
+/** What it costs to remember it, roughly. */
+function sizeOf({ bytes, copyBytes, answers }: Exchange<Result>): number {
+  let size = bytes + copyBytes
+  for (const { sink } of answers) size += sink?.chars ?? 0
+  return size
 }
 
 /** Names of statements that these prepare (true) or close (false), whichever came last. */

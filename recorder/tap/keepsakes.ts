@@ -16,6 +16,8 @@ import { buildClose, buildQuery, decodeParse, decodeString, decodeTarget, FRONTE
 
 const BYTES_MAX = 256 * 1024
 const TEXT_BYTES_MAX = 64 * 1024
+/** Under way at once: each answer goes through them. */
+const PENDING_MAX = 1000
 const HEADER_BYTES = 5
 
 /** Blanks and comments in front, then the word that decides. */
@@ -183,8 +185,9 @@ export class Keepsakes {
   }
 
   #add(keepsake: Keepsake): void {
-    if (this.#pendingBytes + keepsake.bytes.length > BYTES_MAX) this.incomplete = true
-    else {
+    if (this.#pendingBytes + keepsake.bytes.length > BYTES_MAX || this.#pending.length >= PENDING_MAX) {
+      this.incomplete = true
+    } else {
       this.#pending.push(keepsake)
       this.#pendingBytes += keepsake.bytes.length
     }

@@ -31,6 +31,8 @@ export class SaslGate {
   open = false
   readonly #binding: Binding
   #held: Buffer = Buffer.alloc(0)
+  /** Of the client's answer, what has come and was passed on. */
+  #asked: Buffer = Buffer.alloc(0)
   #offered = false
 
   constructor(binding: Binding) {
@@ -44,7 +46,7 @@ export class SaslGate {
     const bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk])
     const start = authenticationStart(bytes)
     if (start === 'more' && bytes.length <= HELD_BYTES_MAX) {
-      this.#held = bytes
+      this.#held = Buffer.from(bytes)
       return Buffer.alloc(0)
     }
     this.#held = Buffer.alloc(0)
@@ -61,13 +63,23 @@ export class SaslGate {
 
   /** False: the login cannot succeed, because the client sees another certificate than the server's, or none. */
   client(chunk: Buffer): boolean {
-    if (this.open || !this.#offered) return true
+    if (this.open || !this.#offered || chunk.length === 0) return true
+    const bytes = this.#asked.length === 0 ? chunk : Buffer.concat([this.#asked, chunk])
+    if (bytes[0] === PASSWORD && bytes.length < endOfMessage(bytes) && bytes.length <= HELD_BYTES_MAX) {
+      // The chunk may be read into again.
+      this.#asked = Buffer.from(bytes)
+      return true
+    }
+    this.#asked = Buffer.alloc(0)
     this.open = true
-    if (chunk[0] !== PASSWORD) return true
-    const nameEnd = stringEnd(chunk, 5, chunk.length)
-    const mechanism = nameEnd < 0 ? '' : text(chunk, 5, nameEnd)
-    return mechanism !== PLUS && chunk[nameEnd + 1 + LENGTH_BYTES] !== WOULD_BIND
+    const nameEnd = bytes[0] === PASSWORD ? stringEnd(bytes, 5, bytes.length) : -1
+    if (nameEnd < 0) return true
+    return text(bytes, 5, nameEnd) !== PLUS && bytes[nameEnd + 1 + LENGTH_BYTES] !== WOULD_BIND
   }
+}
+
+function endOfMessage(bytes: Buffer): number {
+  return bytes.length < 5 ? Number.POSITIVE_INFINITY : 1 + int32(bytes, 1)
 }
 
 /** Where the first complete Authentication message begins; nowhere: something else came that ends the waiting. */

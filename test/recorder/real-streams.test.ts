@@ -1,20 +1,14 @@
 /** What real drivers really sent and were answered, damaged in every way: never throws, never hangs, keeps no more than it may. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createMasker, type Masker } from '../../privacy/masker.js'
-import { DRAIN_LIMITS } from '../../recorder/drain/drain.js'
-import { ResultShapes } from '../../recorder/drain/result-shapes.js'
-import { DrainSession, type SessionStore } from '../../recorder/drain/session.js'
+import type { Masker } from '../../privacy/masker.js'
 import type { DrainThread, startDrain } from '../../recorder/drain/thread.js'
-import { createRing, RECORD, RingConsumer, RingProducer } from '../../recorder/tap/ring.js'
-import { SessionTap } from '../../recorder/tap/session-tap.js'
-import { createTally, PASSING_WORDS, type PassingReason, Tally } from '../../recorder/tap/tally.js'
+import { RECORD, RingConsumer } from '../../recorder/tap/ring.js'
 import type { Statement } from '../../segment/statement.js'
 import { createDatabase, type TestDatabase } from '../support/database.js'
-import { server } from './messages.js'
-import { type Bench, bench, KEEP_ALL, KEY, through } from './recording.js'
+import { type Bench, bench, through } from './recording.js'
+import { anyMasker, type Piece, WholePath } from './whole-path.js'
 import { onPath, run, SCHEMA, WORK } from './work.js'
 
-type Piece = { readonly fromClient: boolean; readonly bytes: Buffer }
 type Stream = { readonly name: string; readonly startup: Buffer; readonly greeting: Buffer; readonly pieces: Piece[] }
 
 const streams: Stream[] = []
@@ -23,8 +17,7 @@ let db: TestDatabase
 let at: Bench
 
 beforeAll(async () => {
-  const catalog = { database: 'd', serverVersionNum: 180_000, searchPath: [], relations: [], types: [], functions: [] }
-  masker = await createMasker({ key: KEY, policy: KEEP_ALL, catalog })
+  masker = await anyMasker()
   db = await createDatabase(...SCHEMA)
   at = bench()
   const pgbench = async (url: string) => {
@@ -132,61 +125,15 @@ function cut(pieces: readonly Piece[], roll: (below: number) => number): Piece[]
   })
 }
 
-const LIMITS = {
-  ...DRAIN_LIMITS,
-  messageBytesMax: 64 * 1024,
-  copyBytesMax: 64 * 1024,
-  pendingBytesMax: 256 * 1024,
-  namesMax: 100,
-}
-
-/** Tap, ring and drain's session, as in the recorder; what is kept of the stream. */
+/** What is kept of the stream. */
 function throughAll({ startup, greeting }: Stream, pieces: readonly Piece[], ringBytes = 1 << 20): Statement[] {
-  const shared = createRing(ringBytes)
-  const tap = new SessionTap(1, startup, new RingProducer(shared), new Tally(createTally()))
-  const consumer = new RingConsumer(shared)
-  const statements: Statement[] = []
-  let seq = 0
-  let transaction = 0
-  const store: SessionStore = {
-    nextSeq: (count) => {
-      seq += count
-      return seq - count + 1
-    },
-    nextTransaction: () => ++transaction,
-    write: (more) => statements.push(...more),
-    event: () => {},
-    lost: () => {},
-    filtered: () => null,
-    leave: () => {},
-  }
-  let session: DrainSession | null = null
-  const drain = () => {
-    for (let record = consumer.next(); record !== null; record = consumer.next()) {
-      const { kind, payload, atUs, aux } = record
-      if (kind === RECORD.open) {
-        session = new DrainSession(1, store, masker, new ResultShapes(masker), LIMITS)
-        session.open(payload, atUs, aux === 0)
-      } else if (kind === RECORD.client) session!.client(payload, atUs)
-      else if (kind === RECORD.server) session!.server(payload, atUs)
-      else if (kind === RECORD.gap) session!.gap(PASSING_WORDS[aux as PassingReason], atUs)
-      else if (kind === RECORD.state) session!.restore(payload, atUs, aux === 0)
-      else if (kind === RECORD.close) session!.close(atUs)
-    }
-  }
-  let atUs = 0
-  tap.server(Buffer.concat([server.authenticationOk(), greeting]), atUs)
-  for (const [i, { fromClient, bytes }] of pieces.entries()) {
-    atUs += 1
-    if (fromClient) tap.client(bytes, atUs)
-    else tap.server(bytes, atUs)
+  const path = new WholePath(masker, startup, ringBytes).greet(greeting)
+  for (const [i, piece] of pieces.entries()) {
+    path.pass(piece)
     // Now and then it is late, and the ring fills.
-    if (i % 7 === 0) drain()
+    if (i % 7 === 0) path.drain()
   }
-  drain()
-  tap.close(atUs)
-  drain()
-  return statements
+  return path.close().statements
 }
 
 test('the streams are those of drivers that speak differently', () => {
