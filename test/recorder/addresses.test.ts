@@ -183,8 +183,12 @@ describe('metrics', () => {
     expect(text).toContain(`pgrehearse_recorder_statements_seen_total{${label}} 2\n`)
     expect(text).toContain(`pgrehearse_recorder_statements_passed_total{${label},reason="paused"} 1\n`)
     expect(text).toContain(`pgrehearse_recorder_ring_size_bytes{${label}} ${64 * 1024 * 1024}\n`)
-    // Counted from tick to tick.
-    await expect.poll(() => recording.status().rates.statementsPerSecond, { timeout: 10_000 }).toBeGreaterThan(0)
+    // Counted from tick to tick, so there must be traffic when one is looked at.
+    const rate = async () => {
+      await one(through(db.url, recording), 'SELECT 3')
+      return recording.status().rates.statementsPerSecond
+    }
+    await expect.poll(rate, { timeout: 10_000 }).toBeGreaterThan(0)
     await recording.stop()
   })
 
