@@ -107,7 +107,8 @@ describe('a rehearsal, again and again', () => {
     ])
     expect(model.vouching.fidelity).toMatchObject({ compared: model.compared, differ: 0, causes: [] })
     expect(model.vouching.audit).toMatchObject({ count: 0, hits: [] })
-    expect(model.vouching.audit.paths).toHaveLength(5)
+    // The recording, the snapshot, three runs, the diff.
+    expect(model.vouching.audit.paths).toHaveLength(6)
     expect(model.vouching.audit.characters).toBeGreaterThan(10_000)
   })
 
