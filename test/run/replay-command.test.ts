@@ -158,7 +158,7 @@ describe('Ctrl-C and --resume', () => {
       expect(first.exit).toBe(130)
       expect(first.err).toContain('stopping when transactions under way are over')
       expect(first.out).toContain('lost  3: interrupted')
-      expect(first.err).toContain('the same command with --resume')
+      expect(first.err).toContain('where `replay --resume` can go on with it')
 
       expect((await command(longer, url, ['--resume', '--order', 'commit'])).err).toContain('other options: --order')
       expect((await command(longer, shadow, ['--resume'])).err).toContain('another shadow')

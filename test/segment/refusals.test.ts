@@ -227,6 +227,7 @@ test('nobody but the owner can read what was recorded', () => {
   writer.close(0)
   expect(modes).toEqual({
     'manifest.json': 0o600,
+    reserve: 0o600,
     segments: 0o700,
     'segments/000001.sqlite': 0o600,
     'segments/000002.sqlite.open': 0o600,
