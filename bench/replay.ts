@@ -1,14 +1,14 @@
 /**
- * How fast is a replay, and how late? pgbench's look-ups by primary key (named prepared statements) go through the recorder to an
- * embedded server that also logs them, so that the same traffic is there as our recording and as a csvlog. Then, in one run, in rounds
- * one after the other, on an equal server:
+ * How fast is a replay, and how late? pgbench (named prepared statements) goes through the recorder to an embedded server that also logs
+ * what it is sent, so that the same traffic is there as our recording and as a csvlog. Then, in one run, in rounds one after the other,
+ * on an equal server:
  *
  * - `pgbench` with the same script, and a bare loop in Node: what the machine gives without recording, order and digests;
  * - `pgreplay` (Debian's package) from the csvlog, without pauses;
  * - ours at `max`, with the causal plan and digests on;
- * - ours at half of that rate, by the clock: how late statements are sent.
+ * - ours at 1 ×, of a recording of the same script at half of that rate: how late statements are sent.
  *
- *     node dist/bench/replay.js [--statements 100000] [--sessions 8] [--workers 2] [--rounds 3]
+ *     node dist/bench/replay.js [--script lookups|tpcb] [--statements 300000] [--sessions 8] [--workers 2] [--rounds 3]
  *
  * Everybody goes over TCP, as the URL says; ours would take the Unix socket by itself. Everything competes for the same cores; on a busy machine only the ratios within one run mean anything.
  */
@@ -30,17 +30,19 @@ import { openRecording } from '../segment/recording.js'
 import { openRun } from '../segment/run-file.js'
 import type { BareTask } from './bare.worker.js'
 import { startLoggedServer } from './logged-server.js'
-import { cutLog, logBytes, pgbench, pgreplay, SCHEMA } from './peers.js'
+import { cutLog, logBytes, pgbench, pgreplay, SCRIPTS, type Script } from './peers.js'
 
 const { values: flags } = parseArgs({
   options: {
-    statements: { type: 'string', default: '100000' },
+    script: { type: 'string', default: 'lookups' },
+    statements: { type: 'string', default: '300000' },
     sessions: { type: 'string', default: '8' },
     workers: { type: 'string', default: '2' },
     rounds: { type: 'string', default: '3' },
   },
 })
-const transactions = Number(flags.statements)
+const script = scriptOf(flags.script)
+const statements = Number(flags.statements)
 const sessions = Number(flags.sessions)
 const workers = Number(flags.workers)
 const rounds = Number(flags.rounds)
@@ -52,11 +54,11 @@ const RESULT = join('bench', 'results', 'replay.json')
 type Traffic = { readonly recording: string; readonly csvlog: string }
 
 /** Production with the recorder in front, logging every statement. */
-async function record(): Promise<Traffic> {
-  const dataDir = join(folder, 'production')
-  const production = await startLoggedServer(dataDir, (url) => runSql(url, SCHEMA))
+async function record(name: string, perSecond?: number): Promise<Traffic> {
+  const dataDir = join(folder, `production_${name}`)
+  const production = await startLoggedServer(dataDir, (url) => runSql(url, script.schema))
   let fromBytes = 0
-  const recording = join(folder, 'recording')
+  const recording = join(folder, `recording_${name}`)
   try {
     const proxy = await startProxyRecording({
       listen: { host: '127.0.0.1', port: 0 },
@@ -68,7 +70,8 @@ async function record(): Promise<Traffic> {
     })
     fromBytes = logBytes(dataDir)
     const through = Object.assign(new URL(production.url), { port: String(proxy.port) }).href
-    await pgbench(through, folder, { sessions, threads: workers, transactions })
+    const rate = perSecond === undefined ? {} : { perSecond }
+    await pgbench(through, folder, script, { sessions, threads: workers, statements, ...rate })
     await proxy.stop()
   } finally {
     await production.stop()
@@ -78,29 +81,25 @@ async function record(): Promise<Traffic> {
 
 type Round = {
   readonly pgbench: number
-  readonly bare: number
-  readonly pgreplay: number
+  /** Of look-ups only. */
+  readonly bare: number | null
+  /** null: it never ended. */
+  readonly pgreplay: number | null
   readonly ours: number
   readonly lateP50Ms: number
   readonly lateP99Ms: number
 }
 
-async function measure({ recording, csvlog }: Traffic, plan: Plan, url: string): Promise<Round> {
-  const ceiling = await pgbench(url, folder, { sessions, threads: workers, transactions })
-  const bare = await bareLoop(url)
+async function measure(
+  { recording, csvlog }: Traffic,
+  plan: Plan,
+  url: string,
+): Promise<Omit<Round, 'lateP50Ms' | 'lateP99Ms'>> {
+  const ceiling = await pgbench(url, folder, script, { sessions, threads: workers, statements })
+  const bare = script.name === 'lookups' ? await bareLoop(url) : null
   const peer = await pgreplay(csvlog, url)
   const fast = await run({ recording, plan, url, speed: 'max' })
-  const rate = fast.perSecond / 2
-  const recorded = recordedRate(recording)
-  const half = await run({ recording, plan, url, speed: rate / recorded })
-  return {
-    pgbench: ceiling,
-    bare,
-    pgreplay: peer.perSecond,
-    ours: fast.perSecond,
-    lateP50Ms: half.lateMs(0.5),
-    lateP99Ms: half.lateMs(0.99),
-  }
+  return { pgbench: ceiling, bare, pgreplay: peer, ours: fast.perSecond }
 }
 
 async function bareLoop(url: string): Promise<number> {
@@ -109,18 +108,11 @@ async function bareLoop(url: string): Promise<number> {
     url,
     sql: 'SELECT balance FROM account WHERE id = $1',
     connections: sessions / workers,
-    statements: transactions / workers,
+    statements: statements / workers,
   }
   const ms = await Promise.all(Array.from({ length: workers }, () => pool.run(task) as Promise<number>))
   await pool.destroy()
-  return (transactions * 1000) / Math.max(...ms)
-}
-
-function recordedRate(path: string): number {
-  const recording = openRecording(path)
-  const { sentUs, doneUs } = recording.timeline()
-  recording.close()
-  return (sentUs.length * 1e6) / (doneUs.reduce((a, b) => Math.max(a, b), 0) - sentUs[0]!)
+  return (statements * 1000) / Math.max(...ms)
 }
 
 type Measured = { readonly perSecond: number; readonly lateMs: (quantile: number) => number }
@@ -146,16 +138,16 @@ async function run(options: { recording: string; plan: Plan; url: string; speed:
 }
 
 function print(round: Round): void {
-  const { ours } = round
+  const { ours, bare } = round
   console.log(`pgbench -M prepared         ${perSecond(round.pgbench)}`)
-  console.log(`bare loop in Node           ${perSecond(round.bare)}`)
-  console.log(`pgreplay -j                 ${perSecond(round.pgreplay)}`)
+  if (bare !== null) console.log(`bare loop in Node           ${perSecond(bare)}`)
+  console.log(`pgreplay -j                 ${round.pgreplay === null ? 'stands still' : perSecond(round.pgreplay)}`)
   console.log(
-    `ours at max, with digests   ${perSecond(ours)}: ${(ours / round.pgreplay).toFixed(2)} × pgreplay, ` +
-      `${(ours / round.pgbench).toFixed(2)} × pgbench, ${(ours / round.bare).toFixed(2)} × bare loop`,
+    `ours at max, with digests   ${perSecond(ours)}: ${round.pgreplay === null ? '' : `${(ours / round.pgreplay).toFixed(2)} × pgreplay, `}` +
+      `${(ours / round.pgbench).toFixed(2)} × pgbench${bare === null ? '' : `, ${(ours / bare).toFixed(2)} × bare loop`}`,
   )
   console.log(
-    `ours at half of that        late by ${round.lateP50Ms.toFixed(2)} ms (p50), ${round.lateP99Ms.toFixed(2)} ms (p99)`,
+    `ours at 1 ×, half of that   late by ${round.lateP50Ms.toFixed(2)} ms (p50), ${round.lateP99Ms.toFixed(2)} ms (p99)`,
   )
 }
 
@@ -163,14 +155,21 @@ const perSecond = (rate: number) => `${Math.round(rate).toLocaleString('en')}/s`
 
 /** Of each figure by itself, and of the ratios within one round. */
 function medians(all: readonly Round[]): Record<string, number> {
-  const median = (of: (round: Round) => number) => all.map(of).sort((a, b) => a - b)[Math.floor(all.length / 2)]!
+  const median = (of: (round: Round) => number) => {
+    const known = all
+      .map(of)
+      .filter(Number.isFinite)
+      .sort((a, b) => a - b)
+    return known[Math.floor(known.length / 2)]!
+  }
   return {
     pgbenchPerSecond: median(({ pgbench: rate }) => rate),
-    pgreplayPerSecond: median(({ pgreplay: rate }) => rate),
+    pgreplayPerSecond: median(({ pgreplay: rate }) => rate ?? Number.NaN),
     oursPerSecond: median(({ ours }) => ours),
-    timesPgreplay: median(({ ours, pgreplay: peer }) => ours / peer),
-    timesPgbench: median(({ ours, pgbench: peer }) => ours / peer),
-    timesBareLoop: median(({ ours, bare }) => ours / bare),
+    timesPgreplay: median(({ ours, pgreplay: peer }) => ours / (peer ?? Number.NaN)),
+    timesPgbench: median(({ ours, pgbench: peer }) => ours / (peer ?? Number.NaN)),
+    ...(script.name === 'lookups' ? { timesBareLoop: median(({ ours, bare }) => ours / bare!) } : {}),
+    lateP50Ms: median(({ lateP50Ms }) => lateP50Ms),
     lateP99Ms: median(({ lateP99Ms }) => lateP99Ms),
   }
 }
@@ -178,21 +177,23 @@ function medians(all: readonly Round[]): Record<string, number> {
 const shadow = await startServer()
 try {
   console.log(
-    `${cpus().length} × ${cpus()[0]?.model}, Node ${process.version}; ${sessions} sessions, ${workers} workers`,
+    `${cpus().length} × ${cpus()[0]?.model}, Node ${process.version}; ${script.name}, ${sessions} sessions, ${workers} workers`,
   )
-  await runSql(shadow.url(), SCHEMA)
-  await runSql(shadow.url(), 'VACUUM ANALYZE account')
-  const traffic = await record()
-  const recording = openRecording(traffic.recording)
-  const { plan } = await buildPlan(recording)
-  console.log(`recorded ${recording.manifest.ledger.kept.statements} statements`)
-  recording.close()
+  await runSql(shadow.url(), script.schema)
+  for (const table of script.tables) await runSql(shadow.url(), `VACUUM ANALYZE ${table}`)
+  const traffic = await record('max')
+  const plan = await planOf(traffic)
+  const fast: Omit<Round, 'lateP50Ms' | 'lateP99Ms'>[] = []
+  for (let i = 0; i < rounds; i++) fast.push(await measure(traffic, plan, shadow.url()))
+  const half = fast.map(({ ours }) => ours).sort((a, b) => a - b)[Math.floor(rounds / 2)]! / 2
+  const slow = await record('half', half)
+  const slowPlan = await planOf(slow)
   const all: Round[] = []
-  for (let i = 0; i < rounds; i++) {
-    console.log(`round ${i + 1}`)
-    const round = await measure(traffic, plan, shadow.url())
-    print(round)
-    all.push(round)
+  for (const one of fast) {
+    const { lateMs } = await run({ recording: slow.recording, plan: slowPlan, url: shadow.url(), speed: 1 })
+    all.push({ ...one, lateP50Ms: lateMs(0.5), lateP99Ms: lateMs(0.99) })
+    console.log(`round ${all.length}`)
+    print(all.at(-1)!)
   }
   console.log('medians', medians(all))
   mkdirSync(join('bench', 'results'), { recursive: true })
@@ -200,4 +201,20 @@ try {
 } finally {
   await shadow.stop()
   rmSync(folder, { recursive: true, force: true })
+}
+
+function scriptOf(name: string): Script {
+  const found = SCRIPTS[name]
+  if (found === undefined) throw new Error(`--script is one of ${Object.keys(SCRIPTS).join(', ')}`)
+  return found
+}
+
+async function planOf({ recording: path }: Traffic): Promise<Plan> {
+  const recording = openRecording(path)
+  try {
+    console.log(`recorded ${recording.manifest.ledger.kept.statements} statements`)
+    return (await buildPlan(recording)).plan
+  } finally {
+    recording.close()
+  }
 }

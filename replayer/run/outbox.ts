@@ -19,7 +19,7 @@ type Sums = { -readonly [Key in Exclude<keyof News, 'serviceCounts' | 'causes' |
 }
 
 export class Outbox {
-  readonly #port: MessagePort
+  readonly #port: Pick<MessagePort, 'postMessage'>
   readonly #keepsOutcomes: boolean
   readonly #utilisation: () => number
   readonly #freed: () => void
@@ -30,7 +30,12 @@ export class Outbox {
   #news: Sums = noNews()
 
   /** Without outcomes, news is all that goes out. */
-  constructor(port: MessagePort, keepsOutcomes: boolean, utilisation: () => number, freed: () => void) {
+  constructor(
+    port: Pick<MessagePort, 'postMessage'>,
+    keepsOutcomes: boolean,
+    utilisation: () => number,
+    freed: () => void,
+  ) {
     this.#utilisation = utilisation
     this.#port = port
     this.#keepsOutcomes = keepsOutcomes

@@ -9,22 +9,22 @@ import { openRecording } from '../../segment/recording.js'
 import { loadParser } from '../../sql/parse.js'
 import { loadRewriter } from '../rewrite/rewriter.js'
 import { Agenda, createLane, type Lane } from './agenda.js'
+import { Books } from './books.js'
 import { type Cancels, cancelsOf } from './cancels.js'
 import { ConnectionPool, type SharedSink } from './connection-pool.js'
 import { Feed } from './feed.js'
 import { createGenerated } from './generated.js'
-import { causesOf, timingOf } from './job.js'
 import { LiveSession, LOST_CONNECTION, openShared, type SessionHost, STOPPED } from './live-session.js'
-import { Measures } from './measures.js'
 import { Outbox } from './outbox.js'
 import { dueUs, ramped, sharedTurns } from './pace.js'
 import { Pairs } from './pairs.js'
 import { Progress } from './progress.js'
 import { IDENTITY, type Remap } from './remap.js'
 import { AS_RECORDED, type Rewrite } from './rewriting.js'
-import { type Fate, Tally } from './tally.js'
+import type { Fate } from './tally.js'
 import type { FromWorker, ToWorker, WorkerTask } from './task.js'
 import { utilisationSampler } from './utilisation.js'
+import { warmUp, warmUpStatements } from './warm-up.js'
 
 /** Jobs read ahead; a few hundred statements for each of a few sessions. */
 const AHEAD_MIN = 1024
@@ -52,8 +52,7 @@ class ReplayWorker {
   readonly #agenda: Agenda
   readonly #feed: Feed
   readonly #outbox: Outbox
-  readonly #tally = new Tally()
-  readonly #measures = new Measures()
+  readonly #books: Books
   readonly #sessions = new Map<number, LiveSession>()
   readonly #stop = new AbortController()
   readonly #utilisation = utilisationSampler()
@@ -61,6 +60,7 @@ class ReplayWorker {
   readonly #recording: ReturnType<typeof openRecording>
   readonly #scripts: ReturnType<ReturnType<typeof openRecording>['scripts']>
   readonly #remap: Remap
+  readonly #host: SessionHost
   #rewrite: Rewrite = AS_RECORDED
   /** Sessions in the order in which they are to be opened; those before `#openAt` have had their turn. */
   readonly #toOpen: { readonly atUs: number; readonly session: LiveSession }[] = []
@@ -89,6 +89,7 @@ class ReplayWorker {
       () => this.#utilisation.latest,
       () => this.#pump(),
     )
+    this.#books = new Books(this.#outbox, task.pacing.speed, task.earlier?.elapsedUs)
     this.#agenda = new Agenda({
       plan: task.plan,
       progress: this.#progress,
@@ -113,6 +114,7 @@ class ReplayWorker {
         pairs: new Pairs(task.pairs),
         recorded: (seq) => this.#recording.outcome(seq),
       }) ?? IDENTITY
+    this.#host = this.#sessionHost()
     this.#addSessions()
     this.#feed = new Feed({
       source: this.#scripts,
@@ -146,10 +148,21 @@ class ReplayWorker {
       const rewriter = await loadRewriter(this.#task.rewrite, (text) => this.#tell({ kind: 'rewritten', text }))
       this.#rewrite = (sql) => rewriter.of(sql)
     }
+    await warmUp(this.#host, warmUpStatements(this.#toSend()))
+    if (this.#stop.signal.aborted) return
     this.#feed.pull(AHEAD_MIN)
     const first = this.#toOpen.filter(({ atUs }) => atUs <= 0)
     await Promise.all(first.slice(0, FIRST_MAX).map(() => this.#openNext()))
     this.#tell({ kind: 'ready' })
+  }
+
+  /** How many statements it will send. */
+  #toSend(): number {
+    const { sessions, positions, selection } = this.#task
+    return sessions.reduce((sum, [dense]) => {
+      const sends = selection?.sends[dense] !== 0
+      return sends ? sum + positions.start[dense + 1]! - positions.start[dense]! : sum
+    }, 0)
   }
 
   #cancels(): { cancelledAfterUs?: Cancels } {
@@ -167,10 +180,9 @@ class ReplayWorker {
     }
   }
 
-  #addSessions(): void {
-    const { sessions, originUs, pacing, startsUs, earlier } = this.#task
-    const { speed } = pacing
-    const host: SessionHost = {
+  #sessionHost(): SessionHost {
+    const { earlier } = this.#task
+    return {
       agenda: this.#agenda,
       remap: this.#remap,
       rewrite: (sql) => this.#rewrite(sql),
@@ -179,22 +191,8 @@ class ReplayWorker {
       otherUrl: this.#task.otherUrl,
       defaults: this.#task.defaults,
       patienceMs: this.#task.patienceMs,
-      outcomes: (lane, job, outcomes, doneUs) => {
-        for (let i = 0; i < job.rows.length; i++) {
-          const timing = timingOf(job, doneUs[i]!, speed, earlier?.elapsedUs)
-          const outcome = outcomes[i]!
-          const causes = causesOf(job, lane, speed)
-          this.#measures.add(timing.dueUs, timing.sentUs, timing.doneUs, causes)
-          if (outcome.error !== null) this.#measures.error(outcome.error.sqlstate)
-          const row = { seq: job.rows[i]!.seq, timing, outcome, orderRelaxed: job.relaxed }
-          this.#outbox.row(row, job.offsetUs, causes)
-        }
-      },
-      accounted: (script, fate) => {
-        this.#tally.statement(script.session, script.transaction, fate)
-        if (fate.kind === 'filtered') this.#outbox.filtered()
-        else if (fate.kind !== 'kept') this.#outbox.skipped(script.seq, fate.reason)
-      },
+      outcomes: (lane, job, outcomes, doneUs) => this.#books.outcomes(lane, job, outcomes, doneUs),
+      accounted: (script, fate) => this.#books.accounted(script, fate),
       incident: (what, detail) => this.#tell({ kind: 'incident', atUs: Math.round(this.#nowUs()), what, detail }),
       connected: (lane, backendPid) => {
         lane.openedUs = this.#started ? this.#nowUs() : 0
@@ -216,13 +214,18 @@ class ReplayWorker {
       before: (seq) => fateOf(earlier?.notSent.get(seq)),
       afterChunk: () => this.#pump(),
     }
-    this.#makePools(host)
+  }
+
+  #addSessions(): void {
+    const { sessions, originUs, pacing, startsUs } = this.#task
+    const { speed } = pacing
+    this.#makePools(this.#host)
     for (const [dense, session] of sessions) {
       const isDormant = this.#task.selection?.sends[dense] === 0
       const live = new LiveSession(
         createLane(dense, startsUs[dense]),
         session,
-        host,
+        this.#host,
         isDormant,
         this.#poolOf.get(dense)?.pool,
       )
@@ -273,10 +276,10 @@ class ReplayWorker {
   /** What a replay that is stopped had not even read yet. */
   #loseUnread(): void {
     const lost = { kind: 'lost', reason: STOPPED } as const
-    for (const { session, transaction } of this.#feed.begun) this.#tally.statement(session, transaction, lost)
+    for (const { session, transaction } of this.#feed.begun) this.#books.tally.statement(session, transaction, lost)
     const sessions = this.#task.sessions.map(([, { session }]) => session)
     for (const rest of this.#recording.transactionsAfter(sessions, this.#feed.lastSeq)) {
-      this.#tally.statement(rest.session, rest.transaction, lost, rest.statements)
+      this.#books.tally.statement(rest.session, rest.transaction, lost, rest.statements)
     }
   }
 
@@ -360,9 +363,9 @@ class ReplayWorker {
     this.#tell({
       kind: 'finished',
       result: {
-        accounts: this.#tally.accounts(),
+        accounts: this.#books.tally.accounts(),
         cancelled: this.#cancelled,
-        measured: this.#measures.result(),
+        measured: this.#books.measures.result(),
         eventLoopUtilisationMax: this.#utilisation.stop(),
       },
     })

@@ -77,10 +77,11 @@ export function ledgerOf(seen: Count, outcomesWritten: number, accounts: readonl
   }
 }
 
+/** In the order of the words: which worker ended first tells nobody anything. */
 function merge(all: readonly Reasons[]): Reasons {
   const merged: Record<string, Count> = {}
   for (const reasons of all) {
     for (const [reason, count] of Object.entries(reasons)) merged[reason] = add(merged[reason] ?? NOTHING, count)
   }
-  return merged
+  return Object.fromEntries(Object.entries(merged).sort(([a], [b]) => (a < b ? -1 : 1)))
 }

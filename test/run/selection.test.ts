@@ -192,8 +192,8 @@ describe('--from and --to', () => {
     const replayed = await chosen(tape, { fromUs: atMs(2), toUs: atMs(4) })
     expect(seqs(replayed)).toEqual([3, 5, 7])
     expect(filtered(replayed)).toEqual([
-      ['before --from', 3, 1],
       ['after --to', 1, 1],
+      ['before --from', 3, 1],
     ])
   })
 
