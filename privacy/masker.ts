@@ -7,7 +7,7 @@
 import { createBinaryReader } from '../segment/binary-user-types.js'
 import type { Catalog } from '../segment/catalog.js'
 import type { Column, Row, ServerError } from '../segment/outcome.js'
-import { OID } from '../segment/values/oids.js'
+import { FIRST_USER_OID, OID } from '../segment/values/oids.js'
 import { mayNameSomebody } from '../sql/column-functions.js'
 import { type ColumnRef, createColumnResolver, type SlotFacts } from '../sql/columns.js'
 import { lex } from '../sql/lex.js'
@@ -19,7 +19,7 @@ import { type CopyMask, createCopyMask, TEXT_FORMAT } from './copy.js'
 import { createErrorMasks, type ErrorFields, type SafeNotice } from './errors.js'
 import type { Key } from './key.js'
 import { createMasking, type MaskingOf } from './masking.js'
-import { createMasks, FIRST_USER_OID, type Mask, type Masks } from './masks/index.js'
+import { createMasks, type Mask, type Masks } from './masks/index.js'
 import { arrayMask } from './masks/structures.js'
 import { resolvePolicy } from './policy/columns.js'
 import type { Policy } from './policy/policy.js'
@@ -31,7 +31,6 @@ import { loadDictionary } from './tokens/dictionary.js'
 import { createTokens } from './tokens/index.js'
 import { hexToken } from './tokens/pattern.js'
 import { createPrf } from './tokens/prf.js'
-import type { TypeFacts } from './types.js'
 import type { Understanding } from './understanding.js'
 import { createVocabulary } from './vocabulary.js'
 
@@ -171,9 +170,7 @@ export async function createMasker({ key, policy, catalog }: MaskerSettings): Pr
     rowMasker(columns, facts, statement = 0) {
       const results = facts?.statements[statement]?.results ?? null
       const make = (): RowMask => {
-        const ofColumns = resultMasks(understanding, resolved, columns, facts, results).map((mask, at) =>
-          mask === null ? null : alsoInBinary(mask, resolved.types.of(columns[at]!.typeOid)),
-        )
+        const ofColumns = resultMasks(understanding, resolved, columns, facts, results)
         return ofColumns.every((mask) => mask === null) ? (cells) => cells : (cells) => applyRow(ofColumns, cells)
       }
       // With the statement's facts the mask belongs to the shape; without, to the columns alone.
@@ -215,15 +212,6 @@ export async function createMasker({ key, policy, catalog }: MaskerSettings): Pr
     if (own === undefined) return column.tableOid < FIRST_USER_OID && column.tableOid > 1 ? null : masks.text
     return masks.cell(column, resolved.types.of(own.typeOid))
   }
-}
-
-/** Text types of users and extensions come in binary as they are, but nobody decodes what he does not know: `\\x` and the bytes. */
-function alsoInBinary(mask: Mask, { oid, class: is }: TypeFacts): Mask {
-  if (oid < FIRST_USER_OID || is !== 'text') return mask
-  return (value) =>
-    /^\\x(?:[0-9a-f]{2})+$/.test(value)
-      ? `\\x${Buffer.from(mask(Buffer.from(value.slice(2), 'hex').toString('utf8'))).toString('hex')}`
-      : mask(value)
 }
 
 /** As drivers and people make them up: `S_12`, `find_user`, `__asyncpg_stmt_4f__`. */

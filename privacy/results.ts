@@ -2,9 +2,9 @@
  * Result columns: a table's own by its oid and number, expressions by what the statement says they are made of.
  */
 import type { Column } from '../segment/outcome.js'
+import { FIRST_USER_OID } from '../segment/values/oids.js'
 import type { ColumnRef, ResultColumn } from '../sql/columns.js'
 import type { Mask } from './masks/index.js'
-import { FIRST_USER_OID } from './masks/index.js'
 import { arrayMask } from './masks/structures.js'
 import type { ResolvedPolicy } from './policy/columns.js'
 import { factsMask } from './slots.js'

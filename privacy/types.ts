@@ -2,6 +2,7 @@
  * PostgreSQL's types, as far as masking cares: what a value looks like, and whether it is text-like.
  */
 import type { Catalog, CatalogType } from '../segment/catalog.js'
+import { FIRST_USER_OID } from '../segment/values/oids.js'
 
 export type TypeClass =
   | 'text'
@@ -146,7 +147,8 @@ export class Types {
     const elementOid = ARRAYS[oid]
     if (elementOid !== undefined) return { ...plain, class: 'array', element: this.of(elementOid) }
     const type = this.#catalog.get(oid)
-    if (type === undefined) return plain
+    // Made while it is recorded, or the row of a temporary table: nobody knows what is inside.
+    if (type === undefined) return oid >= FIRST_USER_OID ? { ...plain, class: 'unknown' } : plain
     switch (type.kind) {
       case 'domain':
         return { ...this.of(type.ofOid), oid }

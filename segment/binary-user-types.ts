@@ -1,13 +1,13 @@
 /**
- * Binary values of types that users and extensions made: enums, domains, composites, ranges, arrays of all of these, citext and hstore. Their
- * bytes name types by oid, so the catalog of the database they come from is needed.
+ * Binary values of all types, also of those that users and extensions made: enums, domains, composites, ranges, arrays of all of these, citext,
+ * ltree and hstore. Their bytes name types by oid, so the catalog of the database they come from is needed.
  *
  * undefined: the catalog does not know the type, or the bytes are no value of it.
  */
 import { arrayOfBinary, binaryToText, type Decoder } from './binary-text.js'
 import type { CatalogType } from './catalog.js'
 import { multirangeOfBinary, rangeOfBinary } from './values/binary-shapes.js'
-import { OID } from './values/oids.js'
+import { FIRST_USER_OID, OID, RECORDS } from './values/oids.js'
 
 export type BinaryReader = (typeOid: number, bytes: Uint8Array) => string | undefined
 
@@ -19,7 +19,7 @@ export function createBinaryReader(types: readonly CatalogType[]): BinaryReader 
   const decoderOf = (oid: number, depth: number): Decoder | undefined => {
     if (depth > DEPTH_MAX) return undefined
     const type = byOid.get(oid)
-    if (type === undefined) return oid === OID.record ? fields : (bytes) => binaryToText(oid, bytes)
+    if (type === undefined) return builtIn(oid, depth)
     const inner = (): Decoder | undefined => decoderOf(type.ofOid, depth + 1)
     const elements: Decoder = (bytes) => arrayOfBinary((element) => decoderOf(element, depth + 1), bytes)
     const composite: Decoder = (bytes) => recordOfBinary((field) => decoderOf(field, depth + 1), bytes)
@@ -39,11 +39,17 @@ export function createBinaryReader(types: readonly CatalogType[]): BinaryReader 
         return type.kind === 'range' ? rangeOfBinary(of) : multirangeOfBinary(of)
       }
       default:
-        return { citext: utf8, hstore: pairsOfBinary }[type.name]
+        return OF_EXTENSIONS.get(type.name)
     }
   }
-  const fields: Decoder = (bytes) => recordOfBinary((field) => decoderOf(field, 1), bytes)
+  const builtIn = (oid: number, depth: number): Decoder => {
+    if (oid === OID.record) return (bytes) => recordOfBinary((field) => decoderOf(field, depth + 1), bytes)
+    if (oid === RECORDS) return (bytes) => arrayOfBinary((element) => decoderOf(element, depth + 1), bytes)
+    return (bytes) => binaryToText(oid, bytes)
+  }
   return (typeOid, bytes) => {
+    // Most values are of these, and need nothing of the below.
+    if (typeOid < FIRST_USER_OID && typeOid !== OID.record && typeOid !== RECORDS) return binaryToText(typeOid, bytes)
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     try {
       return decoderOf(typeOid, 0)?.(buffer)
@@ -56,6 +62,17 @@ export function createBinaryReader(types: readonly CatalogType[]): BinaryReader 
 }
 
 const utf8: Decoder = (bytes) => bytes.toString('utf8')
+
+/** A version, and the text. */
+const versioned: Decoder = (bytes) => (bytes[0] === 1 ? bytes.toString('utf8', 1) : undefined)
+
+const OF_EXTENSIONS: ReadonlyMap<string, Decoder> = new Map([
+  ['citext', utf8],
+  ['hstore', pairsOfBinary],
+  ['ltree', versioned],
+  ['lquery', versioned],
+  ['ltxtquery', versioned],
+])
 
 /** A number of fields, then each with its type, its length (-1: NULL) and its bytes. */
 function recordOfBinary(decoderOf: (typeOid: number) => Decoder | undefined, bytes: Buffer): string | undefined {

@@ -100,7 +100,7 @@ async function readObjects(
   const uniques = byRelation(await rowsOf<OfRelation<UniqueKey>>(client, ask.UNIQUES))
   const foreignKeys = byRelation(await rowsOf<OfRelation<RawForeignKey>>(client, ask.FOREIGN_KEYS))
   const triggers = byRelation(await rowsOf<OfRelation<RawTrigger>>(client, ask.TRIGGERS))
-  const types = await rowsOf<RawType>(client, ask.types(serverVersionNum))
+  const types = await readTypes(client, serverVersionNum)
   const functions = await rowsOf<RawFunction>(client, ask.functions(serverVersionNum))
   const positions = byRelation(await rowsOf<OfRelation<SequencePosition>>(client, ask.POSITIONS))
   const parentOf = new Map(relations.map(({ oid, parents }) => [oid, parents[0]]))
@@ -114,9 +114,15 @@ async function readObjects(
       triggers: (triggers.get(raw.oid) ?? []).map(trigger),
       ...positionOf(positions.get(raw.oid)?.[0]),
     })),
-    types: types.map(({ isArray, kind, ...rest }) => ({ ...rest, kind: isArray ? 'array' : TYPE_KINDS[kind]! })),
+    types,
     functions: functions.map((raw) => ({ ...raw, volatility: VOLATILITIES[raw.volatility]! })),
   }
+}
+
+/** What binary values of the users' types are made of. */
+export async function readTypes(client: CatalogClient, serverVersionNum: number): Promise<CatalogType[]> {
+  const types = await rowsOf<RawType>(client, ask.types(serverVersionNum))
+  return types.map(({ isArray, kind, ...rest }) => ({ ...rest, kind: isArray ? 'array' : TYPE_KINDS[kind]! }))
 }
 
 /** A position that JSON cannot hold exactly is none. */

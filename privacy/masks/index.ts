@@ -3,6 +3,7 @@
  *
  * `null` is the mask that keeps: callers skip the cell without looking at it.
  */
+import { FIRST_USER_OID } from '../../segment/values/oids.js'
 import type { ColumnRef, Use } from '../../sql/columns.js'
 import { replaceDetected } from '../detect.js'
 import type { Kind, TokenKind } from '../kinds.js'
@@ -254,9 +255,6 @@ export function createMasks(
     namesPath: (column) => kindAtPath(resolved(column)?.rule.json ?? [])(column.path ?? []) !== null,
   }
 }
-
-/** Tables of users have oids from here on. */
-export const FIRST_USER_OID = 16_384
 
 const NUMERIC: ReadonlySet<string> = new Set(['integer', 'number', 'boolean', 'time'])
 

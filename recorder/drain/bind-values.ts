@@ -5,11 +5,9 @@
  * every type; for text types the binary form is the same bytes, so even the format stays.
  */
 import type { Row } from '../../segment/outcome.js'
+import { FIRST_USER_OID } from '../../segment/values/oids.js'
 import { BINARY, bindParameters, buildBindRest, type Format, TEXT } from '../../wire/bind.js'
 import { binaryText, isTextType } from './values.js'
-
-/** Types of users and extensions have oids from here on. */
-const FIRST_USER_OID = 16_384
 
 export type BindText = {
   readonly types: readonly number[]

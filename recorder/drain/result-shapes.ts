@@ -10,6 +10,7 @@ import { type DescribedColumn, decodeRowDescription } from '../../wire/backend.j
 
 export type ResultShape = {
   readonly columns: readonly Column[]
+  readonly binaryText: Masker['binaryText']
   readonly mask: RowMask
   /** Digests that are free to be used again; one result at a time has each. */
   readonly digests: ResultDigest[]
@@ -68,7 +69,8 @@ export class ResultShapes {
     const known = shapes.get(key)
     if (known !== undefined) return known
     const columns = described.map(({ format: _, ...column }) => column)
-    const shape = { columns, mask: this.#masker.rowMasker(columns, facts, statement), digests: [] }
+    const { binaryText } = this.#masker
+    const shape = { columns, binaryText, mask: this.#masker.rowMasker(columns, facts, statement), digests: [] }
     if (shapes.size >= SHAPES_PER_STATEMENT_MAX) shapes.clear()
     shapes.set(key, shape)
     return shape

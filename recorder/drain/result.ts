@@ -10,7 +10,6 @@ import { type Format, spreadFormats } from '../../wire/bind.js'
 import { uint16 } from '../../wire/bytes.js'
 import type { RowSink } from './exchange.js'
 import { type ResultShape, takeDigest } from './result-shapes.js'
-import { binaryText } from './values.js'
 
 export type ResultLimits = {
   /** Rows kept per result … */
@@ -97,7 +96,8 @@ export class Result implements RowSink {
 
   #text(column: number, buffer: Buffer, from: number, to: number): string {
     if (this.#formats[column] !== 1) return buffer.toString('utf8', from, to)
-    return binaryText(this.columns[column]?.typeOid ?? 0, buffer.subarray(from, to)) ?? hexText(buffer, from, to)
+    const { columns, binaryText } = this.#shape
+    return binaryText(columns[column]?.typeOid ?? 0, buffer.subarray(from, to)) ?? hexText(buffer, from, to)
   }
 
   /** Formats are the Bind's; a simple query has none, and its description tells. */

@@ -5,6 +5,8 @@
  * and a simple query, with ReadyForQuery. After an error the server skips everything up to the next Sync without a word: what was
  * skipped has, as in a recording, neither a tag nor an error.
  */
+import { binaryToText } from '../../segment/binary-text.js'
+import type { BinaryReader } from '../../segment/binary-user-types.js'
 import type { Column, Outcome, ServerError, TransactionStatus } from '../../segment/outcome.js'
 import { BACKEND, decodeFields, decodeStatus, decodeTag, tagRowCount } from '../../wire/backend.js'
 import { bindParameters, type Format } from '../../wire/bind.js'
@@ -48,6 +50,7 @@ type Portal = {
 export class AnswerReader implements MessageSink {
   readonly #events: AnswerEvents
   readonly #nowUs: () => number
+  readonly #decode: BinaryReader
   readonly #queue: Expected[] = []
   readonly #statements = new Map<string, readonly Column[] | null>()
   readonly #portals = new Map<string, Portal>()
@@ -55,9 +58,10 @@ export class AnswerReader implements MessageSink {
   #failed = false
   status: TransactionStatus = 'I'
 
-  constructor(events: AnswerEvents, nowUs: () => number) {
+  constructor(events: AnswerEvents, nowUs: () => number, decode: BinaryReader = binaryToText) {
     this.#events = events
     this.#nowUs = nowUs
+    this.#decode = decode
   }
 
   get unanswered(): number {
@@ -168,7 +172,7 @@ export class AnswerReader implements MessageSink {
 
   #described(head: Expected, described: Described | null): void {
     if (head.shape.simple) {
-      head.result = described && new ResultSet(described.columns, described.formats)
+      head.result = described && new ResultSet(described.columns, described.formats, this.#decode)
       return
     }
     const reply = head.shape.replies[head.at]
@@ -277,7 +281,8 @@ export class AnswerReader implements MessageSink {
     const portal = reply?.kind === 'execute' ? this.#portals.get(reply.portal) : undefined
     const columns = portal?.described === undefined ? portal?.columns : (portal.described?.columns ?? null)
     if (columns === null) return null
-    head.result = new ResultSet(columns ?? null, portal?.described?.formats ?? resultFormats(portal?.bind ?? null))
+    const formats = portal?.described?.formats ?? resultFormats(portal?.bind ?? null)
+    head.result = new ResultSet(columns ?? null, formats, this.#decode)
     return head.result
   }
 }

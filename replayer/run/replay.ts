@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { Piscina } from 'piscina'
 import { workerFile } from '../../base/worker-file.js'
+import type { CatalogType } from '../../segment/catalog.js'
 import { openRecording, type RecordingReader } from '../../segment/recording.js'
 import type { PassFacts, RunFacts, RunIsolation, RunRole, RunStart } from '../../segment/run.js'
 import { createRun, goOnWithRun, type RunWriter } from '../../segment/run-file.js'
@@ -144,6 +145,7 @@ class Replay {
   #sharing: Sharing | null = null
   #url = ''
   #givenUrl = ''
+  #types: readonly CatalogType[] = []
   #defaults: Readonly<Record<string, string>> = {}
   #readerRole = false
   #utilisationMax = 0
@@ -195,6 +197,7 @@ class Replay {
         this.#stopFor = 'what was injected failed'
         this.#stop()
       },
+      ended: () => void this.#readTypes(),
       shut: this.#options.shut ?? (async () => {}),
       open: () => {
         this.#stopFor = 'what was injected opened a way out of the shadow that cannot be shut'
@@ -204,6 +207,7 @@ class Replay {
     this.#writer = resume === undefined ? createRun(out, { force }) : goOnWithRun(out)
     if (resume !== undefined) this.#goOnWith(resume)
     await this.#target.takeUp()
+    await this.#readTypes()
     await this.#chooseWay()
     this.#options.onBegin?.(() => this.#status())
     const sampler = await LockSampler.begin(
@@ -257,6 +261,14 @@ class Replay {
     if (this.#leftOff === null) return
     if (loop > 1 || injections.length > 0 || !(await this.#target.leaveOff(this.#id, this.#leftOff.pids)))
       this.#leftOff = null
+  }
+
+  /** Binary values of users' types name types by oid, and the target has its own. */
+  async #readTypes(): Promise<void> {
+    const types = await this.#target.types()
+    if (types === null) return
+    this.#types = types
+    this.#say({ kind: 'types', types })
   }
 
   /** As whom, and by which way, workers connect. */
@@ -417,6 +429,7 @@ class Replay {
         rate: ratePerSecondMax === undefined ? null : sharedRate(ratePerSecondMax),
         targetUrl: this.#url,
         otherUrl: this.#givenUrl,
+        types: this.#types,
         defaults: this.#defaults,
         rewrite: rewrite ?? null,
         parameters: readOnly ? { default_transaction_read_only: 'on' } : {},

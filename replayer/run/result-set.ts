@@ -1,7 +1,7 @@
 /**
  * One result set on its way through: digested row by row, the first rows kept, nothing else stored.
  */
-import { binaryToText } from '../../segment/binary-text.js'
+import type { BinaryReader } from '../../segment/binary-user-types.js'
 import { ResultDigest } from '../../segment/digest.js'
 import type { Column, Outcome, Row } from '../../segment/outcome.js'
 import { eachCell } from '../../wire/backend.js'
@@ -18,6 +18,7 @@ const NOTHING: Kept = { columns: null, digest: null, rows: null, rowsCut: false 
 export class ResultSet {
   #columns: readonly Column[] | null
   readonly #sentFormats: readonly Format[]
+  readonly #decode: BinaryReader
   #formats: readonly Format[]
   #digest: ResultDigest | null
   readonly #rows: Row[] = []
@@ -25,11 +26,15 @@ export class ResultSet {
   #chars = 0
   rowCount = 0
 
-  /** Columns null: nobody ever described it. Formats as a Bind gives them: none, one for all, or one per column. */
-  constructor(columns: readonly Column[] | null, formats: readonly Format[]) {
+  /**
+   * Columns null: nobody ever described it. Formats as a Bind gives them: none, one for all, or one per column. `decode` reads binary
+   * values of the target's types.
+   */
+  constructor(columns: readonly Column[] | null, formats: readonly Format[], decode: BinaryReader) {
     this.#columns = columns
+    this.#decode = decode
     this.#formats = spread(formats, columns?.length ?? 0)
-    this.#digest = columns === null ? null : takeDigest(columns, this.#formats)
+    this.#digest = columns === null ? null : takeDigest(columns, this.#formats, decode)
     this.#sentFormats = formats
   }
 
@@ -55,7 +60,7 @@ export class ResultSet {
 
   #text(typeOid: number, column: number, buffer: Buffer, from: number, to: number): string {
     if (this.#formats[column] !== 1) return buffer.toString('utf8', from, to)
-    return binaryToText(typeOid, buffer.subarray(from, to)) ?? `\\x${buffer.toString('hex', from, to)}`
+    return this.#decode(typeOid, buffer.subarray(from, to)) ?? `\\x${buffer.toString('hex', from, to)}`
   }
 
   #keep(cells: Row): void {
@@ -68,7 +73,7 @@ export class ResultSet {
   #guess(count: number): readonly Column[] {
     const columns = Array.from({ length: count }, () => UNKNOWN)
     this.#formats = spread(this.#sentFormats, count)
-    this.#digest = new ResultDigest(columns, this.#formats)
+    this.#digest = new ResultDigest(columns, this.#formats, this.#decode)
     return columns
   }
 }
@@ -84,9 +89,9 @@ function spread(formats: readonly Format[], count: number): readonly Format[] {
 /** A digest that was used for a result of the same shape, ready for the next: descriptions repeat by identity. */
 const idle = new WeakMap<readonly Column[], ResultDigest>()
 
-function takeDigest(columns: readonly Column[], formats: readonly Format[]): ResultDigest {
+function takeDigest(columns: readonly Column[], formats: readonly Format[], decode: BinaryReader): ResultDigest {
   const used = formats === ALL_TEXT ? idle.get(columns) : undefined
-  if (used === undefined) return new ResultDigest(columns, formats)
+  if (used === undefined) return new ResultDigest(columns, formats, decode)
   idle.delete(columns)
   return used
 }

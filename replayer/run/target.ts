@@ -2,7 +2,9 @@
  * The target as the coordinator sees it: what it is, whether it is still there, and who holds locks that others wait for.
  */
 import { EXIT, HarnessError } from '../../base/errors.js'
+import type { CatalogType } from '../../segment/catalog.js'
 import type { RunFacts } from '../../segment/run.js'
+import { readTypes } from '../../sql/read-catalog.js'
 import { type Connected, connect, withClient } from '../shadow/connect.js'
 import { leaveOff, takeUp } from '../shadow/left-off.js'
 import { nearest } from './nearest.js'
@@ -113,6 +115,15 @@ export class Target {
     await this.#dropReader()
     await this.#client?.end().catch(() => {})
     this.#client = null
+  }
+
+  /** Of the users, by the oids they have here. null: the connection is away at the moment. */
+  async types(): Promise<CatalogType[] | null> {
+    try {
+      return this.#client === null ? null : await readTypes(this.#client, this.facts.versionNum)
+    } catch {
+      return null
+    }
   }
 
   /** null: the connection is away at the moment, or the server does not answer that. */

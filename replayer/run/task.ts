@@ -1,6 +1,7 @@
 /**
  * What the coordinator and its workers say to each other.
  */
+import type { CatalogType } from '../../segment/catalog.js'
 import type { RewrittenText, SkippedStatement } from '../../segment/run.js'
 import type { Session } from '../../segment/statement.js'
 import type { RewriteSource } from '../rewrite/rewriter.js'
@@ -34,6 +35,8 @@ export type WorkerTask = {
   readonly keepsOutcomes: boolean
   readonly rate: { readonly rate: Rate; readonly fullAtNs: BigInt64Array } | null
   readonly targetUrl: string
+  /** The target's own types. */
+  readonly types: readonly CatalogType[]
   /** As it was given, where the first is a shorter way. */
   readonly otherUrl: string
   /** Connections that some of its sessions share. Others have their own. */
@@ -66,6 +69,8 @@ export type ToWorker =
   /** Come to rest where the replay can be gone on with. */
   | { readonly kind: 'drain' }
   | { readonly kind: 'stop' }
+  /** The target's types have changed. */
+  | { readonly kind: 'types'; readonly types: readonly CatalogType[] }
 
 export type FromWorker =
   /** The first connections are open. */

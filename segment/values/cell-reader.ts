@@ -3,6 +3,7 @@
  * came, or a few digits written beside them; only the rest goes through text.
  */
 import { binaryToText, canDecode, TEXT_LIKE } from '../binary-text.js'
+import type { BinaryReader } from '../binary-user-types.js'
 import { canonicalizerOf, canonicalText } from '../canonical.js'
 import { OID } from './oids.js'
 
@@ -12,9 +13,9 @@ export type CellView = { bytes: Uint8Array; start: number; end: number }
 /** Puts the canonical form of the cell at `start`…`end` into the view. */
 export type CellReader = (view: CellView, bytes: Uint8Array, start: number, end: number) => void
 
-/** Format 0 is text, 1 is binary. */
-export function cellReaderOf(typeOid: number, format: number): CellReader {
-  return format === 1 ? binaryReaderOf(typeOid) : textReaderOf(typeOid)
+/** Format 0 is text, 1 is binary. `decode` reads the binary values of users' types as well. */
+export function cellReaderOf(typeOid: number, format: number, decode: BinaryReader = binaryToText): CellReader {
+  return format === 1 ? binaryReaderOf(typeOid, decode) : textReaderOf(typeOid)
 }
 
 export type TextCellReader = (view: CellView, text: string) => void
@@ -45,17 +46,20 @@ function textReaderOf(typeOid: number): CellReader {
   return BYTEWISE.get(typeOid) ?? (canonicalizerOf(typeOid) === undefined ? asItCame : throughText(typeOid, decodeUtf8))
 }
 
-function binaryReaderOf(typeOid: number): CellReader {
+function binaryReaderOf(typeOid: number, decode: BinaryReader): CellReader {
   if (typeOid === OID.bpchar) return paddedFromText
   if (TEXT_LIKE.has(typeOid) && canonicalizerOf(typeOid) === undefined) return asItCame
   if (typeOid === OID.int4) return int4FromBinary
   if (typeOid === OID.int2) return int2FromBinary
   if (typeOid === OID.bool) return boolFromBinary
+  if (canDecode(typeOid)) {
+    return throughText(typeOid, (bytes, start, end) => {
+      return binaryToText(typeOid, bytes.subarray(start, end)) ?? hexText(bytes, start, end)
+    })
+  }
   // What nobody can read is compared as bytea would show it; whoever records it as text writes the same.
-  if (!canDecode(typeOid)) return throughText(OID.bytea, hexText)
-  return throughText(typeOid, (bytes, start, end) => {
-    return binaryToText(typeOid, bytes.subarray(start, end)) ?? hexText(bytes, start, end)
-  })
+  return (view, bytes, start, end) =>
+    put(view, decode(typeOid, bytes.subarray(start, end)) ?? hexText(bytes, start, end))
 }
 
 const asItCame: CellReader = (view, bytes, start, end) => {

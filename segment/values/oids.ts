@@ -62,6 +62,12 @@ export const OID = {
   int8multirange: 4536,
 } as const
 
+/** An array of rows of no named type. */
+export const RECORDS = 2287
+
+/** Types and tables of users and of extensions have oids from here on. */
+export const FIRST_USER_OID = 16_384
+
 /** Range type to the type of its bounds. */
 export const BOUND_OF: ReadonlyMap<number, number> = new Map([
   [OID.int4range, OID.int4],

@@ -1,19 +1,9 @@
 /**
  * The promise itself: a masked statement on a masked database answers what masking makes of the original's answer.
  */
-import { once } from 'node:events'
-import { Readable } from 'node:stream'
-import { text } from 'node:stream/consumers'
-import pg from 'pg'
-import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
+import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { readKey } from '../../privacy/key.js'
-import { createMasker, type Masker } from '../../privacy/masker.js'
-import { parsePolicy } from '../../privacy/policy/policy.js'
-import type { Catalog } from '../../segment/catalog.js'
-import type { Row } from '../../segment/outcome.js'
-import { readCatalog } from '../../sql/read-catalog.js'
-import { createDatabase, type TestDatabase } from '../support/database.js'
+import { answer, Twins } from './twins.js'
 
 const SCHEMA = `
   CREATE TYPE mood AS ENUM ('happy', 'sad');
@@ -81,21 +71,11 @@ columns:
   public.users.data: { json: { contact.email: email, lang: keep } }
 `
 
-let original: TestDatabase
-let shadow: TestDatabase
-let masker: Masker
-
+let twins: Twins
 beforeAll(async () => {
-  original = await createDatabase(SCHEMA, DATA)
-  shadow = await createDatabase(SCHEMA)
-  const catalog = await withClient(original, readCatalog)
-  masker = await createMasker({ key: readKey('ab'.repeat(32)), policy: parsePolicy(POLICY, 'policy.yaml'), catalog })
-  for (const table of ['users', 'posts', 'events_2024']) await copyMasked(catalog, table)
+  twins = await Twins.create(SCHEMA, DATA, POLICY, ['users', 'posts', 'events_2024'])
 })
-afterAll(async () => {
-  await original.drop()
-  await shadow.drop()
-})
+afterAll(() => twins.drop())
 
 type Case = readonly [sql: string, ...parameters: (string | null)[]]
 
@@ -214,7 +194,7 @@ const SAME: readonly Case[] = [
 
 describe('answers are the same', () => {
   test.each(SAME.map((one) => ({ sql: one[0], parameters: one.slice(1) })))('$sql', async ({ sql, parameters }) => {
-    const { recorded, replayed, safe } = await both(sql, parameters)
+    const { recorded, replayed, safe } = await twins.both(sql, parameters)
     expect(replayed).toEqual(recorded)
     expect(personal(safe + JSON.stringify(recorded))).toEqual([])
   })
@@ -252,7 +232,7 @@ describe('what masking cannot keep runs, and says so', () => {
   test.each(CAUTIOUS.map(([sql, column, use, ...parameters]) => ({ sql, column, use, parameters })))(
     '$sql',
     async ({ sql, column, use, parameters }) => {
-      const { facts, safe } = await both(sql, parameters)
+      const { facts, safe } = await twins.both(sql, parameters)
       expect(facts.cautions.map((one) => `${one.name} ${one.use}`)).toContain(`${column} ${use}`)
       expect(personal(safe)).toEqual([])
     },
@@ -262,7 +242,7 @@ describe('what masking cannot keep runs, and says so', () => {
     for (const [sql] of SAME)
       expect({
         sql,
-        cautions: masker
+        cautions: twins.masker
           .sql(sql)
           .facts.cautions.filter((one) => one.use !== 'json_text')
           .map((one) => `${one.name} ${one.use}`),
@@ -292,18 +272,18 @@ describe('errors', () => {
     ["SELECT '{bad json'::jsonb"],
     ["DO $$ BEGIN RAISE EXCEPTION 'no such user Alice Brown'; END $$"],
   ])('%s', async (sql) => {
-    const recorded = masker.error(await failure(original, sql))
-    const masked = masker.sql(sql)
-    const replayed = await failure(shadow, masked.sql)
+    const recorded = twins.masker.error(await failure(twins.original, sql))
+    const masked = twins.masker.sql(sql)
+    const replayed = await failure(twins.shadow, masked.sql)
     expect(replayed.C).toBe(recorded.sqlstate)
     expect(personal(JSON.stringify(recorded) + masked.sql)).toEqual([])
-    expect(masker.error(replayed).constraint).toBe(recorded.constraint)
+    expect(twins.masker.error(replayed).constraint).toBe(recorded.constraint)
   })
 })
 
 test('the tokenized text keeps the fingerprint', async () => {
   const { fingerprint } = await import('../../sql/parse.js')
-  for (const [sql] of SAME) expect([sql, masker.sql(sql).fingerprint]).toEqual([sql, fingerprint(sql)])
+  for (const [sql] of SAME) expect([sql, twins.masker.sql(sql).fingerprint]).toEqual([sql, fingerprint(sql)])
 })
 
 const PERSONAL =
@@ -313,45 +293,8 @@ function personal(text: string): readonly string[] {
   return text.match(PERSONAL) ?? []
 }
 
-async function both(sql: string, parameters: readonly (string | null)[]) {
-  const masked = masker.sql(sql)
-  const production = await answer(original, sql, parameters)
-  const safeParameters = masker.parameters(
-    masked.facts,
-    parameters,
-    parameters.map(() => 0),
-  )
-  const replay = await answer(shadow, masked.sql, safeParameters)
-  const columns = (fields: pg.FieldDef[]) =>
-    fields.map((field) => ({
-      name: field.name,
-      typeOid: field.dataTypeID,
-      typmod: field.dataTypeModifier,
-      tableOid: field.tableID,
-      attnum: field.columnID,
-    }))
-  const rowMask = masker.rowMasker(columns(production.fields), masked.facts)
-  return {
-    facts: masked.facts,
-    safe: masked.sql + JSON.stringify(safeParameters),
-    recorded: production.rows.map((row) => rowMask(row)),
-    replayed: replay.rows,
-  }
-}
-
-async function answer(database: TestDatabase, sql: string, parameters: readonly (string | null)[]) {
-  return withClient(database, (client) =>
-    client.query<(string | null)[]>({
-      text: sql,
-      values: [...parameters],
-      rowMode: 'array',
-      types: { getTypeParser: () => (value: string) => value },
-    } as unknown as pg.QueryArrayConfig),
-  ) as unknown as Promise<{ rows: Row[]; fields: pg.FieldDef[] }>
-}
-
-async function failure(database: TestDatabase, sql: string): Promise<Record<string, string | undefined>> {
-  const error = await answer(database, sql, []).then(
+async function failure(client: pg.Client, sql: string): Promise<Record<string, string | undefined>> {
+  const error = await answer(client, sql).then(
     () => null,
     (cause: pg.DatabaseError) => cause,
   )
@@ -365,37 +308,4 @@ async function failure(database: TestDatabase, sql: string): Promise<Record<stri
     c: error?.column,
     n: error?.constraint,
   }
-}
-
-const clients = new Map<TestDatabase, pg.Client>()
-afterAll(async () => {
-  for (const client of clients.values()) await client.end()
-})
-
-/** One session per database, so that settings last. */
-async function withClient<Out>(database: TestDatabase, use: (client: pg.Client) => Promise<Out>): Promise<Out> {
-  let client = clients.get(database)
-  if (client === undefined) {
-    client = new pg.Client(database.url)
-    await client.connect()
-    clients.set(database, client)
-  }
-  return use(client)
-}
-
-async function copyMasked(catalog: Catalog, name: string): Promise<void> {
-  const table = catalog.relations.find((relation) => relation.name === name)!
-  const columns = table.columns.filter((column) => column.generated === '')
-  const names = columns.map((column) => column.name).join(', ')
-  const lines = await withClient(original, (client) => text(client.query(copyTo(`COPY ${name} (${names}) TO STDOUT`))))
-  const mask = masker.copyLine(
-    table.oid,
-    columns.map((column) => column.attnum),
-  )
-  const bytes = Buffer.from(lines)
-  await withClient(shadow, async (client) => {
-    const sink = client.query(copyFrom(`COPY ${name} (${names}) FROM STDIN`))
-    Readable.from([mask === null ? bytes : mask(bytes)]).pipe(sink)
-    await once(sink, 'finish')
-  })
 }

@@ -23,6 +23,8 @@ export type InjectionsOptions = {
   readonly target: Target
   readonly incident: (kind: string, detail: string) => void
   readonly failed: () => void
+  /** One is over, and the target's schema may be another. */
+  readonly ended: () => void
   readonly shut: Shut
   /** A way out that was opened cannot be shut. */
   readonly open: () => void
@@ -107,6 +109,7 @@ export class Injections {
 
   #ended(injected: Injected): void {
     this.#told.push(injected)
+    this.#options.ended()
     if (injected.outcome !== 'failed') return
     this.#options.incident('injection failed', `${injected.what} at ${injected.at}: ${injected.error!.message}`)
     this.#options.failed()
