@@ -20,18 +20,28 @@ export function cautionsOf(
   }
   const add = (column: ColumnRef, use: CautiousUse, affects: Affects): void =>
     note(cautionOf(with_, column, use, affects))
-  for (const { column, use, affects } of statement.cautions) add(column, use, affects)
-  for (const { bindings } of slots)
+  const meet = (column: ColumnRef, other: ColumnRef, affects: Affects): void => {
+    if (!with_.masks.agree(column, other)) note(meetingOf(with_, column, other, affects))
+  }
+  for (const { column, use, other, affects } of statement.cautions)
+    if (other === undefined) add(column, use, affects)
+    else meet(column, other, affects)
+  for (const { bindings } of slots) {
     for (const { column, use } of bindings)
       if (use === 'equal') {
         if (with_.computed(column)) add(column, 'derive', { what: 'rows' })
         if (with_.masks.sorts(column)) add(column, 'order', { what: 'rows' })
+        if (with_.masks.kindOf(column) === 'redact') add(column, 'derive', { what: 'rows' })
       }
+    // One value can only have the token of one kind.
+    for (const { column } of bindings.slice(1)) meet(bindings[0]!.column, column, { what: 'rows' })
+  }
   for (const [at, result] of (statement.results ?? []).entries()) {
     const affects: Affects = { what: 'result', at }
     for (const { column, use } of usesOf(with_, result)) add(column, use, affects)
     if (madeOfLiteral(with_, result))
-      note({ name: `a literal in ${result.name}`, kind: 'text', use: 'derive', affects: { what: 'result', at } })
+      note({ name: `a literal in ${result.name}`, kind: 'text', use: 'derive', affects })
+    else if (isOpaque(result)) note({ name: result.name, kind: 'text', use: 'unseen', affects })
   }
   return [...found.values()]
 }
@@ -43,6 +53,8 @@ function usesOf(
   const own = result.sources.filter(computed).map((column) => ({ column, use: 'derive' as const }))
   if (result.via === 'fold') return [...own, ...result.columns.map((column) => ({ column, use: 'fold' as const }))]
   // What JSON is built of is masked inside, place by place.
+  // A row's fields, each by its own column.
+  if (result.fields !== null) return own
   if (result.via === 'derive' && result.json.length === 0)
     return result.sources.map((column) => ({ column, use: 'derive' as const }))
   return own
@@ -65,6 +77,30 @@ function cautionOf(with_: Understanding, column: ColumnRef, use: CautiousUse, af
     use,
     affects: affects.what === 'stored' ? { what: 'stored', column: describe(affects.column) } : affects,
   }
+}
+
+/** The masked one of two, under the name of both. */
+function meetingOf(
+  { masks, describe }: Understanding,
+  column: ColumnRef,
+  other: ColumnRef,
+  affects: Affects,
+): MaskingCaution | null {
+  const masked = masks.kindOf(column) === 'keep' ? other : column
+  const rule = masks.ruleOf(masked)
+  if (rule === null || masks.ruleOf(column) === null || masks.ruleOf(other) === null) return null
+  const [name, its] = [column, other].map((one) => [describe(one), ...(one.path ?? [])].join('.'))
+  return {
+    name: `${name} and ${its}`,
+    kind: rule.kind,
+    use: 'kinds',
+    affects: affects.what === 'stored' ? { what: 'stored', column: describe(affects.column) } : affects,
+  }
+}
+
+/** What a function of the user's says is masked as text, whatever it is made of. */
+function isOpaque({ clear, via, json, fields }: ResultColumn): boolean {
+  return !clear && via === 'derive' && json.length === 0 && fields === null
 }
 
 /** `'Order ' || id`: the literal is masked in the text, so production's answer and the replay's differ in it. */

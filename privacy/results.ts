@@ -5,10 +5,11 @@ import type { Column } from '../segment/outcome.js'
 import { FIRST_USER_OID } from '../segment/values/oids.js'
 import type { ColumnRef, ResultColumn } from '../sql/columns.js'
 import type { Mask } from './masks/index.js'
-import { arrayMask } from './masks/structures.js'
+import { arrayMask, rowMask } from './masks/structures.js'
 import type { ResolvedPolicy } from './policy/columns.js'
 import { factsMask } from './slots.js'
 import type { SqlFacts } from './statement.js'
+import type { TypeClass, TypeFacts } from './types.js'
 import type { Understanding } from './understanding.js'
 
 /** One mask per column; null keeps. */
@@ -65,9 +66,17 @@ function expression(
 ): Mask | null {
   const { masks } = understanding
   const type = policy.types.of(column.typeOid)
+  if (result.via === 'derive' && !result.measures && COMPUTED.has(type.class)) {
+    const masked = result.sources.find((one) => masks.kindOf(one) !== 'keep')
+    if (masked !== undefined) return computed(understanding, masked, type)
+  }
   if (['integer', 'number', 'boolean', 'time', 'uuid', 'enum'].includes(type.class) && result.columns.length === 0)
     return null
   if (result.json.length > 0 && type.class === 'json') return masks.json(result.json)
+  if (result.fields !== null) return row(understanding, policy, type, result.fields)
+  // Keys of what is computed may be values: `jsonb_object_agg(email, id)`.
+  if ((type.class === 'json' || type.class === 'pairs') && result.via === 'derive' && isMasked(understanding, result))
+    return masks.text
   if (result.columns.length > 0 && result.via !== 'derive') {
     const masked = result.columns.find((one) => masks.kindOf(one) !== 'keep') ?? result.columns[0]!
     const own = masked.path === undefined ? policy.types.of(ownType(policy, masked) ?? column.typeOid) : type
@@ -83,6 +92,34 @@ function expression(
   if (kept && result.sources.length === 0)
     return echo(understanding, facts, result) ?? byType(understanding, policy, column)
   return byType(understanding, policy, column)
+}
+
+/** Numbers, times and spans of time that are computed of masked values tell them: the year of a birthday, a number plus one. */
+const COMPUTED: ReadonlySet<TypeClass> = new Set<TypeClass>(['integer', 'number', 'time', 'other'])
+
+function computed({ masks }: Understanding, source: ColumnRef, type: TypeFacts): Mask | null {
+  const kind = masks.kindOf(source)
+  // Shifted as the value is, so that what a replay adds to a shifted date agrees.
+  return kind === 'date_shift' && type.class === 'time' ? masks.cell(source, type) : masks.text
+}
+
+function isMasked({ masks }: Understanding, { sources }: ResultColumn): boolean {
+  return sources.some((source) => masks.kindOf(source) !== 'keep')
+}
+
+/** `ROW(id, email)`, `u` of `FROM users u`, or many of them. */
+function row(
+  { masks }: Understanding,
+  policy: ResolvedPolicy,
+  type: TypeFacts,
+  fields: readonly (readonly ColumnRef[])[],
+): Mask {
+  const ofFields = fields.map((columns): Mask => {
+    const masked = columns.find((one) => masks.kindOf(one) !== 'keep') ?? columns[0]!
+    return masks.cell(masked, policy.types.of(ownType(policy, masked) ?? 0)) ?? ((value) => value)
+  })
+  const one = rowMask(ofFields, masks.text)
+  return type.element === null ? one : arrayMask(one, masks.text)
 }
 
 function ownType(policy: ResolvedPolicy, { tableOid, attnum }: ColumnRef): number | undefined {

@@ -6,6 +6,7 @@ import { DML, type SlotFacts } from '../sql/columns.js'
 import { type Lexed, LITERAL, type LiteralForm } from '../sql/lex.js'
 import { literalOf, literalValue } from '../sql/literal.js'
 import { unwrap } from '../sql/tree-walk.js'
+import { looksLike } from './masks/harmless.js'
 import type { Mask } from './masks/index.js'
 import { createBodyMask } from './refused.js'
 import type { Understanding } from './understanding.js'
@@ -116,9 +117,12 @@ function slotMask(with_: Understanding, facts: SlotFacts, form: LiteralForm, sig
   const kind = with_.masks.kindOf(column)
   if (kind === 'keep' || (kind === 'json' && column.path !== undefined)) return null
   if (signed && kind !== 'digits') return null
+  // `extract(year FROM born) = 1980`: another number, of as many digits.
+  const stays = kind === 'digits' || facts.bindings.every(({ use }) => use === 'derive')
   return (raw) => {
     const value = decimal(raw.replaceAll('_', ''))
     const masked = mask(value)
+    if (stays && /^\d+(\.\d+)?$/.test(masked)) return masked
     return masked === value ? raw : kind === 'digits' ? masked : literalOf(masked, LITERAL.string)
   }
 }
@@ -129,11 +133,15 @@ export function factsMask({ masks }: Understanding, facts: SlotFacts): Mask | nu
   if (facts.bindings.length > 0) {
     // Several columns: the one that is masked decides, and equal kinds agree anyway.
     const bound = facts.bindings.find((one) => masks.kindOf(one.column) !== 'keep') ?? facts.bindings[0]!
+    // What is computed of a value may be of any type, and a cast says which.
+    if (bound.use === 'derive' && facts.type !== null && looksLike(facts.type, '0') !== null)
+      return masks.unresolved(facts.type)
     return masks.input(bound.column, bound.use, facts.array)
   }
   if (facts.setting !== null || (facts.argumentOf === 'set_config' && facts.harmless === null))
     return masks.setting(facts.setting)
   if (facts.harmless === 'word' || facts.harmless === 'key') return masks.detected
+  if (facts.harmless === 'format') return masks.template
   if (facts.harmless === 'jsonpath')
     return (value) => (JSON_PATH.test(value) ? maskJsonPath(value, masks.text) : masks.words(value))
   return masks.unresolved(facts.type)

@@ -99,6 +99,8 @@ export type CatalogFunction = {
   readonly name: string
   readonly argumentTypes: readonly number[]
   readonly returnsType: number
+  /** Rows, not a value; absent where nobody asked. */
+  readonly returnsSet?: boolean
   readonly volatility: 'immutable' | 'stable' | 'volatile'
   readonly language: string
   /** Body, for languages whose body can be read (sql, plpgsql); null otherwise. */

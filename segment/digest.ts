@@ -55,7 +55,9 @@ export class ResultDigest {
 
   /** The body of a DataRow message: u16 count, then per cell i32 length (-1: NULL) and bytes. */
   row(body: Uint8Array, offset: number, end: number): void {
-    this.#readers ??= this.#columns.map(({ typeOid }, i) => cellReaderOf(typeOid, formatAt(this.#formats, i), this.#decode))
+    this.#readers ??= this.#columns.map(({ typeOid }, i) =>
+      cellReaderOf(typeOid, formatAt(this.#formats, i), this.#decode),
+    )
     const readers = this.#readers
     const view = this.#view
     let at = offset + 2

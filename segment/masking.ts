@@ -8,7 +8,10 @@ export type MaskingCaution = {
   readonly name: string
   /** The policy's word for what the column holds. */
   readonly kind: string
-  /** `pattern`, `order`, `derive`, `fold`, `json_text`; `unseen`: the columns of this table are not known. */
+  /**
+   * `pattern`, `order`, `derive`, `fold`, `json_text`; `kinds`: two columns meet whose tokens are of different kinds; `unseen`: the columns
+   * of this table, or what this function makes of its arguments, are not known.
+   */
   readonly use: string
   readonly affects:
     | { readonly what: 'rows' | 'order' }

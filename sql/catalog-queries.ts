@@ -118,7 +118,7 @@ export function functions(serverVersionNum: number): string {
   return `
   SELECT p.oid::int8, n.nspname AS schema, p.proname AS name,
          ARRAY(SELECT u.type::int8 FROM unnest(p.proargtypes) WITH ORDINALITY u (type, place) ORDER BY u.place) AS "argumentTypes",
-         p.prorettype::int8 AS "returnsType", p.provolatile AS volatility,
+         p.prorettype::int8 AS "returnsType", p.proretset AS "returnsSet", p.provolatile AS volatility,
          CASE WHEN e.objid IS NULL THEN l.lanname ELSE 'c' END AS language,
          CASE WHEN e.objid IS NULL AND p.prokind IN ('f', 'p') AND l.lanname IN ('sql', 'plpgsql') THEN ${body} END AS source
     FROM pg_catalog.pg_proc p

@@ -2,7 +2,7 @@
  * What a column's use, if its token may not stand for it, can change: which rows qualify, their order, a column of the result, or what is
  * stored.
  */
-import type { ColumnRef, Use } from './column-values.js'
+import { type ColumnRef, columnKey, type Use } from './column-values.js'
 
 export type Affects =
   | { readonly what: 'rows' }
@@ -16,7 +16,11 @@ export type Affects =
 export type Caution = {
   readonly column: ColumnRef
   readonly use: Exclude<Use, 'equal' | 'store'>
+  /** The other column, where two meet. */
+  readonly other?: ColumnRef
   readonly affects: Affects
+  /** Wherever it stands: how many rows there are depends on it. */
+  readonly makesRows?: boolean
 }
 
 export const ROWS: Affects = { what: 'rows' }
@@ -30,11 +34,20 @@ export function caution({ cautions }: Walk, columns: readonly ColumnRef[], use: 
   for (const column of columns) cautions.push({ column, use, affects })
 }
 
+/** Values of these columns are compared, or stored in each other's place: fine where their tokens are of one kind. */
+export function meeting({ cautions }: Walk, some: readonly ColumnRef[], others: readonly ColumnRef[]): void {
+  for (const column of some)
+    for (const other of others)
+      if (columnKey(column) !== columnKey(other)) cautions.push({ column, use: 'meets', other, affects: ROWS })
+}
+
 /** What was noted while `look` ran affects only this much. */
 export function affecting<Out>({ cautions }: Walk, affects: Affects | null, look: () => Out): Out {
   const from = cautions.length
   const out = look()
-  if (affects !== null) for (let at = from; at < cautions.length; at++) cautions[at] = { ...cautions[at]!, affects }
+  if (affects !== null)
+    for (let at = from; at < cautions.length; at++)
+      if (cautions[at]!.makesRows !== true) cautions[at] = { ...cautions[at]!, affects }
   return out
 }
 

@@ -1,13 +1,16 @@
 /**
  * Expressions: where the value of each comes from, and which columns its literals and parameters meet on the way.
  */
+
+import type { CatalogFunction } from '../segment/catalog.js'
 import { call } from './column-calls.js'
-import { type Caution, caution } from './column-cautions.js'
-import { isOrder, isPattern, operator } from './column-operators.js'
+import { type Caution, caution, meeting } from './column-cautions.js'
+import { isOrder, isPattern, operator, taken } from './column-operators.js'
 import { lookUp, type Scope, star } from './column-scope.js'
 import { selectOutputs } from './column-select.js'
 import type { SlotTable } from './column-slots.js'
 import {
+  columnKey,
   derived,
   either,
   inside,
@@ -18,6 +21,7 @@ import {
   type Slot,
   type Use,
   type Value,
+  withVia,
 } from './column-values.js'
 import type { CatalogIndex } from './relations.js'
 import { list, strings, type TreeNode, unwrap } from './tree-walk.js'
@@ -26,10 +30,15 @@ export type Walk = {
   readonly index: CatalogIndex
   readonly slots: SlotTable
   readonly cautions: Caution[]
-  /** Outputs of a view, found once. */
-  readonly viewOutputs: (viewOid: number) => readonly Output[] | null
+  /** What is known of a view, found once. */
+  readonly view: (viewOid: number) => View | null
+  /** What a function of the user's does with columns, apart from its arguments. */
+  readonly functionCautions: (of: CatalogFunction) => readonly Caution[]
   readonly depth: { now: number }
 }
+
+/** Its columns, and which rows it has, in which order, may depend on more than tokens keep. */
+export type View = { readonly outputs: readonly Output[]; readonly cautions: readonly Caution[] }
 
 type Body = Readonly<Record<string, unknown>>
 
@@ -84,11 +93,21 @@ export function expression(walk: Walk, scope: Scope, node: unknown): Value {
       return source.row?.[Number(body.colno ?? 1) - 1]?.value ?? derived([source])
     }
     case 'SetToDefault':
-    case 'SQLValueFunction':
     case 'CurrentOfExpr':
       return NOTHING
-    default:
-      return derived(children(walk, scope, body))
+    case 'SQLValueFunction':
+      return derived([])
+    case 'GroupingFunc':
+    case 'GroupingSet':
+      children(walk, scope, body)
+      return NOTHING
+    case 'JsonFuncExpr':
+      return jsonQuery(walk, scope, body)
+    default: {
+      const value = derived(children(walk, scope, body))
+      caution(walk, value.columns, 'derive')
+      return value
+    }
   }
 }
 
@@ -110,6 +129,32 @@ function children(walk: Walk, scope: Scope, body: Body): readonly Value[] {
   }
   for (const [field, child] of Object.entries(body)) if (field !== 'typeName') visit(child)
   return values
+}
+
+/** `JSON_VALUE(doc, '$.name')`: a place in the document where the path is plain, else something computed of it. */
+function jsonQuery(walk: Walk, scope: Scope, body: Body): Value {
+  const context = (body.context_item ?? {}) as { raw_expr?: unknown }
+  const document = expression(walk, scope, context.raw_expr)
+  walk.slots.mark(expression(walk, scope, body.pathspec).slots, { harmless: 'jsonpath' })
+  children(walk, scope, { passing: body.passing, on_empty: body.on_empty, on_error: body.on_error })
+  const keys = plainPath(constantText(body.pathspec))
+  if (body.op === 'JSON_EXISTS_OP' && keys !== null) return NOTHING
+  if (keys === null) {
+    caution(walk, document.columns, 'derive')
+    return body.op === 'JSON_EXISTS_OP' ? NOTHING : derived([document])
+  }
+  return body.op === 'JSON_VALUE_OP' ? taken(walk, keys.reduce(inside, document), true) : keys.reduce(inside, document)
+}
+
+const PLAIN_PATH = /^\s*(?:(?:lax|strict)\s+)?\$((?:\.[A-Za-z_]\w*|\."[^"\\]+"|\[(?:\*|\d+)\])*)\s*$/
+
+/** null: it filters or computes. */
+function plainPath(path: string | null): readonly string[] | null {
+  const steps = path === null ? null : PLAIN_PATH.exec(path)?.[1]
+  if (steps == null) return null
+  return (steps.match(/\.[A-Za-z_]\w*|\."[^"]+"|\[[^\]]+\]/g) ?? []).map((step) =>
+    step.startsWith('[') ? '[*]' : step.slice(1).replace(/^"|"$/g, ''),
+  )
 }
 
 function constant(walk: Walk, body: Body): Value {
@@ -171,13 +216,41 @@ export function meet(walk: Walk, left: Value, right: Value, use: Use): void {
     for (const field of right.row) meet(walk, left, field.value, use)
     return
   }
+  // The length of a name is compared with a number, not with a name.
+  if (left.measures === true || right.measures === true) {
+    walk.slots.harmless(left.measures === true ? right : left)
+    caution(walk, [...left.columns, ...right.columns], 'derive')
+    return
+  }
   const [one, other] = [stronger(use, left.via), stronger(use, right.via)]
-  walk.slots.bind(right.slots, left.columns, one)
-  walk.slots.bind(right.parts, left.columns, stronger(one, 'derive'))
-  walk.slots.bind(left.slots, right.columns, other)
-  walk.slots.bind(left.parts, right.columns, stronger(other, 'derive'))
+  const computed = use === 'pattern' ? 'pattern' : 'derive'
+  walk.slots.bind(right.slots, left.columns, left.via === 'derive' ? computed : one)
+  walk.slots.bind(right.parts, left.columns, computed)
+  walk.slots.bind(left.slots, right.columns, right.via === 'derive' ? computed : other)
+  walk.slots.bind(left.parts, right.columns, computed)
+  // `email = lower(email)`: of a value in small letters and of any other the token is one.
+  if (left.via !== right.via)
+    caution(
+      walk,
+      left.columns.filter((column) => right.columns.some((its) => columnKey(its) === columnKey(column))),
+      'derive',
+    )
   caution(walk, left.columns, one)
   caution(walk, right.columns, other)
+  meeting(walk, left.columns, right.columns)
+  if (isComputed(right)) caution(walk, left.columns, 'derive')
+  if (isComputed(left)) caution(walk, right.columns, 'derive')
+}
+
+/** `now() - interval '18 years'`, `current_user`: nobody masks that, so it is compared with a token as it is. */
+function isComputed(value: Value): boolean {
+  return (
+    value !== NOTHING &&
+    value.columns.length === 0 &&
+    value.slots.length === 0 &&
+    value.row === null &&
+    value.json === null
+  )
 }
 
 /** Names of the fields, where the value is a column of a composite type. */
@@ -207,6 +280,8 @@ function stronger(use: Use, via: Value['via']): Use {
 export function unified(walk: Walk, values: readonly Value[]): Value {
   const value = either(values)
   walk.slots.bind(value.slots, value.columns, stronger('equal', value.via))
+  const [first, ...others] = values.filter(({ columns }) => columns.length > 0)
+  for (const other of others) meeting(walk, first!.columns, other.columns)
   return value
 }
 
@@ -221,7 +296,28 @@ function cast(walk: Walk, scope: Scope, body: Body): Value {
   const name = strings(list(type, 'names')).at(-1) ?? ''
   const array = list(type, 'arrayBounds').length > 0
   walk.slots.mark(value.slots, array ? { type: name, array: true } : { type: name })
-  return value
+  if (value.columns.length === 0) return value
+  // Letters become bytes, or are cut off.
+  if (!array && (name === 'bytea' || name === 'char' || cuts(walk, value, name, body))) {
+    caution(walk, value.columns, 'derive')
+    return derived([value])
+  }
+  return name === 'citext' && !array ? withVia(value, 'fold') : value
+}
+
+/** No token is longer, in a column that is not. */
+const LONG = 64
+
+function cuts({ index }: Walk, { columns }: Value, type: string, body: Body): boolean {
+  if (type !== 'varchar' && type !== 'bpchar') return false
+  const modifier = list((body.typeName as Body | undefined) ?? {}, 'typmods')[0]
+  const length = (unwrap(modifier)?.body.ival as { ival?: number } | undefined)?.ival
+  if (length === undefined) return false
+  return columns.some(({ tableOid, attnum }) => {
+    const own = index.byOid(tableOid)?.columns.find((column) => column.attnum === attnum)
+    const limit = own !== undefined && own.typmod > 4 && /char/.test(own.type) ? own.typmod - 4 : LONG
+    return length < limit
+  })
 }
 
 function caseOf(walk: Walk, scope: Scope, body: Body): Value {

@@ -14,6 +14,8 @@ export const HANDS_ON: ReadonlySet<string> = new Set([
   'array_replace',
   'btrim',
   'citext',
+  'json_strip_nulls',
+  'jsonb_strip_nulls',
   'first_value',
   'lag',
   'last_value',
@@ -34,7 +36,86 @@ export const HANDS_ON: ReadonlySet<string> = new Set([
 export const FOLDS: ReadonlySet<string> = new Set(['lower', 'upper', 'casefold', 'initcap'])
 
 /** What comes out says nothing of the value that went in. */
-export const SAYS_NOTHING: ReadonlySet<string> = new Set(['count', 'pg_typeof', 'row_number', 'rank', 'dense_rank'])
+export const SAYS_NOTHING: ReadonlySet<string> = new Set([
+  'array_length',
+  'array_lower',
+  'array_ndims',
+  'array_upper',
+  'cardinality',
+  'count',
+  'dense_rank',
+  'family',
+  'json_array_length',
+  'json_typeof',
+  'jsonb_array_length',
+  'jsonb_typeof',
+  'masklen',
+  'num_nonnulls',
+  'num_nulls',
+  'pg_typeof',
+  'rank',
+  'row_number',
+])
+
+/** Numbers about a value, of which nobody can tell the value. */
+export const MEASURES: ReadonlySet<string> = new Set([
+  'bit_length',
+  'char_length',
+  'character_length',
+  'length',
+  'levenshtein',
+  'levenshtein_less_equal',
+  'octet_length',
+  'pg_column_size',
+  'position',
+  'regexp_count',
+  'regexp_instr',
+  'similarity',
+  'strict_word_similarity',
+  'strpos',
+  'ts_rank',
+  'ts_rank_cd',
+  'word_similarity',
+])
+
+/** Built-in functions that show what others sent or stored, whatever their arguments are. */
+export const TELLS: ReadonlySet<string> = new Set([
+  'current_query',
+  'cursor_to_xml',
+  'cursor_to_xml_and_xmlschema',
+  'database_to_xml',
+  'database_to_xml_and_xmlschema',
+  'lo_get',
+  'loread',
+  'pg_cursor',
+  'pg_logical_slot_get_binary_changes',
+  'pg_logical_slot_get_changes',
+  'pg_logical_slot_peek_binary_changes',
+  'pg_logical_slot_peek_changes',
+  'pg_prepared_statement',
+  'pg_read_binary_file',
+  'pg_read_file',
+  'pg_stat_get_activity',
+  'pg_stat_get_backend_activity',
+  'query_to_xml',
+  'query_to_xml_and_xmlschema',
+  'schema_to_xml',
+  'schema_to_xml_and_xmlschema',
+  'table_to_xml',
+  'table_to_xml_and_xmlschema',
+  'ts_stat',
+])
+
+/** With a second argument more than blanks is cut off. */
+export const TRIMS: ReadonlySet<string> = new Set(['btrim', 'ltrim', 'rtrim', 'trim'])
+
+/** What an ordered set hands out is one of its values. */
+export const PICKS: ReadonlySet<string> = new Set(['mode', 'percentile_disc'])
+
+/** Extensions overload these (citext does), and mean the same by them. */
+export function isBuiltIn(name: string): boolean {
+  return name in WORDS || [HANDS_ON, FOLDS, SAYS_NOTHING, MEASURES, CHOOSES, COMPARES].some((names) => names.has(name))
+}
 
 /** The choice depends on order. */
 export const CHOOSES: ReadonlySet<string> = new Set(['min', 'max', 'greatest', 'least'])

@@ -9,8 +9,9 @@ import { list, strings, unwrap } from './tree-walk.js'
 
 type Body = Readonly<Record<string, unknown>>
 
-const EQUALITY = new Set(['=', '<>', '!=', '@>', '<@', '&&', '<<', '>>', '<<=', '>>='])
-const ORDER = new Set(['<', '>', '<=', '>='])
+const EQUALITY = new Set(['=', '<>', '!=', '@>', '<@', '&&'])
+/** Networks inside of others are about order as well. */
+const ORDER = new Set(['<', '>', '<=', '>=', '<<', '>>', '<<=', '>>='])
 const PATTERN = /^!?~/
 const PATTERN_KINDS = new Set(['AEXPR_LIKE', 'AEXPR_ILIKE', 'AEXPR_SIMILAR'])
 
@@ -87,15 +88,21 @@ function otherOperator(walk: Walk, name: string, left: Value, right: Value, body
         meet(walk, left, right, 'equal')
         return either([left, right])
       }
-      return computed(walk, left, right)
+      return computed(walk, name, left, right)
     default:
-      return computed(walk, left, right)
+      return computed(walk, name, left, right)
   }
 }
 
-function computed(walk: Walk, left: Value, right: Value): Value {
+const ARITHMETIC = new Set(['+', '-', '*', '/', '%', '^'])
+/** Of pg_trgm and others. */
+const DISTANCE = /^<+->+$/
+
+function computed(walk: Walk, name: string, left: Value, right: Value): Value {
   caution(walk, [...left.columns, ...right.columns], 'derive')
-  return derived([left, right])
+  const value = derived([left, right])
+  const measures = DISTANCE.test(name) || (ARITHMETIC.has(name) && (left.measures === true || right.measures === true))
+  return measures ? { ...value, measures } : value
 }
 
 /** Arrays and JSON are joined without touching what is inside. */
@@ -110,7 +117,7 @@ function holdsElements({ index }: Walk, { columns, via }: Value): boolean {
   )
 }
 
-function taken(walk: Walk, value: Value, asText: boolean): Value {
+export function taken(walk: Walk, value: Value, asText: boolean): Value {
   if (asText) caution(walk, value.columns, 'json_text')
   return value
 }

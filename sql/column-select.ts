@@ -240,11 +240,12 @@ function tableSource(walk: Walk, scope: Scope, body: Body, alias: string | null,
     return { alias: alias ?? table, schema: schema ?? null, known: false, system, outputs: [] }
   }
   const source = ofRelation(relation, alias ?? table)
-  const view = relation.viewSql === null ? null : walk.viewOutputs(relation.oid)
+  const view = relation.viewSql === null ? null : walk.view(relation.oid)
+  walk.cautions.push(...(view?.cautions ?? []))
   const outputs =
     view === null
       ? source.outputs
-      : source.outputs.map((output, at) => ({ name: output.name, value: view[at]?.value ?? output.value }))
+      : source.outputs.map((output, at) => ({ name: output.name, value: view.outputs[at]?.value ?? output.value }))
   return { ...source, outputs: renamed(outputs, names) }
 }
 
@@ -308,7 +309,7 @@ function functionSource(walk: Walk, scope: Scope, body: Body, alias: string | nu
       for (const arg of list(found.body, 'args')) {
         const value = expression(walk, scope, arg)
         walk.slots.mark(value.slots, { array: true })
-        columns.push({ name: 'unnest', value })
+        columns.push({ name: calls.length === 1 ? (alias ?? 'unnest') : 'unnest', value })
       }
       continue
     }

@@ -13,6 +13,8 @@ export type Harmless =
   | 'key'
   /** A pattern of a regular expression or a jsonpath: read by the database, may hold values. */
   | 'jsonpath'
+  /** What format() fills in: its words are masked, its signs stay. */
+  | 'format'
 
 export type SlotFacts = {
   /** Columns it is compared with or stored in. */

@@ -15,9 +15,9 @@ export const SYSTEM_COLUMN: ColumnRef = { tableOid: 1, attnum: 0 }
 
 /**
  * How a value meets a column. Under the first two a token does what the value did; the others deserve a caution. `json_text`: what `->>`
- * takes out may have been a number or a string, and only the document knows.
+ * takes out may have been a number or a string, and only the document knows. `meets`: another column, whose tokens may be of another kind.
  */
-export type Use = 'equal' | 'store' | 'fold' | 'order' | 'pattern' | 'derive' | 'json_text'
+export type Use = 'equal' | 'store' | 'fold' | 'order' | 'pattern' | 'derive' | 'json_text' | 'meets'
 
 /** A literal by its byte offset, or a parameter by its number. */
 export type Slot = { readonly kind: 'literal' | 'parameter'; readonly at: number }
@@ -41,6 +41,8 @@ export type Value = {
   readonly json: readonly JsonField[] | null
   /** False: it depends on something that cannot be seen through (a user's function, a table that is not in the catalog). */
   readonly clear: boolean
+  /** A number about the value (its length, a distance): what it is compared with is no value of the column. */
+  readonly measures?: boolean
 }
 
 export type JsonField = { readonly path: readonly string[]; readonly value: Value }

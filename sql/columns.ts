@@ -4,14 +4,15 @@
  * Being unsure leaves a slot without a column and a result column not `clear`: whoever masks then falls back to the default of the type.
  */
 import type { RawStmt } from 'libpg-query'
-import type { Catalog } from '../segment/catalog.js'
+import type { Catalog, CatalogFunction } from '../segment/catalog.js'
+import { cautionsOfBody, seenFromOutside } from './column-bodies.js'
 import type { Caution } from './column-cautions.js'
-import { expression, type Walk } from './column-expressions.js'
+import { expression, type View, type Walk } from './column-expressions.js'
 import { mayNameSomebody } from './column-functions.js'
 import { childScope, ofRelation, relationNamed } from './column-scope.js'
-import { selectOutputs, statementQuery } from './column-select.js'
+import { ownOutputs, selectOutputs, statementQuery } from './column-select.js'
 import { type SlotFacts, SlotTable } from './column-slots.js'
-import { type ColumnRef, type Output, type Slot, type Via, withoutSlots } from './column-values.js'
+import { type ColumnRef, type Output, type Slot, type Value, type Via, withoutSlots } from './column-values.js'
 import { parse } from './parse.js'
 import { CatalogIndex } from './relations.js'
 import { list, strings, type TreeNode, unwrap, walk as walkTree } from './tree-walk.js'
@@ -27,14 +28,22 @@ export type ResultColumn = {
   /** The columns it may be taken from, unchanged up to `via`. */
   readonly columns: readonly ColumnRef[]
   readonly via: Via
+  /** A number about values, of which nobody can tell them. */
+  readonly measures: boolean
   /** Every column it depends on. */
   readonly sources: readonly ColumnRef[]
   /** False: it depends on something that cannot be seen through. */
   readonly clear: boolean
   /** It repeats a literal or a parameter of the text, or a part of it does. */
   readonly echoes: readonly Slot[]
-  /** Values inside JSON that the statement builds, by path. */
-  readonly json: readonly { readonly path: readonly string[]; readonly columns: readonly ColumnRef[] }[]
+  /** Values inside JSON that the statement builds, by path; computed: its keys may be values as well. */
+  readonly json: readonly {
+    readonly path: readonly string[]
+    readonly columns: readonly ColumnRef[]
+    readonly computed: boolean
+  }[]
+  /** Columns of each field of a row, which it hands on as they are; null: it is no row, or a field is something else. */
+  readonly fields: readonly (readonly ColumnRef[])[] | null
 }
 
 export type StatementColumns = {
@@ -64,24 +73,44 @@ export type ColumnResolver = {
 }
 
 export function createColumnResolver(catalog: Catalog, index = new CatalogIndex(catalog)): ColumnResolver {
-  const views = new Map<number, readonly Output[] | null>()
+  const views = new Map<number, View | null>()
+  const functions = new Map<CatalogFunction, readonly Caution[]>()
   const prepared = new Map<string, Prepared>()
 
-  const viewOutputs = (oid: number): readonly Output[] | null => {
+  const view = (oid: number): View | null => {
     const known = views.get(oid)
     if (known !== undefined) return known
     views.set(oid, null) // a view that reads itself ends here
     const sql = index.byOid(oid)?.viewSql
     const select = sql === null || sql === undefined ? null : unwrap(parse(sql)?.[0]?.stmt)
-    const outputs = select?.kind === 'SelectStmt' ? foreign(selectOutputs(newWalk(), null, select.body)) : null
-    views.set(oid, outputs)
-    return outputs
+    const walk = newWalk()
+    const found =
+      select?.kind === 'SelectStmt'
+        ? seenFromOutside(foreign(ownOutputs(walk, null, select.body)), walk.cautions)
+        : null
+    views.set(oid, found)
+    return found
   }
   const viewOutput = (oid: number, attnum: number): Output | undefined => {
     const at = index.byOid(oid)?.columns.findIndex((column) => column.attnum === attnum) ?? -1
-    return viewOutputs(oid)?.[at]
+    return view(oid)?.outputs[at]
   }
-  const newWalk = (slots = new SlotTable()): Walk => ({ index, slots, cautions: [], viewOutputs, depth: { now: 0 } })
+  const functionCautions = (of: CatalogFunction): readonly Caution[] => {
+    const known = functions.get(of)
+    if (known !== undefined) return known
+    functions.set(of, []) // a function that calls itself ends here
+    const found = cautionsOfBody(of, index, newWalk)
+    functions.set(of, found)
+    return found
+  }
+  const newWalk = (slots = new SlotTable()): Walk => ({
+    index,
+    slots,
+    cautions: [],
+    view,
+    functionCautions,
+    depth: { now: 0 },
+  })
 
   return {
     index,
@@ -123,11 +152,23 @@ function resultColumn(output: Output, facts: SlotTable): ResultColumn {
     name: output.name,
     columns,
     via,
+    measures: output.value.measures === true,
     sources,
     clear,
     echoes: [...slots, ...parts].filter((slot) => facts.of(slot).harmless === null && !facts.isNumber(slot)),
-    json: (json ?? []).map((field) => ({ path: field.path, columns: field.value.columns })),
+    json: (json ?? []).map(({ path, value }) => ({
+      path,
+      columns: value.columns,
+      computed: value.via === 'derive' && value.sources.length > 0,
+    })),
+    fields: fieldsOf(output.value),
   }
+}
+
+function fieldsOf({ row }: Value): readonly (readonly ColumnRef[])[] | null {
+  const isPlain = ({ value }: Output) =>
+    value.columns.length > 0 && value.via === 'exact' && value.row === null && value.json === null
+  return row?.every(isPlain) === true ? row.map(({ value }) => value.columns) : null
 }
 
 export const DML: ReadonlySet<string> = new Set(['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])

@@ -22,6 +22,13 @@ const UUID = /^\{?[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{1
 const ZONE =
   /^(UTC|GMT|Z|(Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Indian|Pacific|Etc|US)\/[A-Za-z_/+-]+\d*)$/
 
+/** Configurations that every server has: `to_tsvector('english', …)`. */
+const TEXT_SEARCH: ReadonlySet<string> = new Set(
+  'simple arabic armenian basque catalan danish dutch english estonian finnish french german greek hindi hungarian indonesian irish italian lithuanian nepali norwegian portuguese romanian russian serbian spanish swedish tamil turkish yiddish'.split(
+    ' ',
+  ),
+)
+
 export function isHarmless(value: string, vocabulary: Vocabulary): boolean {
   return (
     BOOLEAN.test(value) ||
@@ -30,6 +37,7 @@ export function isHarmless(value: string, vocabulary: Vocabulary): boolean {
     UNIT.test(value) ||
     UUID.test(value) ||
     ZONE.test(value) ||
+    TEXT_SEARCH.has(value) ||
     vocabulary.isSchemaWord(value)
   )
 }
@@ -37,6 +45,11 @@ export function isHarmless(value: string, vocabulary: Vocabulary): boolean {
 export function isTimeLike(value: string): boolean {
   const text = value.trim()
   return DATE.test(text) || TIME.test(text) || MOMENT.test(text) || INTERVAL.test(text) || ISO_INTERVAL.test(text)
+}
+
+export function isInterval(value: string): boolean {
+  const text = value.trim()
+  return INTERVAL.test(text) || ISO_INTERVAL.test(text)
 }
 
 /** A number with a fraction is an amount; without one it may be anybody's. */

@@ -4,7 +4,7 @@
  * `null` is the mask that keeps: callers skip the cell without looking at it.
  */
 import { FIRST_USER_OID } from '../../segment/values/oids.js'
-import type { ColumnRef, Use } from '../../sql/columns.js'
+import type { ColumnRef, ResultColumn, Use } from '../../sql/columns.js'
 import { replaceDetected } from '../detect.js'
 import type { Kind, TokenKind } from '../kinds.js'
 import { type ColumnRule, defaultKind, type ResolvedPolicy } from '../policy/columns.js'
@@ -14,7 +14,7 @@ import { maskJson } from '../tokens/json.js'
 import type { TypeFacts } from '../types.js'
 import type { Vocabulary } from '../vocabulary.js'
 import { applicationMask } from './application.js'
-import { isAmount, isHarmless, isNumberLike, looksLike } from './harmless.js'
+import { isAmount, isHarmless, isInterval, isNumberLike, looksLike } from './harmless.js'
 import { kindAtPath } from './json-paths.js'
 import { patternMask } from './like.js'
 import { arrayMask, bytesMask, lexemesMask, type Mask, pairsMask, rowMask, spanMask, xmlMask } from './structures.js'
@@ -31,7 +31,7 @@ export type Masks = {
   /** For literals and parameters that meet none; `type` as written in a cast. */
   unresolved(type: string | null): Mask
   /** JSON whose places hold what columns hold. */
-  json(fields: readonly { readonly path: readonly string[]; readonly columns: readonly ColumnRef[] }[]): Mask
+  json(fields: ResultColumn['json']): Mask
   /** A text kept, but for what detectors find. */
   readonly detected: Mask
   /** Words of a text, without knowing more. */
@@ -46,6 +46,10 @@ export type Masks = {
   sorts(column: ColumnRef): boolean
   kindOf(column: ColumnRef): Kind
   ruleOf(column: ColumnRef): ColumnRule | null
+  /** The same value has the same token in both. */
+  agree(one: ColumnRef, other: ColumnRef): boolean
+  /** What format() fills in. */
+  readonly template: Mask
   /** The policy says what is at this place inside JSON. */
   namesPath(column: ColumnRef): boolean
 }
@@ -100,7 +104,7 @@ export function createMasks(
     }
     if (type.class === 'composite') {
       if (kind === 'keep') return detected
-      const fields = type.fields.map((field) => ofKind(defaultKind(field), [], field, NO_LIMIT))
+      const fields = rowOfTable(type) ?? type.fields.map((field) => ofKind(defaultKind(field), [], field, NO_LIMIT))
       return rowMask(
         fields.map((field) => field ?? ((value) => value)),
         text,
@@ -121,6 +125,22 @@ export function createMasks(
     if (type.folds) return (value) => token(value.toLowerCase())
     return type.padded ? padded(token) : token
   }
+
+  /** The type of a table's rows has what the table's columns hold. */
+  const rowOfTable = ({ oid, fieldNames, fields }: TypeFacts): readonly (Mask | null)[] | null => {
+    const type = typesOfRows.get(oid)
+    if (type === undefined) return null
+    return fields.map((field, at) => {
+      const attnum = type.columns.find(({ name }) => name === fieldNames[at])?.attnum
+      return attnum === undefined ? text : cell({ tableOid: type.oid, attnum }, field)
+    })
+  }
+  const typesOfRows = new Map(
+    policy.catalog.types.flatMap(({ oid, kind, schema, name }) => {
+      const table = kind === 'composite' ? policy.index.byName(schema, name) : undefined
+      return table === undefined || table.kind === 'composite' ? [] : [[oid, table] as const]
+    }),
+  )
 
   const resolved = (column: ColumnRef): { rule: ColumnRule; type: TypeFacts } | null => {
     const rule = policy.ruleOf(column.tableOid, column.attnum)
@@ -185,13 +205,21 @@ export function createMasks(
       const element = keptInput(base, typeName(policy, base))
       return array || type.element !== null ? arrayMask(element, element) : element
     }
-    if ((use === 'pattern' || use === 'derive') && !['json', 'pairs', 'span'].includes(type.class))
-      return patternMask(ofKind(rule.kind, rule.json, type.element ?? type, rule.limit) ?? detected, text)
+    if ((use === 'pattern' || use === 'derive') && !['json', 'pairs', 'span'].includes(type.class)) {
+      const whole = ofKind(rule.kind, rule.json, type.element ?? type, rule.limit) ?? detected
+      return patternMask(use === 'derive' && rule.kind !== 'digits' ? computedMask(whole) : whole, text)
+    }
     const mask =
       column.path === undefined ? ofKind(rule.kind, rule.json, type, rule.limit) : ofPath(rule, type, column.path)
     const scalar = mask ?? detected
     return array && type.element === null ? arrayMask(scalar, scalar) : scalar
   }
+
+  /** What is computed of a value may be of another type: what was a number or a span of time is one afterwards. */
+  const computedMask =
+    (whole: Mask): Mask =>
+    (value) =>
+      isNumberLike(value) ? text(value) : isInterval(value) ? value : whole(value)
 
   const unresolved = (type: string | null): Mask => {
     const labels = type === null ? null : policy.types.named(type)
@@ -216,6 +244,19 @@ export function createMasks(
     return scalar
   }
 
+  /** Of the place inside a document or a composite, where there is one. */
+  const kindAt = (column: ColumnRef): Kind => {
+    const found = resolved(column)
+    if (found === null) return 'text'
+    const { rule, type } = found
+    if (rule.kind === 'keep' || column.path === undefined || column.path.length === 0) return rule.kind
+    const whole = type.element ?? type
+    if (whole.class !== 'composite') return kindAtPath(rule.json)(column.path) ?? 'text'
+    const name = column.path.find((step) => step !== '[*]')
+    const field = whole.fields[whole.fieldNames.indexOf(name ?? '')]
+    return field === undefined ? 'text' : defaultKind(field)
+  }
+
   return {
     cell,
     cellOfType,
@@ -236,7 +277,7 @@ export function createMasks(
               isJson && deeper.length > 0 ? { ...column, path: [...(column.path ?? []), ...deeper] } : column
             return input(place, 'equal', false)
           },
-          detected,
+          fields.some(({ computed }) => computed) ? text : detected,
         ) ?? text(value)
     },
     detected,
@@ -252,9 +293,31 @@ export function createMasks(
     sorts: (column) => resolved(column)?.type.class === 'span',
     kindOf: (column) => resolved(column)?.rule.kind ?? 'text',
     ruleOf: (column) => resolved(column)?.rule ?? null,
+    agree(one, other) {
+      const [kind, its] = [kindAt(one), kindAt(other)]
+      if (kind === 'redact' || its === 'redact') return false
+      // An address is the same token wherever it is seen.
+      if (kind !== its) return ADDRESSES.has(kind) && ADDRESSES.has(its)
+      if (!FITTED.has(kind)) return true
+      const [limit, itsLimit] = [one, other].map((column) => resolved(column)?.rule.limit ?? NO_LIMIT) as [
+        number,
+        number,
+      ]
+      return limit === itsLimit || Math.min(limit, itsLimit) >= TOKEN_LENGTH_MAX
+    },
+    template: (value) =>
+      value
+        .split(/(%(?:\d+\$)?-?(?:\*(?:\d+\$)?|\d+)?[sIL]|%%)/)
+        .map((part, at) => (at % 2 === 1 ? part : text(part)))
+        .join(''),
     namesPath: (column) => kindAtPath(resolved(column)?.rule.json ?? [])(column.path ?? []) !== null,
   }
 }
+
+const ADDRESSES: ReadonlySet<Kind> = new Set<Kind>(['email', 'text'])
+/** Tokens that are shortened where a column is narrow, and longer than what they stand for where it is not. */
+const FITTED: ReadonlySet<Kind> = new Set<Kind>(['email', 'full_name', 'first_name', 'address'])
+const TOKEN_LENGTH_MAX = 64
 
 const NUMERIC: ReadonlySet<string> = new Set(['integer', 'number', 'boolean', 'time'])
 

@@ -129,11 +129,17 @@ export function spanMask(bound: Mask, otherwise: Mask): Mask {
     if (!/^\s*[[({]/.test(value)) return /^\s*empty\s*$/i.test(value) ? value : otherwise(value)
     return value.replace(SPAN, (_, open: string, lower: string, upper: string, close: string) => {
       const [from, to] = [lower, upper].map((text) => bare(text).replaceAll('""', '"')) as [string, string]
-      const low = lower === '' ? '' : quoted(bound(from))
-      const high = upper === '' ? '' : quoted(lower === '' || from === to ? bound(to) : `${bound(from)} ${bound(to)}`)
+      const low = lower === '' ? '' : spanBound(bound(from))
+      const high =
+        upper === '' ? '' : spanBound(lower === '' || from === to ? bound(to) : `${bound(from)} ${bound(to)}`)
       return `${open}${low},${high}${close}`
     })
   }
+}
+
+/** As range_out prints it. */
+function spanBound(value: string): string {
+  return value === '' || /[()[\],"\\\s]/.test(value) ? `"${value.replace(/["\\]/g, '$&$&')}"` : value
 }
 
 /** bytea in either of its forms; always hex out, as the server prints it. */
