@@ -257,7 +257,8 @@ function more(left: number): string {
 
 const USES: Readonly<Record<string, string>> = {
   pattern: 'LIKE, regular expression or text search',
-  unseen: 'a table that is not in the catalog: temporary, or made meanwhile',
+  unseen: 'a table that is not in the catalog (temporary, or made meanwhile), or what a function of yours says',
+  kinds: 'two columns meet whose tokens are of different kinds',
   order: 'ORDER BY, a range, min or max',
   derive: 'a part, the length, or something computed of it',
   fold: 'upper, lower or initial case',
