@@ -358,12 +358,7 @@ const STATEMENTS: readonly (readonly [string, ...string[]])[] = [
   ['SELECT id FROM mat WHERE n > 16 ORDER BY id', 'people.email derive rows'],
   ["functions of the user's"],
   [`SELECT * FROM find('Al')`, 'people.name pattern rows', 'people.name derive rows'],
-  [
-    `SELECT find('Al')`,
-    'people.name pattern rows',
-    'people.name derive rows',
-    'a literal in find derive result0',
-  ],
+  [`SELECT find('Al')`, 'people.name pattern rows', 'people.name derive rows', 'a literal in find derive result0'],
   [`SELECT id FROM people WHERE id IN (SELECT find('Al'))`, 'people.name pattern rows', 'people.name derive rows'],
   [`SELECT * FROM by_mail('alice@corp.example')`, 'people.email derive rows'],
   ['SELECT ini(name) FROM people ORDER BY id', 'people.name derive result0', 'ini unseen result0'],
