@@ -16,6 +16,7 @@ import { connectUpstream, type Upstream } from './upstream.js'
 const ENCRYPTED = Buffer.from('S')
 const NOT_ENCRYPTED = Buffer.from('N')
 const NOTHING = Buffer.alloc(0)
+const NOWHERE = () => true
 
 const BINDING_REFUSED = 'pgrehearse stands between the two ends of the TLS channel that this login binds to'
 const BINDING_HINT = "Connect with channel_binding=disable, or give the proxy the server's own certificate and key."
@@ -68,6 +69,10 @@ export class Connection {
   #joined = false
   /** The server has not said a word yet. */
   #unanswered = true
+  /** When the server spoke last. */
+  #spokeUs = 0
+  #toClient: (piece: Buffer) => boolean = NOWHERE
+  #toServer: (piece: Buffer) => boolean = NOWHERE
   #closed = false
 
   constructor(client: Socket, host: ConnectionHost) {
@@ -205,10 +210,11 @@ export class Connection {
   #join(upstream: Socket, startup: Buffer): void {
     this.#joined = true
     if (upstream instanceof TLSSocket) this.#gate = new SaslGate(this.#bindingOf(upstream))
-    const toServer = quickSocket(upstream, this.#fromServer, () => this.#client.writableLength > 0)
-    const server = toServer?.socket ?? upstream
+    const quickServer = quickSocket(upstream, this.#fromServer, () => this.#client.writableLength > 0)
+    const server = quickServer?.socket ?? upstream
     this.#server = server
-    if (toServer === null) server.on('data', this.#fromServer)
+    this.#toServer = quickServer?.write ?? ((piece) => server.write(piece))
+    if (quickServer === null) server.on('data', this.#fromServer)
     server.setTimeout(this.#host.limits.connectMs, () => {
       if (this.#unanswered) this.#refuse(new Error('no answer in time'))
     })
@@ -216,10 +222,11 @@ export class Connection {
     server.on('close', () => this.#serverClosed())
     server.on('end', () => this.#client.end())
 
-    const toClient = quickSocket(this.#client, this.#fromClient, () => server.writableLength > 0)
-    if (toClient === null) this.#client.on('data', this.#fromClient)
-    else this.#follow(toClient.socket)
+    const quickClient = quickSocket(this.#client, this.#fromClient, () => server.writableLength > 0)
+    if (quickClient === null) this.#client.on('data', this.#fromClient)
+    else this.#follow(quickClient.socket)
     const client = this.#client
+    this.#toClient = quickClient?.write ?? ((piece) => client.write(piece))
     this.#watchIdle(client)
     server.on('drain', () => client.resume())
     client.on('drain', () => server.resume())
@@ -227,7 +234,7 @@ export class Connection {
 
     // What the client sent behind its startup packet, without waiting for an answer.
     if (this.#startup.length > 0) this.#fromClient(this.#startup)
-    if (toClient?.early) this.#fromClient(toClient.early)
+    if (quickClient?.early) this.#fromClient(quickClient.early)
     this.#startup = NOTHING
     if (!server.writableNeedDrain) client.resume()
     server.resume()
@@ -241,7 +248,7 @@ export class Connection {
       this.#refuseBinding()
       return
     }
-    if (!this.#server!.write(chunk)) this.#client.pause()
+    if (!this.#toServer(chunk)) this.#client.pause()
     this.#tap?.client(chunk, atUs)
     if (readMs > 0) stopwatch.add(performance.now() - readMs)
   }
@@ -251,8 +258,9 @@ export class Connection {
     const readMs = stopwatch.due ? performance.now() : 0
     if (this.#unanswered) this.#answered()
     const chunk = this.#gate === null ? bytes : this.#throughGate(bytes, this.#gate)
-    if (!this.#client.write(chunk)) this.#server!.pause()
-    this.#tap?.server(chunk, this.#host.nowUs())
+    if (!this.#toClient(chunk)) this.#server!.pause()
+    this.#spokeUs = this.#host.nowUs()
+    this.#tap?.server(chunk, this.#spokeUs)
     if (readMs > 0) stopwatch.add(performance.now() - readMs)
   }
 
@@ -266,8 +274,11 @@ export class Connection {
   #watchIdle(client: Socket): void {
     const { idleMs } = this.#host.limits
     if (idleMs === 0) return
+    // The socket knows when it was read, not when it was written to.
     const look = () => {
-      if (!this.dismiss('57P05', 'terminating connection due to idle-session timeout')) client.setTimeout(idleMs)
+      const leftMs = Math.ceil(idleMs - (this.#host.nowUs() - this.#spokeUs) / 1000)
+      if (leftMs > 0) client.setTimeout(leftMs)
+      else if (!this.dismiss('57P05', 'terminating connection due to idle-session timeout')) client.setTimeout(idleMs)
     }
     client.on('timeout', look)
     client.setTimeout(idleMs)
