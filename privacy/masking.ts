@@ -20,21 +20,27 @@ export function createMasking(
   meant: (slot: SlotFacts | undefined) => number,
 ): MaskingOf {
   const known = new WeakMap<SqlFacts, Map<string, Masking | null>>()
+  const last = new WeakMap<SqlFacts, { statement: number; typeOids: readonly number[]; masking: Masking | null }>()
   return (facts, statement, typeOids) => {
     if (facts.unmapped.length === 0 && facts.cautions.length === 0) return null
+    const before = last.get(facts)
+    // A statement that was prepared has the same types each time, in the same array.
+    if (before?.typeOids === typeOids && before.statement === statement) return before.masking
     let variants = known.get(facts)
     if (variants === undefined) {
       variants = new Map()
       known.set(facts, variants)
     }
     const name = `${statement} ${typeOids.join(' ')}`
-    const seen = variants.get(name)
-    if (seen !== undefined) return seen
-    const made = maskingOf(facts, statement, (parameter) =>
-      typeOf(typeOids[parameter - 1] || meant(facts.parameters.get(parameter))),
-    )
-    remember(variants, name, made, VARIANTS_MAX)
-    return made
+    let masking = variants.get(name)
+    if (masking === undefined) {
+      masking = maskingOf(facts, statement, (parameter) =>
+        typeOf(typeOids[parameter - 1] || meant(facts.parameters.get(parameter))),
+      )
+      remember(variants, name, masking, VARIANTS_MAX)
+    }
+    last.set(facts, { statement, typeOids, masking })
+    return masking
   }
 }
 

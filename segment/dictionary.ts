@@ -26,6 +26,13 @@ export class JsonDictionary<T extends object> {
   id(value: T): number {
     const known = this.#byIdentity.get(value)
     if (known !== undefined) return known
+    const id = this.idOfEqual(value)
+    this.#byIdentity.set(value, id)
+    return id
+  }
+
+  /** For a value that was made for this call: it will not come again. */
+  idOfEqual(value: T): number {
     const json = JSON.stringify(value)
     let id = this.#byJson.get(json)
     if (id === undefined) {
@@ -33,7 +40,6 @@ export class JsonDictionary<T extends object> {
       this.#insert.run(id, json)
       this.#byJson.set(json, id)
     }
-    this.#byIdentity.set(value, id)
     return id
   }
 

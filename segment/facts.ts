@@ -7,7 +7,7 @@
 import type { JsonLookup, TextLookup } from './dictionary.js'
 import type { Column, Row } from './outcome.js'
 import { type PackedJson, unpackJson } from './pack.js'
-import type { Shape } from './segment-writer.js'
+import type { Shape } from './shape-dictionary.js'
 import type { Frame, SafeSql, Statement } from './statement.js'
 
 export type StatementFacts = {

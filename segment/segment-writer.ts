@@ -6,7 +6,7 @@
  */
 import { statSync } from 'node:fs'
 import { basename } from 'node:path'
-import { JsonDictionary, TextDictionary } from './dictionary.js'
+import { TextDictionary } from './dictionary.js'
 import { sha256OfFile } from './files.js'
 import type { Count } from './ledger.js'
 import type { SealedSegment } from './manifest.js'
@@ -15,8 +15,9 @@ import { OutcomeEncoder } from './outcome-columns.js'
 import { packBytes } from './pack.js'
 import { resultSha256Bytes } from './result-sha.js'
 import { SEGMENT, SEGMENT_SCHEMA, STATEMENT_COLUMNS, tracePrefix } from './segment-schema.js'
+import { ShapeDictionary } from './shape-dictionary.js'
 import { createDb, type Db, damaged, type Insert, openDb, sealDb } from './sqlite.js'
-import type { Frame, Session, SessionEvent, Statement, TransactionScope } from './statement.js'
+import type { Session, SessionEvent, Statement, TransactionScope } from './statement.js'
 
 export const OPEN_SUFFIX = '.open'
 
@@ -27,9 +28,6 @@ export type RecordedTransaction = {
 }
 
 export type Incident = { readonly atUs: number; readonly kind: string; readonly detail: string }
-
-/** What a shape names: the messages of an exchange and the types of its parameters. */
-export type Shape = { readonly frames: readonly Frame[]; readonly parameterTypes: readonly number[] }
 
 export type SegmentOrigin = { readonly recordingId: string; readonly startedAtMs: number }
 
@@ -54,7 +52,7 @@ export class SegmentWriter {
   readonly #db: Db
   readonly #openPath: string
   readonly #texts: TextDictionary
-  readonly #shapes: JsonDictionary<Shape>
+  readonly #shapes: ShapeDictionary
   readonly #outcomes: OutcomeEncoder
   readonly #insertStatement: (cells: readonly unknown[]) => void
   readonly #insertSession: Insert
@@ -78,7 +76,7 @@ export class SegmentWriter {
     })
     this.#db = db
     this.#texts = new TextDictionary(db)
-    this.#shapes = new JsonDictionary(db, 'shapes')
+    this.#shapes = new ShapeDictionary(db)
     this.#outcomes = new OutcomeEncoder(db)
     const places = STATEMENT_COLUMNS.map(() => '?').join(', ')
     const insert = db.prepare<unknown[]>(`INSERT INTO statements (${STATEMENT_COLUMNS.join(', ')}) VALUES (${places})`)
@@ -172,7 +170,7 @@ export class SegmentWriter {
       statement.sentUs,
       statement.doneUs,
       this.#texts.id(statement.sql, statement.fingerprint, statement.masking),
-      this.#shapes.id({ frames: statement.frames, parameterTypes: statement.parameterTypes }),
+      this.#shapes.id(statement.frames, statement.parameterTypes),
       readWrite,
       statement.parameters.length === 0 ? null : JSON.stringify(statement.parameters),
       statement.bind,

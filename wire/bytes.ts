@@ -34,7 +34,8 @@ export function stringEnd(buffer: Uint8Array, at: number, end: number): number {
 }
 
 export function text(buffer: Uint8Array, start: number, end: number): string {
-  return asBuffer(buffer).toString('utf8', start, end)
+  // Most names are empty.
+  return start === end ? '' : asBuffer(buffer).toString('utf8', start, end)
 }
 
 /** The same memory as a Buffer, whose decoding of text is many times faster than a TextDecoder's. */

@@ -6,52 +6,71 @@
  */
 import type { Row } from '../../segment/outcome.js'
 import { FIRST_USER_OID } from '../../segment/values/oids.js'
-import { BINARY, bindParameters, buildBindRest, type Format, TEXT } from '../../wire/bind.js'
+import { BINARY, type BindShape, bindShape, buildBindRest, type Format, formatAt, TEXT } from '../../wire/bind.js'
+import { text } from '../../wire/bytes.js'
 import { binaryText, isTextType } from './values.js'
 
 export type BindText = {
+  /** As it was sent. */
+  readonly rest: Buffer
+  readonly shape: BindShape
   readonly types: readonly number[]
-  readonly values: readonly (Uint8Array | null)[]
-  readonly formats: readonly Format[]
-  readonly resultFormats: readonly Format[]
   readonly texts: Row
   /** Types of binary values that cannot be read. */
   readonly unreadable: readonly number[]
 }
 
+const NONE: readonly number[] = []
+
 /** `meant` says what types a text means, where the client declared none and never asked: text says itself what it is, bytes do not. */
 export function readBind(
-  rest: Uint8Array,
+  rest: Buffer,
   declared: readonly number[],
   meant: (count: number) => readonly number[],
   decode: (typeOid: number, bytes: Uint8Array) => string | null = binaryText,
 ): BindText | null {
-  const parameters = bindParameters(rest)
-  if (!parameters) return null
-  const types = parameters.formats.includes(BINARY) ? meant(parameters.values.length) : declared
-  const unreadable: number[] = []
-  const texts = parameters.values.map((value, i) => {
-    if (value === null) return null
-    const type = types[i] ?? 0
-    if (parameters.formats[i] === TEXT) return Buffer.from(value).toString('utf8')
-    const text = decode(type, value)
-    if (text === null) unreadable.push(type)
-    return text
-  })
-  return { ...parameters, types, texts, unreadable }
+  const shape = bindShape(rest)
+  if (!shape) return null
+  const { formats, starts, ends } = shape
+  const types = formats.includes(BINARY) ? meant(starts.length) : declared
+  const texts: (string | null)[] = []
+  let unreadable = NONE
+  for (let i = 0; i < starts.length; i++) {
+    const [start, end] = [starts[i]!, ends[i]!]
+    if (start < 0) texts.push(null)
+    else if (formatAt(formats, i) === TEXT) texts.push(text(rest, start, end))
+    else {
+      const type = types[i] ?? 0
+      const decoded = decode(type, rest.subarray(start, end))
+      if (decoded === null) unreadable = [...unreadable, type]
+      texts.push(decoded)
+    }
+  }
+  return { rest, shape, types, texts, unreadable }
 }
 
 export function maskedBind(bind: BindText, masked: Row, types: readonly number[]): Uint8Array {
+  if (isSameBind(bind, masked)) return bind.rest
+  const { formats: sent, starts, ends, resultFormats } = bind.shape
   const formats: Format[] = []
-  const values = bind.values.map((value, i) => {
-    const text = masked[i] ?? null
+  const values = bind.texts.map((text, i) => {
+    const format = formatAt(sent, i)
+    const token = masked[i] ?? null
     const type = types[i] ?? 0
     // Bytes of a composite or an array name types by oid, and a shadow has others.
-    const same = text === bind.texts[i] && !(type >= FIRST_USER_OID && bind.formats[i] === BINARY)
-    formats.push(same || isTextType(type) ? (bind.formats[i] ?? TEXT) : TEXT)
-    return same ? value : text
+    const same = token === text && !(type >= FIRST_USER_OID && format === BINARY)
+    formats.push(same || isTextType(type) ? format : TEXT)
+    if (!same) return token
+    return starts[i]! < 0 ? null : bind.rest.subarray(starts[i], ends[i])
   })
-  return buildBindRest(values, shortest(formats), bind.resultFormats)
+  return buildBindRest(values, shortest(formats), resultFormats)
+}
+
+/** Nothing was masked in it, and it is written as we would write it: all text, and nothing behind. */
+function isSameBind({ rest, shape, texts }: BindText, masked: Row): boolean {
+  if (shape.formats.length > 0 || shape.end !== rest.length) return false
+  for (let i = 0; i < texts.length; i++) if (masked[i] !== texts[i]) return false
+  return true
 }
 
 /** As drivers send it: nothing when all is text, one format when all agree. */

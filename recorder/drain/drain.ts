@@ -8,14 +8,16 @@
  */
 
 import type { Masker } from '../../privacy/masker.js'
-import { type Count, NOTHING, sum } from '../../segment/ledger.js'
+import { type Count, sum } from '../../segment/ledger.js'
 import type { RecordingWriter } from '../../segment/recording-writer.js'
-import type { Incident, RecordedTransaction } from '../../segment/segment-writer.js'
+import type { Incident } from '../../segment/segment-writer.js'
 import type { Session, SessionEvent, Statement } from '../../segment/statement.js'
 import { RECORD, type RingRecord } from '../tap/ring.js'
-import { CELL, CHOSEN, PASSING, PASSING_WORDS, type PassingReason, type Tally } from '../tap/tally.js'
+import { CELL, PASSING, PASSING_WORDS, type PassingReason, type Tally } from '../tap/tally.js'
+import { Batch } from './batch.js'
+import { Known } from './known.js'
 import { LatencyDrift } from './latency-drift.js'
-import { ResultShapes } from './result-shapes.js'
+import { Passed } from './passed.js'
 import { DrainSession, type SessionLimits, type SessionStore } from './session.js'
 import type { Filtered, TransactionChoice } from './transaction-choice.js'
 import { codeOf, WriteTrouble } from './write-trouble.js'
@@ -49,7 +51,7 @@ export type Trouble = { readonly kind: string; readonly detail: string }
 export class Drain implements SessionStore {
   readonly #writer: RecordingWriter
   readonly #masker: Masker
-  readonly #shapes: ResultShapes
+  readonly #known: Known
   readonly #tally: Tally
   readonly #limits: DrainLimits
   readonly #nowMs: () => number
@@ -57,9 +59,7 @@ export class Drain implements SessionStore {
   readonly #choice: TransactionChoice | null
   readonly #drift = new LatencyDrift()
   readonly #sessions = new Map<number, DrainSession>()
-  #batch: RecordedTransaction[] = []
-  #batchStatements = 0
-  #batchBytes = 0
+  readonly #batch = new Batch()
   #newSessions: Session[] = []
   #events: SessionEvent[] = []
   #incidents: Incident[] = []
@@ -72,7 +72,7 @@ export class Drain implements SessionStore {
   #losses = 0
   /** Something of the open sessions was not written. */
   #restateDue = false
-  readonly #passedBefore = new Map<PassingReason, Count>()
+  readonly #passed: Passed
 
   constructor(
     writer: RecordingWriter,
@@ -85,8 +85,9 @@ export class Drain implements SessionStore {
   ) {
     this.#writer = writer
     this.#masker = masker
-    this.#shapes = new ResultShapes(masker)
+    this.#known = new Known(masker)
     this.#tally = tally
+    this.#passed = new Passed(tally)
     this.#tell = tell
     this.#nowMs = nowMs
     this.#limits = limits
@@ -107,7 +108,7 @@ export class Drain implements SessionStore {
       this.#sessions.get(record.session)?.lost('it could not be decoded')
     }
     const { batchStatementsMax, batchBytesMax } = this.#limits
-    if (this.#batchStatements >= batchStatementsMax || this.#batchBytes >= batchBytesMax) this.flush()
+    if (this.#batch.statements >= batchStatementsMax || this.#batch.bytes >= batchBytesMax) this.flush()
   }
 
   #take(record: RingRecord): void {
@@ -139,7 +140,7 @@ export class Drain implements SessionStore {
 
   /** Writes what has gathered. Call it whenever the ring is empty. */
   flush(): void {
-    this.#accountPassed()
+    for (const { kind, reason, count } of this.#passed.news()) this.#account(kind, reason, count)
     if (this.#restateDue || !this.#trouble.mayTry(this.#nowMs())) this.#loseBatch()
     if (this.#trouble.mayTry(this.#nowMs())) this.#write()
     const cells = this.#tally.cells
@@ -187,9 +188,7 @@ export class Drain implements SessionStore {
     for (const { part, fingerprint, sentUs, doneUs } of statements) {
       if (part === 0 && fingerprint !== '') this.#drift.add(fingerprint, sentUs, doneUs)
     }
-    this.#batch.push({ scope: writes ? 'READ_WRITE' : 'READ_ONLY', statements })
-    this.#batchStatements += statements.length
-    this.#batchBytes += bytes
+    this.#batch.add(statements, writes, bytes)
   }
 
   event(event: SessionEvent): void {
@@ -216,7 +215,7 @@ export class Drain implements SessionStore {
   }
 
   #open(record: RingRecord): void {
-    const session = new DrainSession(record.session, this, this.#masker, this.#shapes, this.#limits)
+    const session = new DrainSession(record.session, this, this.#masker, this.#known, this.#limits)
     this.#sessions.set(record.session, session)
     this.#newSessions.push(session.open(record.payload, record.atUs, record.aux === 0))
   }
@@ -244,11 +243,11 @@ export class Drain implements SessionStore {
   #write(): void {
     try {
       this.#look()
-      const writes = this.#newSessions.length + this.#batch.length + this.#events.length + this.#incidents.length > 0
+      const writes = !this.#batch.empty || this.#newSessions.length + this.#events.length + this.#incidents.length > 0
       for (const session of this.#newSessions) this.#writer.session(session)
       this.#newSessions = []
       if (this.#restateDue) this.#restate()
-      if (this.#batch.length > 0) this.#writeBatch()
+      if (!this.#batch.empty) this.#writeBatch()
       for (const event of this.#events) this.#writer.event(event)
       this.#events = []
       for (; this.#incidents.length > 0; this.#incidents.shift()) this.#writer.incident(this.#incidents[0]!)
@@ -277,44 +276,22 @@ export class Drain implements SessionStore {
   }
 
   #writeBatch(): void {
-    const count = { statements: this.#batchStatements, transactions: this.#batch.length }
+    const { count } = this.#batch
     this.#writer.seen(count)
     try {
-      this.#writer.write(this.#batch)
+      this.#writer.write(this.#batch.transactions)
     } catch (error) {
       this.#writer.account('lost', NOT_WRITTEN, count)
       throw error
     } finally {
-      this.#emptyBatch()
+      this.#batch.clear()
     }
-  }
-
-  #emptyBatch(): void {
-    this.#batch = []
-    this.#batchStatements = 0
-    this.#batchBytes = 0
   }
 
   #loseBatch(): void {
-    if (this.#batch.length > 0) {
-      this.#account('lost', NOT_WRITTEN, { statements: this.#batchStatements, transactions: this.#batch.length })
-    }
-    this.#emptyBatch()
+    if (!this.#batch.empty) this.#account('lost', NOT_WRITTEN, this.#batch.count)
+    this.#batch.clear()
     this.#events = []
-  }
-
-  /** What the tap let pass since we asked last. */
-  #accountPassed(): void {
-    for (const reason of Object.values(PASSING)) {
-      const now = this.#tally.passed(reason)
-      const before = this.#passedBefore.get(reason) ?? NOTHING
-      if (now.statements === before.statements && now.transactions === before.transactions) continue
-      this.#passedBefore.set(reason, now)
-      this.#account(CHOSEN.has(reason) ? 'filtered' : 'lost', PASSING_WORDS[reason], {
-        statements: now.statements - before.statements,
-        transactions: now.transactions - before.transactions,
-      })
-    }
   }
 
   #account(kind: 'filtered' | 'lost', reason: string, count: Count): void {

@@ -1,7 +1,7 @@
 /**
  * The client's half of a conversation: each message joins the youngest exchange, or begins a new one.
  */
-import { bindParameters, splitBind } from '../../wire/bind.js'
+import { bindResultFormats, splitBind } from '../../wire/bind.js'
 import { decodeExecute, decodeParse, decodeString, decodeTarget } from '../../wire/frontend.js'
 import { AFTER_QUERY, CLOSED, type Exchange, hasExecution, isSimple, nextStage, type Portal } from './exchange.js'
 import type { Names } from './names.js'
@@ -91,7 +91,7 @@ export class Requests<Sink> {
     if (!names) return false
     const prepared = this.#names.prepared(names.name)
     const bind = Buffer.from(buffer.subarray(names.restStart, end))
-    const formats = bindParameters(bind)?.resultFormats
+    const formats = bindResultFormats(bind)
     if (!formats) return false
     const tail = this.#tail()
     // One exchange carries one text: a Bind of another statement than the one just parsed begins its own.

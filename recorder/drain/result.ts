@@ -90,7 +90,8 @@ export class Result implements RowSink {
   #keep(cells: Row): void {
     if (this.rowsCut) return
     for (const cell of cells) this.chars += cell?.length ?? 4
-    if (this.rows.length < this.#limits.rowsMax && this.chars <= this.#limits.rowsCharsMax) this.rows.push([...cells])
+    if (this.rows.length < this.#limits.rowsMax && this.chars <= this.#limits.rowsCharsMax)
+      this.rows.push(cells === this.#cells ? [...cells] : cells)
     else this.rowsCut = true
   }
 

@@ -58,27 +58,6 @@ function simpleStatements(first: Draft, exchange: Exchange<Result>, text: Masked
 
 const EMPTY_SQL = '' as SafeSql
 
-/** Names of prepared statements and portals are the application's, and hold what it likes. */
-export function withSafeNames(frames: readonly Frame[], masker: Masker): readonly Frame[] {
-  if (!frames.some(([kind]) => kind === 'P' || kind === 'B' || kind === 'E' || kind === 'C' || kind === 'D'))
-    return frames
-  return frames.map((frame): Frame => {
-    switch (frame[0]) {
-      case 'P':
-        return ['P', masker.name(frame[1]), frame[2]]
-      case 'B':
-        return ['B', masker.name(frame[1]), masker.name(frame[2])]
-      case 'E':
-        return ['E', masker.name(frame[1]), frame[2]]
-      case 'C':
-      case 'D':
-        return [frame[0], frame[1], masker.name(frame[2])]
-      default:
-        return frame
-    }
-  })
-}
-
 function maskingOf(exchange: Exchange<Result>, text: MaskedSql, part: number, masker: Masker): Masking | undefined {
   return masker.masking(text.facts, part, exchange.prepared?.parameterTypes ?? []) ?? undefined
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { beforeAll, expect, test } from 'vitest'
 import { createMasker, type Masker } from '../../privacy/masker.js'
 import { DRAIN_LIMITS } from '../../recorder/drain/drain.js'
-import { ResultShapes } from '../../recorder/drain/result-shapes.js'
+import { Known } from '../../recorder/drain/known.js'
 import { DrainSession, type SessionStore } from '../../recorder/drain/session.js'
 import type { SessionEvent, Statement } from '../../segment/statement.js'
 import { buildBindRest } from '../../wire/bind.js'
@@ -44,7 +44,7 @@ function drained(limits = DRAIN_LIMITS) {
     filtered: () => null,
     leave: () => {},
   }
-  const session = new DrainSession(1, store, masker, new ResultShapes(masker), limits)
+  const session = new DrainSession(1, store, masker, new Known(masker), limits)
   return { session, statements, events, lost }
 }
 

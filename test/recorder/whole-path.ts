@@ -1,7 +1,7 @@
 /** Tap, ring and the drain's session put together as in the recorder, without sockets and without a disk. */
 import { createMasker, type Masker } from '../../privacy/masker.js'
 import { DRAIN_LIMITS } from '../../recorder/drain/drain.js'
-import { ResultShapes } from '../../recorder/drain/result-shapes.js'
+import { Known } from '../../recorder/drain/known.js'
 import { DrainSession, type SessionLimits, type SessionStore } from '../../recorder/drain/session.js'
 import { createRing, RECORD, RingConsumer, RingProducer } from '../../recorder/tap/ring.js'
 import { SessionTap } from '../../recorder/tap/session-tap.js'
@@ -47,7 +47,7 @@ export class WholePath {
     limits = SMALL_LIMITS,
     remembers = true,
     /** Sessions of one drain share them. */
-    shapes = new ResultShapes(masker),
+    known = new Known(masker),
   ) {
     const shared = createRing(ringBytes)
     this.tap = new SessionTap(1, startup, new RingProducer(shared), this.tally)
@@ -71,7 +71,7 @@ export class WholePath {
       filtered: () => null,
       leave: () => {},
     }
-    this.#makeSession = () => new DrainSession(1, store, masker, shapes, limits)
+    this.#makeSession = () => new DrainSession(1, store, masker, known, limits)
   }
 
   /** Logged in, with what the server says of itself. */
