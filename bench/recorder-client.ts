@@ -1,61 +1,107 @@
 /**
- * The client of bench/recorder.ts, in a thread of its own: sends the same prepared statement again and again, one at a time per
- * connection, with as little of its own work as possible. pg logs in; the rest is bytes.
+ * The clients of bench/recorder.ts, in a process of their own: send the same prepared statement again and again, one at a time per
+ * connection, with as little work of their own as possible. pg logs in; the rest is bytes.
  */
 import type { Socket } from 'node:net'
-import { parentPort } from 'node:worker_threads'
 import pg from 'pg'
+import { quickSocket } from '../recorder/tap/quick-socket.js'
 import { buildBindRest } from '../wire/bind.js'
-import { buildBind, buildExecute, buildSync } from '../wire/frontend.js'
+import { buildBind, buildExecute, buildSync, buildTerminate } from '../wire/frontend.js'
 
-export type Round = { readonly url: string; readonly sql: string; readonly clients: number; readonly ms: number }
-export type Measured = { readonly statements: number; readonly p50Us: number; readonly p99Us: number }
+export type Order =
+  | {
+      readonly kind: 'open'
+      readonly way: string
+      readonly url: string
+      readonly sql: string
+      readonly clients: number
+      readonly ids: number
+    }
+  | { readonly kind: 'run'; readonly way: string; readonly ms: number }
+  | { readonly kind: 'close' }
+
+/** Of one turn: how long each statement took, ascending, in microseconds. */
+export type Turn = { readonly ms: number; readonly latenciesUs: Float64Array }
 
 const READY = 'Z'.charCodeAt(0)
+const NAME = 'bench'
 
-parentPort!.on('message', async (round: Round) => {
-  const latencies: number[] = []
-  const clients = await Promise.all(Array.from({ length: round.clients }, () => login(round)))
-  const until = performance.now() + round.ms
-  await Promise.all(clients.map((client, i) => send(client, i, until, latencies)))
-  await Promise.all(clients.map((client) => client.end()))
-  latencies.sort((a, b) => a - b)
-  const at = (share: number) => Math.round((latencies[Math.floor(latencies.length * share)] ?? 0) * 1000)
-  parentPort!.postMessage({ statements: latencies.length, p50Us: at(0.5), p99Us: at(0.99) } satisfies Measured)
+type Client = { run(untilMs: number, latenciesMs: number[]): Promise<void>; end(): void }
+
+const open = new Map<string, readonly Client[]>()
+let messages: readonly Buffer[] = []
+
+process.on('message', async (order: Order) => {
+  process.send!(await done(order))
 })
 
-async function login({ url, sql }: Round): Promise<pg.Client> {
-  const client = new pg.Client(url)
-  await client.connect()
-  await client.query({ name: 'bench', text: sql, values: ['1'] })
-  return client
+async function done(order: Order): Promise<Turn | null> {
+  switch (order.kind) {
+    case 'open': {
+      messages = Array.from({ length: order.ids }, (_, i) => message(i + 1))
+      const clients = await Promise.all(Array.from({ length: order.clients }, (_, i) => login(order.url, order.sql, i)))
+      open.set(order.way, clients)
+      return null
+    }
+    case 'run':
+      return turn(open.get(order.way)!, order.ms)
+    case 'close':
+      for (const client of [...open.values()].flat()) client.end()
+      open.clear()
+      return null
+  }
 }
 
-function send(client: pg.Client, first: number, until: number, latencies: number[]): Promise<void> {
-  const socket = (client as unknown as { connection: { stream: Socket } }).connection.stream
-  const usual = socket.listeners('data') as ((chunk: Buffer) => void)[]
-  socket.removeAllListeners('data')
-  return new Promise((resolve) => {
-    let id = first
-    let sentAt = 0
-    const next = () => {
-      id = (id % 1000) + 1
-      const bind = buildBind('', 'bench', buildBindRest([String(id)]))
-      sentAt = performance.now()
-      socket.write(Buffer.concat([bind, buildExecute(''), buildSync()]))
-    }
-    socket.on('data', (chunk: Buffer) => {
-      // The answers are small: ReadyForQuery is the end of the chunk, or the chunk is not the last.
-      if (chunk[chunk.length - 6] !== READY) return
-      const now = performance.now()
-      latencies.push(now - sentAt)
-      if (now < until) next()
-      else {
-        socket.removeAllListeners('data')
-        for (const listener of usual) socket.on('data', listener)
-        resolve()
-      }
-    })
-    next()
+async function turn(clients: readonly Client[], ms: number): Promise<Turn> {
+  const latenciesMs: number[] = []
+  const began = performance.now()
+  await Promise.all(clients.map((client) => client.run(began + ms, latenciesMs)))
+  const took = performance.now() - began
+  return { ms: took, latenciesUs: Float64Array.from(latenciesMs, (one) => one * 1000).sort() }
+}
+
+function message(id: number): Buffer {
+  return Buffer.concat([buildBind('', NAME, buildBindRest([String(id)])), buildExecute(''), buildSync()])
+}
+
+async function login(url: string, sql: string, first: number): Promise<Client> {
+  const client = new pg.Client(url)
+  await client.connect()
+  await client.query({ name: NAME, text: sql, values: ['1'] })
+  const stream = (client as unknown as { connection: { stream: Socket } }).connection.stream
+  let answered = () => {}
+  const taken = quickSocket(
+    stream,
+    (piece) => {
+      // The answers are small: ReadyForQuery is the end of the piece, or the piece is not the last.
+      if (piece[piece.length - 6] === READY) answered()
+    },
+    () => false,
+  )
+  if (taken === null) throw new Error('the connection cannot be taken over')
+  const { socket, write } = taken
+  socket.on('error', (error) => {
+    throw error
   })
+  socket.resume()
+  let at = first
+  return {
+    run: (untilMs, latenciesMs) =>
+      new Promise((resolve) => {
+        let sentMs = 0
+        const send = () => {
+          at = (at + 1) % messages.length
+          sentMs = performance.now()
+          write(messages[at]!)
+        }
+        answered = () => {
+          const nowMs = performance.now()
+          latenciesMs.push(nowMs - sentMs)
+          if (nowMs < untilMs) send()
+          else resolve()
+        }
+        send()
+      }),
+    end: () => socket.end(buildTerminate()),
+  }
 }
