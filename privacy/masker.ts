@@ -6,6 +6,7 @@
  */
 import { createBinaryReader } from '../segment/binary-user-types.js'
 import type { Catalog } from '../segment/catalog.js'
+import { type KnownTypes, knownTypes } from '../segment/known-types.js'
 import type { Column, Row, ServerError } from '../segment/outcome.js'
 import { FIRST_USER_OID, OID } from '../segment/values/oids.js'
 import { mayNameSomebody } from '../sql/column-functions.js'
@@ -52,6 +53,8 @@ export type Masker = {
   parameterTypes(facts: SqlFacts, count: number, declared: readonly number[]): readonly number[]
   /** A binary value as its text; null: nobody here can read it. */
   binaryText(typeOid: number, bytes: Uint8Array): string | null
+  /** Of the database that is recorded: what results are read and compared with. */
+  readonly types: KnownTypes
   /** `statement` says which of the text's statements the rows come from; expressions are then seen through. */
   rowMasker(columns: readonly Column[], facts?: SqlFacts, statement?: number): RowMask
   /** COPY data of a table's columns in text format, as a snapshot reads it: whole lines in, whole lines out. null: all stays. */
@@ -167,6 +170,7 @@ export async function createMasker({ key, policy, catalog }: MaskerSettings): Pr
       )
     },
     binaryText: (typeOid, bytes) => readBinary(typeOid, bytes) ?? null,
+    types: knownTypes(catalog.types),
     rowMasker(columns, facts, statement = 0) {
       const results = facts?.statements[statement]?.results ?? null
       const make = (): RowMask => {

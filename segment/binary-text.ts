@@ -2,9 +2,10 @@
  * Binary wire format to exactly the text PostgreSQL would print for the same value (DateStyle ISO, TimeZone UTC, IntervalStyle
  * postgres, bytea_output hex). undefined when it cannot: a type we do not know, or bytes that are no value of it.
  */
-import { quoteElement } from './values/array-literal.js'
+import { type Delimiter, quoteElement } from './values/array-literal.js'
 import { inetText, macaddrText } from './values/binary-net.js'
 import { numericText } from './values/binary-numeric.js'
+import { snapshotText, tidText, tsqueryText, tsvectorText, vectorText } from './values/binary-server.js'
 import {
   boxText,
   circleText,
@@ -24,7 +25,7 @@ import {
   timetzOfBinary,
 } from './values/binary-time.js'
 import { float4Text, float8Text } from './values/float-text.js'
-import { BOUND_OF, ELEMENT_OF, OID, RANGE_OF } from './values/oids.js'
+import { BOUND_OF, DELIMITED_BY_SEMICOLON, ELEMENT_OF, OID, RANGE_OF } from './values/oids.js'
 
 export type Decoder = (bytes: Buffer) => string | undefined
 
@@ -40,6 +41,7 @@ export const TEXT_LIKE: ReadonlySet<number> = new Set([
   OID.xml,
   OID.unknown,
   OID.cstring,
+  OID.refcursor,
   OID.void,
 ])
 
@@ -65,7 +67,7 @@ const SIMPLE: ReadonlyMap<number, Decoder> = new Map<number, Decoder>([
   [OID.timestamp, sized(8, (bytes) => timestampOfBinary(bytes, ''))],
   [OID.timestamptz, sized(8, (bytes) => timestampOfBinary(bytes, '+00'))],
   [OID.interval, sized(16, intervalOfBinary)],
-  [OID.jsonb, (bytes) => (bytes[0] === 1 ? bytes.toString('utf8', 1) : undefined)],
+  [OID.jsonb, versioned],
   [OID.inet, inetText],
   [OID.cidr, inetText],
   [OID.macaddr, sized(6, macaddrText)],
@@ -73,6 +75,17 @@ const SIMPLE: ReadonlyMap<number, Decoder> = new Map<number, Decoder>([
   [OID.varbit, bitText],
   [OID.macaddr8, sized(8, macaddrText)],
   [OID.pg_lsn, sized(8, lsnText)],
+  [OID.xid8, sized(8, (bytes) => String(bytes.readBigUInt64BE(0)))],
+  [OID.tid, sized(6, tidText)],
+  [OID.jsonpath, versioned],
+  [OID.tsvector, tsvectorText],
+  [OID.tsquery, tsqueryText],
+  [OID.pg_snapshot, snapshotText],
+  [OID.txid_snapshot, snapshotText],
+  ...[OID.int2vector, OID.oidvector].map((oid): [number, Decoder] => [
+    oid,
+    (bytes) => vectorText(arrayOfBinary((element) => SIMPLE.get(element), bytes)),
+  ]),
   [OID.point, pointText],
   [OID.lseg, lsegText],
   [OID.path, pathText],
@@ -107,12 +120,12 @@ export function binaryToText(typeOid: number, bytes: Uint8Array): string | undef
   }
 }
 
-export function canDecode(typeOid: number): boolean {
-  return SCALARS.has(typeOid) || ARRAYS.has(typeOid)
-}
-
 function sized(length: number, decode: Decoder): Decoder {
   return (bytes) => (bytes.byteLength === length ? decode(bytes) : undefined)
+}
+
+function versioned(bytes: Buffer): string | undefined {
+  return bytes[0] === 1 ? bytes.toString('utf8', 1) : undefined
 }
 
 /** The one-byte "char": nothing for zero, octal for what is not ASCII. */
@@ -143,8 +156,10 @@ export function arrayOfBinary(decoderOf: (typeOid: number) => Decoder | undefine
   const dimensions = bytes.readInt32BE(0)
   if (dimensions === 0) return '{}'
   if (dimensions < 0 || dimensions > DIMENSIONS_MAX) return undefined
-  const decode = decoderOf(bytes.readInt32BE(8))
+  const type = bytes.readInt32BE(8)
+  const decode = decoderOf(type)
   if (decode === undefined) return undefined
+  const delimiter: Delimiter = DELIMITED_BY_SEMICOLON.has(type) ? ';' : ','
   const lengths: number[] = []
   let bounds = ''
   let shifted = false
@@ -163,7 +178,7 @@ export function arrayOfBinary(decoderOf: (typeOid: number) => Decoder | undefine
     if (at + length > bytes.byteLength) return undefined
     const text = decode(bytes.subarray(at, at + length))
     at += length
-    return text === undefined ? undefined : quoteElement(text)
+    return text === undefined ? undefined : quoteElement(text, delimiter)
   }
   const level = (depth: number): string | undefined => {
     const items: string[] = []
@@ -172,7 +187,7 @@ export function arrayOfBinary(decoderOf: (typeOid: number) => Decoder | undefine
       if (item === undefined) return undefined
       items.push(item)
     }
-    return `{${items.join(',')}}`
+    return `{${items.join(delimiter)}}`
   }
   const text = level(0)
   if (text === undefined || at !== bytes.byteLength) return undefined

@@ -7,14 +7,19 @@
 import { arrayOfBinary, binaryToText, type Decoder } from './binary-text.js'
 import type { CatalogType } from './catalog.js'
 import { multirangeOfBinary, rangeOfBinary } from './values/binary-shapes.js'
-import { FIRST_USER_OID, OID, RECORDS } from './values/oids.js'
+import { quotedField } from './values/composite-literal.js'
+import { ELEMENT_OF, FIRST_USER_OID, OID, RECORDS } from './values/oids.js'
 
 export type BinaryReader = (typeOid: number, bytes: Uint8Array) => string | undefined
 
 /** Types inside of types: nobody nests them deeper, and bytes that claim to would recurse without end. */
 const DEPTH_MAX = 16
 
-export function createBinaryReader(types: readonly CatalogType[]): BinaryReader {
+/** `more`: decoders for system types that ./binary-text.ts leaves alone. */
+export function createBinaryReader(
+  types: readonly CatalogType[],
+  more: ReadonlyMap<number, Decoder> = new Map(),
+): BinaryReader {
   const byOid = new Map(types.map((type) => [type.oid, type]))
   const decoderOf = (oid: number, depth: number): Decoder | undefined => {
     if (depth > DEPTH_MAX) return undefined
@@ -45,11 +50,18 @@ export function createBinaryReader(types: readonly CatalogType[]): BinaryReader 
   const builtIn = (oid: number, depth: number): Decoder => {
     if (oid === OID.record) return (bytes) => recordOfBinary((field) => decoderOf(field, depth + 1), bytes)
     if (oid === RECORDS) return (bytes) => arrayOfBinary((element) => decoderOf(element, depth + 1), bytes)
-    return (bytes) => binaryToText(oid, bytes)
+    if (more.has(ELEMENT_OF.get(oid) ?? 0)) return (bytes) => arrayOfBinary((element) => more.get(element), bytes)
+    return more.get(oid) ?? ((bytes) => binaryToText(oid, bytes))
   }
+  const isPlain = (oid: number) =>
+    oid < FIRST_USER_OID &&
+    oid !== OID.record &&
+    oid !== RECORDS &&
+    !more.has(oid) &&
+    !more.has(ELEMENT_OF.get(oid) ?? 0)
   return (typeOid, bytes) => {
     // Most values are of these, and need nothing of the below.
-    if (typeOid < FIRST_USER_OID && typeOid !== OID.record && typeOid !== RECORDS) return binaryToText(typeOid, bytes)
+    if (isPlain(typeOid)) return binaryToText(typeOid, bytes)
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     try {
       return decoderOf(typeOid, 0)?.(buffer)
@@ -94,11 +106,6 @@ function recordOfBinary(decoderOf: (typeOid: number) => Decoder | undefined, byt
     at += length
   }
   return at === bytes.byteLength ? `(${texts.join(',')})` : undefined
-}
-
-/** As record_out writes a field. */
-function quotedField(text: string): string {
-  return text !== '' && !/["\\(),\s]/.test(text) ? text : `"${text.replace(/["\\]/g, '$&$&')}"`
 }
 
 /** hstore: a number of pairs, then length and bytes of each key and value. */

@@ -3,8 +3,7 @@
  * change of type alone (int4 to int8, varchar to text, char(n) padding, json to jsonb, numeric(10,2) to numeric) is no difference.
  *
  * Pure functions of type and text. For most types PostgreSQL's own text is canonical already; what is not understood stays as it
- * is, which can only make equal values look different, never the other way round. Types of the user's own are compared by their
- * text: their oids differ from database to database.
+ * is, which can only make equal values look different, never the other way round. Types of the user's own: ./known-types.ts.
  */
 import { mapArrayLiteral } from './values/array-literal.js'
 import { canonicalBytea } from './values/canonical-bytea.js'
@@ -12,10 +11,10 @@ import { canonicalInterval } from './values/canonical-interval.js'
 import { canonicalJson } from './values/canonical-json.js'
 import { canonicalNumber } from './values/canonical-number.js'
 import { canonicalTimestamptz } from './values/canonical-time.js'
-import { BOUND_OF, ELEMENT_OF, OID, RANGE_OF } from './values/oids.js'
+import { BOUND_OF, DELIMITED_BY_SEMICOLON, ELEMENT_OF, OID, RANGE_OF } from './values/oids.js'
 import { mapMultirangeLiteral, mapRangeLiteral } from './values/range-literal.js'
 
-type Canonicalizer = (text: string) => string
+export type Canonicalizer = (text: string) => string
 
 const SCALARS: ReadonlyMap<number, Canonicalizer> = new Map<number, Canonicalizer>([
   [OID.numeric, canonicalNumber],
@@ -61,7 +60,10 @@ const ALL: ReadonlyMap<number, Canonicalizer> = new Map([
   ...SINGLE,
   ...[...ELEMENT_OF].flatMap(([array, element]): [number, Canonicalizer][] => {
     const canonical = SINGLE.get(element)
-    return canonical === undefined ? [] : [[array, (text) => mapArrayLiteral(text, canonical) ?? text]]
+    const delimiter = DELIMITED_BY_SEMICOLON.has(element) ? ';' : ','
+    return canonical === undefined
+      ? []
+      : [[array, (text) => mapArrayLiteral(text, canonical, undefined, delimiter) ?? text]]
   }),
 ])
 

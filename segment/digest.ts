@@ -16,7 +16,7 @@
  * A cell's 64 bits are ./values/cell-hash.ts of its canonical bytes; NULL has bits of its own, so it is not the empty text. A row's
  * bits chain its cells'. Ordered chains rows, unordered adds them (each half modulo 2^32), so that any order gives the same sum.
  */
-import type { BinaryReader } from './binary-user-types.js'
+import { type KnownTypes, SYSTEM_TYPES } from './known-types.js'
 import type { Column } from './outcome.js'
 import { avalanche, hashBytes, hashed, rotate } from './values/cell-hash.js'
 import { type CellReader, type CellView, cellReaderOf, textCellReaderOf } from './values/cell-reader.js'
@@ -35,7 +35,7 @@ type Typed = Pick<Column, 'typeOid'>
 export class ResultDigest {
   readonly #columns: readonly Typed[]
   readonly #formats: readonly number[]
-  readonly #decode: BinaryReader | undefined
+  readonly #types: KnownTypes
   #readers: readonly CellReader[] | null = null
   #textReaders: readonly ((view: CellView, text: string) => void)[] | null = null
   /** Ordered low and high, unordered low and high; for rows, then for each column. */
@@ -45,18 +45,18 @@ export class ResultDigest {
   #low = 0
   #high = 0
 
-  /** Formats as in Bind: none (all text), one for all columns, or one each. `decode` reads binary values of users' types. */
-  constructor(columns: readonly Typed[], formats: readonly number[] = [], decode?: BinaryReader) {
+  /** Formats as in Bind: none (all text), one for all columns, or one each. */
+  constructor(columns: readonly Typed[], formats: readonly number[] = [], types: KnownTypes = SYSTEM_TYPES) {
     this.#columns = columns
     this.#formats = formats
-    this.#decode = decode
+    this.#types = types
     this.#sums = new Int32Array((columns.length + 1) * 4)
   }
 
   /** The body of a DataRow message: u16 count, then per cell i32 length (-1: NULL) and bytes. */
   row(body: Uint8Array, offset: number, end: number): void {
     this.#readers ??= this.#columns.map(({ typeOid }, i) =>
-      cellReaderOf(typeOid, formatAt(this.#formats, i), this.#decode),
+      cellReaderOf(typeOid, formatAt(this.#formats, i), this.#types),
     )
     const readers = this.#readers
     const view = this.#view
@@ -80,7 +80,7 @@ export class ResultDigest {
 
   /** The same from text, for rows that were decoded already. */
   rowOfText(cells: readonly (string | null)[]): void {
-    this.#textReaders ??= this.#columns.map(({ typeOid }) => textCellReaderOf(typeOid))
+    this.#textReaders ??= this.#columns.map(({ typeOid }) => textCellReaderOf(typeOid, this.#types))
     const readers = this.#textReaders
     const view = this.#view
     this.#beginRow()

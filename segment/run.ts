@@ -1,6 +1,7 @@
 /**
  * A run: the outcomes of all statements against one target. One SQLite file; ./run-file.ts reads and writes it.
  */
+import type { CatalogType } from './catalog.js'
 import type { Ledger } from './ledger.js'
 import type { LockFacts } from './locks.js'
 import type { Outcome } from './outcome.js'
@@ -79,6 +80,8 @@ export type RunFacts = {
     readonly database: string
     readonly systemIdentifier: string
   }
+  /** Types of users and extensions, as the target had them. Absent in runs of older builds. */
+  readonly types?: readonly CatalogType[]
   readonly snapshotId: string | null
   /** Absent in runs of older builds, and on targets that nobody looked at. */
   readonly start?: RunStart

@@ -5,13 +5,14 @@
 
 import type { Masker, RowMask, SqlFacts } from '../../privacy/masker.js'
 import { ResultDigest } from '../../segment/digest.js'
+import type { KnownTypes } from '../../segment/known-types.js'
 import type { Column } from '../../segment/outcome.js'
 import { type DescribedColumn, decodeRowDescription } from '../../wire/backend.js'
 
 export type ResultShape = {
   readonly columns: readonly Column[]
-  readonly binaryText: Masker['binaryText']
   readonly mask: RowMask
+  readonly types: KnownTypes
   /** Digests that are free to be used again; one result at a time has each. */
   readonly digests: ResultDigest[]
 }
@@ -69,8 +70,8 @@ export class ResultShapes {
     const known = shapes.get(key)
     if (known !== undefined) return known
     const columns = described.map(({ format: _, ...column }) => column)
-    const { binaryText } = this.#masker
-    const shape = { columns, binaryText, mask: this.#masker.rowMasker(columns, facts, statement), digests: [] }
+    const mask = this.#masker.rowMasker(columns, facts, statement)
+    const shape = { columns, mask, types: this.#masker.types, digests: [] }
     if (shapes.size >= SHAPES_PER_STATEMENT_MAX) shapes.clear()
     shapes.set(key, shape)
     return shape
@@ -78,5 +79,5 @@ export class ResultShapes {
 }
 
 export function takeDigest(shape: ResultShape): ResultDigest {
-  return shape.digests.pop() ?? new ResultDigest(shape.columns)
+  return shape.digests.pop() ?? new ResultDigest(shape.columns, [], shape.types)
 }

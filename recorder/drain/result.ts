@@ -97,8 +97,8 @@ export class Result implements RowSink {
 
   #text(column: number, buffer: Buffer, from: number, to: number): string {
     if (this.#formats[column] !== 1) return buffer.toString('utf8', from, to)
-    const { columns, binaryText } = this.#shape
-    return binaryText(columns[column]?.typeOid ?? 0, buffer.subarray(from, to)) ?? hexText(buffer, from, to)
+    const typeOid = this.columns[column]?.typeOid ?? 0
+    return this.#shape.types.textOf(typeOid, buffer.subarray(from, to)) ?? hexText(buffer, from, to)
   }
 
   /** Formats are the Bind's; a simple query has none, and its description tells. */

@@ -11,11 +11,13 @@ import { momentOf, momentsIn, TIMESTAMP_OID, TIMESTAMPTZ_OID } from './time.js'
 
 export type CellVerdict = 'equal' | 'different' | Excuse
 
+export type Canonical = (value: string, column: Column) => string
+
 export type CellContext = {
   readonly clocks: Clocks
   readonly bijection: Bijection
   /** Canonical text of a value, so that 1.50 equals 1.5 and a char(8) equals its text. */
-  readonly canonical: (value: string, column: Column) => string
+  readonly canonical: { readonly before: Canonical; readonly after: Canonical }
 }
 
 const ZONED_OR_NOT = new Set([TIMESTAMP_OID, TIMESTAMPTZ_OID])
@@ -34,8 +36,8 @@ export function compareCells(
   if (before === after) return 'equal'
   if (nature.free !== null) return nature.free
   if (before === null || after === null) return 'different'
-  const a = context.canonical(before, columns.before)
-  const b = context.canonical(after, columns.after)
+  const a = context.canonical.before(before, columns.before)
+  const b = context.canonical.after(after, columns.after)
   if (a === b) return 'equal'
   if (isSameMoment(before, after, columns)) return 'type'
   if (nature.tolerance !== null && withinTolerance(before, after, nature.tolerance)) return 'tolerance'

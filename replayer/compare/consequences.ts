@@ -7,11 +7,11 @@
  *
  *  1. it is about the same column as a finding that names its cause;
  *  2. its statements filter, join, sort or compute by such a column;
- *  3. it came after an error that only one side had, about tables that the failed transactions meant to write;
+ *  3. it came after an error that only one side had, or a lock that broke transactions, about tables that those meant to write;
  *  4. rows of the same tables are missing or extra, and it counts, sums or lists rows;
  *  5. it points at another row, and that came up only after such rows or such an error: ids were drawn in another order since;
  *  6. it says the same of a column that is computed from the other's column;
- *  7. it is about rows, came after an error about their tables, and is no more frequent than that error;
+ *  7. it is about rows or words in place of others, came after an error about their tables, and is no more frequent than that error;
  *  8. a write found fewer rows, so what its triggers and cascades do is missing as well;
  *  9. a duplicate or a reference is no longer in the way, since the row that was in the way was refused;
  * 10. it is the same complaint in place of another error, or a value that fits now because its column has another type.
@@ -36,6 +36,8 @@ export type Suspect = {
   readonly telling: boolean
   /** What its rows have in common: `status = 'closed'`. */
   readonly conditions: readonly string[]
+  /** The same, also where its rows are too few for it to be a reason. */
+  readonly agreeing: readonly string[]
   /** Columns that its rows show: `orders.status`. */
   readonly shown: ReadonlySet<string>
   /** An error that vanished here is still raised elsewhere. */
@@ -185,9 +187,14 @@ function before(one: Suspect, others: readonly Suspect[]): Suspect | undefined {
   return root.count > one.count || (root.count === one.count && root.firstSeq < one.firstSeq) ? root : undefined
 }
 
-/** Rows that came up after an error, in its tables and no more often than it: what it wrote, or did not write, is seen again. */
+/**
+ * Rows that came up after an error, in its tables and no more often than it: what it wrote, or did not write, is seen again. In groups and behind
+ * a LIMIT other rows look like one word in place of another.
+ */
 function afterFewErrors(one: Suspect, named: readonly Suspect[]): Suspect | undefined {
-  return isAboutRows(one) ? first(errorsBefore(one, named).filter(({ count }) => one.count <= count)) : undefined
+  return isAboutRows(one) || OF_EACH_PAIR.has(one.explainer)
+    ? first(errorsBefore(one, named).filter(({ count }) => one.count <= count))
+    : undefined
 }
 
 /** One column sorts otherwise: however it looks in each result, that is one cause. */
@@ -227,14 +234,14 @@ function rootOfError(one: Suspect, named: readonly Suspect[], rows: readonly Sus
       unique && named.find((root) => root.explainer === CONFLICT_TARGET && overlap(root.tables, one.tables))
     if (target) return target
     const wrote = named.filter(
-      (root) => isError(root) && root.firstSeq < one.firstSeq && hasTable(root, one.relievedBy),
+      (root) => breaksOthers(root) && root.firstSeq < one.firstSeq && hasTable(root, one.relievedBy),
     )
     if (wrote.length > 0) return first(wrote)
     if (one.tainted * 2 >= one.count) return first(errorsBefore(one, named))
   }
   // A constraint that is gone refuses nothing any more; one that still refuses had nothing to refuse.
   if (one.subKind === 'error_vanished' && !one.refused && one.explainer !== TIMING) return undefined
-  const earlier = named.filter((root) => isError(root) && root.id !== one.id && root.firstSeq < one.firstSeq)
+  const earlier = named.filter((root) => breaksOthers(root) && root.id !== one.id && root.firstSeq < one.firstSeq)
   if (one.subKind === 'error_new' && one.subject.startsWith(IN_FAILED) && earlier.length > 0) return first(earlier)
   if (one.subKind === 'error_changed') {
     const same = named.find(
@@ -316,10 +323,15 @@ function tellsOfColumn(root: Suspect, one: Suspect): boolean {
 function errorsBefore(one: Suspect, named: readonly Suspect[]): readonly Suspect[] {
   return named.filter(
     (root) =>
-      (isError(root) || root.explainer === OF_TABLE_LOCKS) &&
+      breaksOthers(root) &&
       root.firstSeq < one.firstSeq &&
       (overlap(root.reach, one.tables) || overlap(root.reach, one.reach) || isAbout(one, root.relievedBy)),
   )
+}
+
+/** What it broke, nobody wrote; a lock's deadlocks may be excused, then the lock stands for them. */
+function breaksOthers(one: Suspect): boolean {
+  return isError(one) || one.explainer === OF_TABLE_LOCKS
 }
 
 function isTainted(one: Suspect): boolean {
@@ -338,7 +350,7 @@ function sameCondition(one: Suspect, rows: readonly Suspect[]): Suspect | undefi
         root.explainer === one.explainer &&
         overlap(root.tables, one.tables) &&
         root.conditions.some(
-          (condition) => one.conditions.includes(condition) || !one.shown.has(columnOf(condition, root)),
+          (condition) => one.agreeing.includes(condition) || !one.shown.has(columnOf(condition, root)),
         ),
     )
 }

@@ -9,7 +9,7 @@ import type { Finding, MismatchType, SubKind } from '../../segment/diff.js'
 import type { ServerError } from '../../segment/outcome.js'
 import { type Cause, mergeDetails, sameOrNothing } from './causes/cause.js'
 import { errorSubject } from './causes/errors.js'
-import { conditionsOf, shownBy } from './causes/rows.js'
+import { agreeingOf, conditionsOf, shownBy } from './causes/rows.js'
 import { consequences, type Suspect } from './consequences.js'
 import { OF_TABLE_LOCKS } from './lock-cause.js'
 
@@ -243,6 +243,7 @@ function suspect(group: Group, refused: boolean): Suspect {
     detail: detailOf(group),
     refused,
     conditions: cause.explainer.startsWith('rows.') ? conditionsOf(group.detail) : [],
+    agreeing: cause.explainer.startsWith('rows.') ? agreeingOf(group.detail) : [],
     shown: cause.explainer.startsWith('rows.') ? shownBy(group.detail) : NOTHING_SHOWN,
     columns: [...columns],
     telling: cause.sentence(detailOf(group)) !== cause.sentence(null),

@@ -7,7 +7,7 @@
 import type { RowDiff, SubKind } from '../../segment/diff.js'
 import type { Outcome, Row } from '../../segment/outcome.js'
 import { type Alignment, align, pairRest, withPairs } from './align.js'
-import { type CellContext, compareCells } from './cell.js'
+import { type Canonical, type CellContext, compareCells } from './cell.js'
 import { type DigestDifference, digestDifference } from './digest-difference.js'
 import type { Excuse } from './excuses.js'
 import { type CellPair, type Difference, difference, discrepancy, excused, type Judgement } from './judgement.js'
@@ -86,8 +86,8 @@ function inspect(before: Outcome, after: Outcome, knowledge: Knowledge, context:
   const rowsBefore = before.rows ?? []
   const rowsAfter = after.rows ?? []
   const partial = before.rowsCut || after.rowsCut || before.rows === null || after.rows === null
-  const canonicalBefore = renamedRows(canonicalRows(before, context), knowledge, context)
-  const canonicalAfter = canonicalRows(after, context)
+  const canonicalBefore = renamedRows(canonicalRows(before, context.canonical.before), knowledge, context)
+  const canonicalAfter = canonicalRows(after, context.canonical.after)
   const mayBeCut = Math.max(before.rowCount, after.rowCount) >= knowledge.sort.cutFrom || before.suspended
   const arbitrary = mayBeCut && !knowledge.sort.total
   const alignment = alignRows(
@@ -235,10 +235,8 @@ function firstRows(before: Outcome, after: Outcome): RowDiff | null {
   }
 }
 
-function canonicalRows({ rows, columns }: Outcome, context: CellContext): readonly Row[] {
-  return (rows ?? []).map((row) =>
-    row.map((cell, at) => (cell === null ? null : context.canonical(cell, columns![at]!))),
-  )
+function canonicalRows({ rows, columns }: Outcome, canonical: Canonical): readonly Row[] {
+  return (rows ?? []).map((row) => row.map((cell, at) => (cell === null ? null : canonical(cell, columns![at]!))))
 }
 
 /** Generated values of the first run, by those that stand for them in the second. */

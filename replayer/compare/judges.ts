@@ -2,11 +2,12 @@
  * Who judges: the same knowledge and the same rules for comparing, for learning noise, and for explaining one statement.
  */
 import { EXIT, HarnessError } from '../../base/errors.js'
-import { canonicalText } from '../../segment/canonical.js'
+import { knownTypes } from '../../segment/known-types.js'
 import type { RecordingReader } from '../../segment/recording.js'
 import type { RunSource } from '../../segment/run-source.js'
 import { domainsOf } from '../../sql/domains.js'
 import { Bijection } from './bijection.js'
+import type { Canonical } from './cell.js'
 import { Describer } from './describe.js'
 import { IgnoreList, type IgnoreRule } from './ignore.js'
 import { PairJudge } from './judge-pair.js'
@@ -64,11 +65,17 @@ export function judgeFor(options: JudgeOptions, other: RunSource, noise: Noise |
       sequencesDiffer: runs.some(({ facts }) => facts.role !== 'production' && facts.settings.order === 'session'),
       masked,
     }),
-    canonical: (value, { typeOid }) => canonicalText(typeOid, value),
+    canonical: { before: canonicalOf(before, recording), after: canonicalOf(other, recording) },
     ambiguous: production ? (ambiguous ?? null) : null,
     unwritten: unwritten ?? null,
     masked,
   })
+}
+
+/** Each run has the types of its own database. A recording is production's run; of older runs only PostgreSQL's own types are known. */
+function canonicalOf({ facts }: RunSource, { manifest }: RecordingSource): Canonical {
+  const types = knownTypes(facts.role === 'production' ? manifest.catalog.types : (facts.types ?? []))
+  return (value, { typeOid }) => types.canonicalizerOf(typeOid)?.(value) ?? value
 }
 
 /** How often each kind of statement differs from itself, and from the candidate; null without a noise run. */

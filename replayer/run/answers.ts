@@ -5,8 +5,7 @@
  * and a simple query, with ReadyForQuery. After an error the server skips everything up to the next Sync without a word: what was
  * skipped has, as in a recording, neither a tag nor an error.
  */
-import { binaryToText } from '../../segment/binary-text.js'
-import type { BinaryReader } from '../../segment/binary-user-types.js'
+import type { KnownTypes } from '../../segment/known-types.js'
 import type { Column, Outcome, ServerError, TransactionStatus } from '../../segment/outcome.js'
 import { BACKEND, decodeFields, decodeStatus, decodeTag, tagRowCount } from '../../wire/backend.js'
 import { bindParameters, type Format } from '../../wire/bind.js'
@@ -50,7 +49,7 @@ type Portal = {
 export class AnswerReader implements MessageSink {
   readonly #events: AnswerEvents
   readonly #nowUs: () => number
-  readonly #decode: BinaryReader
+  readonly #types: KnownTypes
   readonly #queue: Expected[] = []
   readonly #statements = new Map<string, readonly Column[] | null>()
   readonly #portals = new Map<string, Portal>()
@@ -58,10 +57,10 @@ export class AnswerReader implements MessageSink {
   #failed = false
   status: TransactionStatus = 'I'
 
-  constructor(events: AnswerEvents, nowUs: () => number, decode: BinaryReader = binaryToText) {
+  constructor(events: AnswerEvents, nowUs: () => number, types: KnownTypes) {
     this.#events = events
     this.#nowUs = nowUs
-    this.#decode = decode
+    this.#types = types
   }
 
   get unanswered(): number {
@@ -172,7 +171,7 @@ export class AnswerReader implements MessageSink {
 
   #described(head: Expected, described: Described | null): void {
     if (head.shape.simple) {
-      head.result = described && new ResultSet(described.columns, described.formats, this.#decode)
+      head.result = described && new ResultSet(described.columns, described.formats, this.#types)
       return
     }
     const reply = head.shape.replies[head.at]
@@ -282,7 +281,7 @@ export class AnswerReader implements MessageSink {
     const columns = portal?.described === undefined ? portal?.columns : (portal.described?.columns ?? null)
     if (columns === null) return null
     const formats = portal?.described?.formats ?? resultFormats(portal?.bind ?? null)
-    head.result = new ResultSet(columns ?? null, formats, this.#decode)
+    head.result = new ResultSet(columns ?? null, formats, this.#types)
     return head.result
   }
 }

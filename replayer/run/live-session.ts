@@ -4,7 +4,7 @@
  * A lost connection is an outcome like any other (`08006` for what was in flight). The rest of that transaction cannot be replayed;
  * after it the session goes on with a new connection where it can be rebuilt (./session-state.ts), and is lost where it cannot.
  */
-import type { BinaryReader } from '../../segment/binary-user-types.js'
+import type { KnownTypes } from '../../segment/known-types.js'
 import type { Outcome, ServerError } from '../../segment/outcome.js'
 import type { Frame, Session } from '../../segment/statement.js'
 import { reachesOut } from '../../sql/reach-out.js'
@@ -28,8 +28,8 @@ export type SessionHost = {
   readonly remap: Remap
   readonly rewrite: Rewrite
   readonly nowUs: () => number
-  /** Binary values of the target's types, as text. */
-  readonly decode: BinaryReader
+  /** The target's. */
+  readonly types: KnownTypes
   readonly connectOptions: Pick<ConnectOptions, 'url' | 'timeoutMs'> & {
     readonly parameters: Readonly<Record<string, string>>
   }
@@ -110,7 +110,7 @@ export class LiveSession {
         copyIn: (job) => this.#copyIn(job),
       },
       host.nowUs,
-      host.decode,
+      host.types,
     )
   }
 

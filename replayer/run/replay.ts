@@ -639,6 +639,7 @@ class Replay {
       recordingId: this.#recording.manifest.id,
       recordedTransactions: this.#recording.manifest.ledger.kept.transactions,
       target: this.#target.facts,
+      types: this.#types,
       workers: this.#workers,
       readerRole: this.#readerRole,
       viaSocket: this.#url !== this.#givenUrl,

@@ -5,7 +5,7 @@
  * may be sent now, send it, and make sure somebody calls again.
  */
 import type { MessagePort } from 'node:worker_threads'
-import { type BinaryReader, createBinaryReader } from '../../segment/binary-user-types.js'
+import { type KnownTypes, knownTypes } from '../../segment/known-types.js'
 import { openRecording } from '../../segment/recording.js'
 import { loadParser } from '../../sql/parse.js'
 import { loadRewriter } from '../rewrite/rewriter.js'
@@ -63,7 +63,7 @@ class ReplayWorker {
   readonly #remap: Remap
   readonly #host: SessionHost
   #rewrite: Rewrite = AS_RECORDED
-  #decode: BinaryReader
+  #types: KnownTypes
   /** Sessions in the order in which they are to be opened; those before `#openAt` have had their turn. */
   readonly #toOpen: { readonly atUs: number; readonly session: LiveSession }[] = []
   readonly #poolOf = new Map<number, { readonly number: number; readonly pool: ConnectionPool }>()
@@ -84,7 +84,7 @@ class ReplayWorker {
     this.#task = task
     this.#port = port
     this.#finished = finished
-    this.#decode = createBinaryReader(task.types)
+    this.#types = knownTypes(task.types)
     this.#progress = new Progress(task.progress, task.worker)
     this.#outbox = new Outbox(
       port,
@@ -190,7 +190,10 @@ class ReplayWorker {
       remap: this.#remap,
       rewrite: (sql) => this.#rewrite(sql),
       nowUs: this.#nowUs,
-      decode: (typeOid, bytes) => this.#decode(typeOid, bytes),
+      types: {
+        textOf: (typeOid, bytes) => this.#types.textOf(typeOid, bytes),
+        canonicalizerOf: (typeOid) => this.#types.canonicalizerOf(typeOid),
+      },
       connectOptions: { url: this.#task.targetUrl, timeoutMs: CONNECT_MS_MAX, parameters: this.#task.parameters },
       otherUrl: this.#task.otherUrl,
       defaults: this.#task.defaults,
@@ -269,7 +272,7 @@ class ReplayWorker {
         this.#pump()
         return
       case 'types':
-        this.#decode = createBinaryReader(message.types)
+        this.#types = knownTypes(message.types)
         return
       case 'stop':
         if (this.#stop.signal.aborted) return

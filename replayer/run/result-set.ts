@@ -1,8 +1,8 @@
 /**
  * One result set on its way through: digested row by row, the first rows kept, nothing else stored.
  */
-import type { BinaryReader } from '../../segment/binary-user-types.js'
 import { ResultDigest } from '../../segment/digest.js'
+import type { KnownTypes } from '../../segment/known-types.js'
 import type { Column, Outcome, Row } from '../../segment/outcome.js'
 import { eachCell } from '../../wire/backend.js'
 import { type Format, spreadFormats } from '../../wire/bind.js'
@@ -18,23 +18,20 @@ const NOTHING: Kept = { columns: null, digest: null, rows: null, rowsCut: false 
 export class ResultSet {
   #columns: readonly Column[] | null
   readonly #sentFormats: readonly Format[]
-  readonly #decode: BinaryReader
   #formats: readonly Format[]
   #digest: ResultDigest | null
+  readonly #types: KnownTypes
   readonly #rows: Row[] = []
   #rowsCut = false
   #chars = 0
   rowCount = 0
 
-  /**
-   * Columns null: nobody ever described it. Formats as a Bind gives them: none, one for all, or one per column. `decode` reads binary
-   * values of the target's types.
-   */
-  constructor(columns: readonly Column[] | null, formats: readonly Format[], decode: BinaryReader) {
+  /** Columns null: nobody ever described it. Formats as a Bind gives them: none, one for all, or one per column. */
+  constructor(columns: readonly Column[] | null, formats: readonly Format[], types: KnownTypes) {
+    this.#types = types
     this.#columns = columns
-    this.#decode = decode
     this.#formats = spread(formats, columns?.length ?? 0)
-    this.#digest = columns === null ? null : takeDigest(columns, this.#formats, decode)
+    this.#digest = columns === null ? null : takeDigest(columns, this.#formats, types)
     this.#sentFormats = formats
   }
 
@@ -60,7 +57,7 @@ export class ResultSet {
 
   #text(typeOid: number, column: number, buffer: Buffer, from: number, to: number): string {
     if (this.#formats[column] !== 1) return buffer.toString('utf8', from, to)
-    return this.#decode(typeOid, buffer.subarray(from, to)) ?? `\\x${buffer.toString('hex', from, to)}`
+    return this.#types.textOf(typeOid, buffer.subarray(from, to)) ?? `\\x${buffer.toString('hex', from, to)}`
   }
 
   #keep(cells: Row): void {
@@ -73,7 +70,7 @@ export class ResultSet {
   #guess(count: number): readonly Column[] {
     const columns = Array.from({ length: count }, () => UNKNOWN)
     this.#formats = spread(this.#sentFormats, count)
-    this.#digest = new ResultDigest(columns, this.#formats, this.#decode)
+    this.#digest = new ResultDigest(columns, this.#formats, this.#types)
     return columns
   }
 }
@@ -89,9 +86,9 @@ function spread(formats: readonly Format[], count: number): readonly Format[] {
 /** A digest that was used for a result of the same shape, ready for the next: descriptions repeat by identity. */
 const idle = new WeakMap<readonly Column[], ResultDigest>()
 
-function takeDigest(columns: readonly Column[], formats: readonly Format[], decode: BinaryReader): ResultDigest {
+function takeDigest(columns: readonly Column[], formats: readonly Format[], types: KnownTypes): ResultDigest {
   const used = formats === ALL_TEXT ? idle.get(columns) : undefined
-  if (used === undefined) return new ResultDigest(columns, formats, decode)
+  if (used === undefined) return new ResultDigest(columns, formats, types)
   idle.delete(columns)
   return used
 }

@@ -1,6 +1,7 @@
 /**
  * The facts of a run, from what the coordinator knows when the last answer is in; those of an interrupted run that it went on with are part of them.
  */
+import type { CatalogType } from '../../segment/catalog.js'
 import type { Count } from '../../segment/ledger.js'
 import { type PassFacts, RUN_FORMAT_VERSION, type RunFacts, type RunStart } from '../../segment/run.js'
 import { bottleneckOf } from './bottleneck.js'
@@ -19,6 +20,7 @@ export type Ran = {
   /** Transactions that the recorder counted. */
   readonly recordedTransactions: number
   readonly target: RunFacts['target']
+  readonly types: readonly CatalogType[]
   readonly workers: number
   readonly readerRole: boolean
   readonly viaSocket: boolean
@@ -55,6 +57,7 @@ export function factsOf(ran: Ran): RunFacts {
     recordingId: ran.recordingId,
     recordingPath: options.recording,
     target: ran.target,
+    ...(ran.types.length === 0 ? {} : { types: ran.types }),
     snapshotId: options.snapshotId ?? null,
     ...(start === undefined ? {} : { start: startFacts(start, ran.selection) }),
     settings: settingsOf(ran),

@@ -2,9 +2,9 @@
  * Canonical bytes of a cell straight from the wire. Ordinary types need no string: their canonical form is a part of the bytes that
  * came, or a few digits written beside them; only the rest goes through text.
  */
-import { binaryToText, canDecode, TEXT_LIKE } from '../binary-text.js'
-import type { BinaryReader } from '../binary-user-types.js'
-import { canonicalizerOf, canonicalText } from '../canonical.js'
+import { TEXT_LIKE } from '../binary-text.js'
+import type { Canonicalizer } from '../canonical.js'
+import { type KnownTypes, SYSTEM_TYPES } from '../known-types.js'
 import { OID } from './oids.js'
 
 /** The canonical bytes of the cell read last: `bytes` from `start` to `end`. Reused; read it before the next cell. */
@@ -13,15 +13,15 @@ export type CellView = { bytes: Uint8Array; start: number; end: number }
 /** Puts the canonical form of the cell at `start`…`end` into the view. */
 export type CellReader = (view: CellView, bytes: Uint8Array, start: number, end: number) => void
 
-/** Format 0 is text, 1 is binary. `decode` reads the binary values of users' types as well. */
-export function cellReaderOf(typeOid: number, format: number, decode: BinaryReader = binaryToText): CellReader {
-  return format === 1 ? binaryReaderOf(typeOid, decode) : textReaderOf(typeOid)
+/** Format 0 is text, 1 is binary. */
+export function cellReaderOf(typeOid: number, format: number, types: KnownTypes): CellReader {
+  return format === 1 ? binaryReaderOf(typeOid, types) : textReaderOf(typeOid, types)
 }
 
 export type TextCellReader = (view: CellView, text: string) => void
 
 /** The same for a cell that was decoded to text before. */
-export function textCellReaderOf(typeOid: number): TextCellReader {
+export function textCellReaderOf(typeOid: number, types: KnownTypes): TextCellReader {
   const bytewise = BYTEWISE.get(typeOid)
   if (bytewise !== undefined) {
     return (view, text) => {
@@ -29,7 +29,7 @@ export function textCellReaderOf(typeOid: number): TextCellReader {
       bytewise(view, view.bytes, view.start, view.end)
     }
   }
-  const canonical = canonicalizerOf(typeOid)
+  const canonical = types.canonicalizerOf(typeOid)
   return canonical === undefined ? put : (view, text) => put(view, canonical(text))
 }
 
@@ -42,24 +42,22 @@ const PLUS = 0x2b
 const LETTER_E = 0x65
 const SMALL = 0x20
 
-function textReaderOf(typeOid: number): CellReader {
-  return BYTEWISE.get(typeOid) ?? (canonicalizerOf(typeOid) === undefined ? asItCame : throughText(typeOid, decodeUtf8))
+function textReaderOf(typeOid: number, types: KnownTypes): CellReader {
+  const canonical = types.canonicalizerOf(typeOid)
+  return BYTEWISE.get(typeOid) ?? (canonical === undefined ? asItCame : throughText(canonical, decodeUtf8))
 }
 
-function binaryReaderOf(typeOid: number, decode: BinaryReader): CellReader {
+function binaryReaderOf(typeOid: number, types: KnownTypes): CellReader {
   if (typeOid === OID.bpchar) return paddedFromText
-  if (TEXT_LIKE.has(typeOid) && canonicalizerOf(typeOid) === undefined) return asItCame
+  const canonical = types.canonicalizerOf(typeOid)
+  if (TEXT_LIKE.has(typeOid) && canonical === undefined) return asItCame
   if (typeOid === OID.int4) return int4FromBinary
   if (typeOid === OID.int2) return int2FromBinary
   if (typeOid === OID.bool) return boolFromBinary
-  if (canDecode(typeOid)) {
-    return throughText(typeOid, (bytes, start, end) => {
-      return binaryToText(typeOid, bytes.subarray(start, end)) ?? hexText(bytes, start, end)
-    })
-  }
   // What nobody can read is compared as bytea would show it; whoever records it as text writes the same.
-  return (view, bytes, start, end) =>
-    put(view, decode(typeOid, bytes.subarray(start, end)) ?? hexText(bytes, start, end))
+  return throughText(canonical, (bytes, start, end) => {
+    return types.textOf(typeOid, bytes.subarray(start, end)) ?? hexText(bytes, start, end)
+  })
 }
 
 const asItCame: CellReader = (view, bytes, start, end) => {
@@ -73,7 +71,7 @@ const paddedFromText: CellReader = (view, bytes, start, end) => {
   while (view.end > start && bytes[view.end - 1] === SPACE) view.end -= 1
 }
 
-const numberThroughText = throughText(OID.numeric, decodeUtf8)
+const numberThroughText = throughText(SYSTEM_TYPES.canonicalizerOf(OID.numeric), decodeUtf8)
 
 const numberFromText: CellReader = (view, bytes, start, end) => {
   let point = -1
@@ -91,7 +89,7 @@ const numberFromText: CellReader = (view, bytes, start, end) => {
   if (view.end - start === 2 && bytes[start] === MINUS && bytes[start + 1] === ZERO) view.start += 1
 }
 
-const timestamptzThroughText = throughText(OID.timestamptz, decodeUtf8)
+const timestamptzThroughText = throughText(SYSTEM_TYPES.canonicalizerOf(OID.timestamptz), decodeUtf8)
 
 /** In a session whose TimeZone is UTC the zone is all there is to leave out. */
 const timestamptzFromText: CellReader = (view, bytes, start, end) => {
@@ -141,8 +139,12 @@ function writeInteger(view: CellView, value: number): void {
   asItCame(view, scratch, at, scratch.length)
 }
 
-function throughText(typeOid: number, decode: (bytes: Uint8Array, start: number, end: number) => string): CellReader {
-  return (view, bytes, start, end) => put(view, canonicalText(typeOid, decode(bytes, start, end)))
+function throughText(
+  canonical: Canonicalizer | undefined,
+  decode: (bytes: Uint8Array, start: number, end: number) => string,
+): CellReader {
+  if (canonical === undefined) return (view, bytes, start, end) => put(view, decode(bytes, start, end))
+  return (view, bytes, start, end) => put(view, canonical(decode(bytes, start, end)))
 }
 
 function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {

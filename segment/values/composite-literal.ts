@@ -18,3 +18,18 @@ export function compositeFields(text: string): (string | null)[] | undefined {
     at += 1
   }
 }
+
+/** Rewrites each field that is not NULL; undefined when the text is no composite literal, or has more or fewer fields. */
+export function mapCompositeLiteral(
+  text: string,
+  maps: readonly (((field: string) => string) | undefined)[],
+): string | undefined {
+  const fields = compositeFields(text)
+  if (fields?.length !== maps.length) return undefined
+  return `(${fields.map((field, at) => (field === null ? '' : quotedField(maps[at]?.(field) ?? field))).join(',')})`
+}
+
+/** As record_out writes a field. */
+export function quotedField(text: string): string {
+  return text !== '' && !/["\\(),\s]/.test(text) ? text : `"${text.replace(/["\\]/g, '$&$&')}"`
+}

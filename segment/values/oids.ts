@@ -41,6 +41,16 @@ export const OID = {
   money: 790,
   macaddr8: 774,
   pg_lsn: 3220,
+  tid: 27,
+  xid8: 5069,
+  refcursor: 1790,
+  int2vector: 22,
+  oidvector: 30,
+  jsonpath: 4072,
+  tsvector: 3614,
+  tsquery: 3615,
+  pg_snapshot: 5038,
+  txid_snapshot: 2970,
   point: 600,
   lseg: 601,
   path: 602,
@@ -88,6 +98,9 @@ export const RANGE_OF: ReadonlyMap<number, number> = new Map([
   [OID.int8multirange, OID.int8range],
 ])
 
+/** Arrays of these are written with a semicolon between elements, since a comma stands within them. */
+export const DELIMITED_BY_SEMICOLON: ReadonlySet<number> = new Set([OID.box])
+
 /** Array type to element type. */
 export const ELEMENT_OF: ReadonlyMap<number, number> = new Map([
   [143, OID.xml],
@@ -125,11 +138,21 @@ export const ELEMENT_OF: ReadonlyMap<number, number> = new Map([
   [791, OID.money],
   [775, OID.macaddr8],
   [3221, OID.pg_lsn],
-  // Boxes are left out: their arrays are written with semicolons.
   [1017, OID.point],
   [1018, OID.lseg],
   [1019, OID.path],
   [1027, OID.polygon],
+  [1020, OID.box],
+  [1010, OID.tid],
+  [271, OID.xid8],
+  [2201, OID.refcursor],
+  [1006, OID.int2vector],
+  [1013, OID.oidvector],
+  [4073, OID.jsonpath],
+  [3643, OID.tsvector],
+  [3645, OID.tsquery],
+  [5039, OID.pg_snapshot],
+  [2949, OID.txid_snapshot],
   [629, OID.line],
   [719, OID.circle],
   [3905, OID.int4range],

@@ -17,6 +17,7 @@ function suspect(id: string, more: Partial<Suspect>): Suspect {
     telling: false,
     refused: false,
     conditions: [],
+    agreeing: [],
     shown: set(),
     tainted: 0,
     columns: [],
@@ -44,7 +45,9 @@ const missing = suspect('missing', {
   shown: set('orders.status', 'orders.currency'),
   count: 50,
 })
-const of = (...findings: Suspect[]) => Object.fromEntries(consequences(findings))
+/** What is a reason agrees with itself. */
+const of = (...findings: Suspect[]) =>
+  Object.fromEntries(consequences(findings.map((one) => ({ ...one, agreeing: [...one.agreeing, ...one.conditions] }))))
 
 describe('what follows from another finding', () => {
   test('the same column, where another statement cannot say why', () =>

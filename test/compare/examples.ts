@@ -1,6 +1,6 @@
 /** Outcomes and knowledge for specs: a result is its columns and rows of text. */
 import { Bijection } from '../../replayer/compare/bijection.js'
-import type { CellContext } from '../../replayer/compare/cell.js'
+import type { Canonical, CellContext } from '../../replayer/compare/cell.js'
 import type { Clocks } from '../../replayer/compare/clock.js'
 import type { Knowledge } from '../../replayer/compare/knowledge.js'
 import { plainColumn } from '../../replayer/compare/nature.js'
@@ -18,11 +18,14 @@ export const CLOCKS: Clocks = {
   driftMs: 500,
 }
 
+const ofSystem: Canonical = (value, { typeOid }) => canonicalText(typeOid, value)
+export const CANONICAL = { before: ofSystem, after: ofSystem }
+
 export function context(): CellContext {
   return {
     clocks: CLOCKS,
     bijection: new Bijection(),
-    canonical: (value, { typeOid }) => canonicalText(typeOid, value),
+    canonical: CANONICAL,
   }
 }
 

@@ -9,8 +9,8 @@ import { judge } from '../../replayer/compare/judge.js'
 import { judgeFor, learnNoise } from '../../replayer/compare/judges.js'
 import type { Knowledge } from '../../replayer/compare/knowledge.js'
 import type { ColumnNature } from '../../replayer/compare/nature.js'
-import { canonicalText } from '../../segment/canonical.js'
 import { createDatabase, type TestDatabase } from '../support/database.js'
+import { CANONICAL } from './examples.js'
 import { type Collected, catalogOf, collect, type Performed, perform, recordingOf, runOf, type Sent } from './lab.js'
 
 const SCHEMA = `
@@ -156,7 +156,7 @@ describe('without one excuse, these are found', () => {
           ...clocks,
         },
         bijection,
-        canonical: (value, { typeOid }) => canonicalText(typeOid, value),
+        canonical: CANONICAL,
       })
       return judged.verdict === 'discrepancy' ? [statement.sql] : []
     })

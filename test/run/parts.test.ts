@@ -8,6 +8,7 @@ import { createJob, type Job, type Script } from '../../replayer/run/job.js'
 import type { Plan } from '../../replayer/run/plan-shape.js'
 import { leavesState } from '../../replayer/run/session-state.js'
 import { ledgerOf, Tally } from '../../replayer/run/tally.js'
+import { SYSTEM_TYPES } from '../../segment/known-types.js'
 import { balances, imbalance } from '../../segment/ledger.js'
 import type { Frame, SafeSql } from '../../segment/statement.js'
 import { buildBindRest } from '../../wire/bind.js'
@@ -120,6 +121,7 @@ describe('answers', () => {
         copyIn() {},
       },
       () => 0,
+      SYSTEM_TYPES,
     )
     const frames: Frame[] = [
       ['B', '', 's'],

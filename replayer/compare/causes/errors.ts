@@ -67,7 +67,10 @@ const VANISHED: Readonly<Record<string, (object: string, error: ServerError) => 
   '23505': (name, e) => `unique constraint ${name}${on(e.table)} no longer refuses duplicates`,
   '23503': (name, e) => `foreign key ${name}${on(e.table)} no longer refuses rows`,
   '23502': (_, e) => `${e.table ?? 'a table'}.${e.column ?? 'column'} accepts NULL now`,
-  '23514': (name, e) => `check constraint ${name}${on(e.table)} no longer refuses rows`,
+  '23514': (name, e) =>
+    isOfPartition(e)
+      ? `rows of ${name} that no partition took are accepted now`
+      : `check constraint ${name}${on(e.table)} no longer refuses rows`,
   '23P01': (name, e) => `exclusion constraint ${name}${on(e.table)} no longer refuses rows`,
   '22001': (name) => `a value that was too long for ${name || 'its column'} is accepted now`,
   '42501': (name) => `permission is no longer denied for ${name || 'an object'}`,
@@ -81,7 +84,7 @@ export function explainNewError(
   isLabel: IsLabel = () => false,
   written: Written = NOTHING_KNOWN,
 ): Cause {
-  const lost = lostLabel(error, isLabel)
+  const lost = lostLabel(error, isLabel) ?? lostPartition(error)
   if (lost !== null) return lost
   const object = objectOf(error)
   const wording = NEW[error.sqlstate]
@@ -98,6 +101,20 @@ function lostLabel(error: ServerError, isLabel: IsLabel): Cause | null {
   if (error.sqlstate !== '22P02' || !isLabel(type, label)) return null
   const words = `enum ${type} has lost its label ${label} (SQLSTATE 22P02)`
   return { ...cause('error.enum_label', error, words), subject: `22P02 ${type} ${label}` }
+}
+
+/** Only partitions refuse rows by a check that has no name. */
+function isOfPartition({ sqlstate, constraint, table }: ServerError): boolean {
+  return sqlstate === '23514' && constraint === undefined && table !== undefined
+}
+
+function lostPartition(error: ServerError): Cause | null {
+  if (!isOfPartition(error)) return null
+  const table = error.table!
+  const words = error.message.startsWith('no partition of relation')
+    ? `no partition of ${table} takes rows that it had a place for (a partition is missing, or its bounds are wrong)`
+    : `the partition bounds of ${table} refuse rows`
+  return cause('error.partition', error, words, ' (SQLSTATE 23514)')
 }
 
 export function explainVanishedError(error: ServerError, written: Written = NOTHING_KNOWN): Cause {

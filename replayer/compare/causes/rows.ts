@@ -145,13 +145,22 @@ function having(detail: string | null): string {
 
 /** Conditions that nearly all rows meet, wherever the column is shown. One row shares everything with itself: that says nothing. */
 export function conditionsOf(detail: string | null): readonly string[] {
+  const found = metBy(detail, SHARED_ROWS_MIN)
+  return found.length > SHARED_SHOWN_MAX ? [] : found
+}
+
+/** The same of any number of rows: of few, what is known of them is no reason, but may agree with one. */
+export function agreeingOf(detail: string | null): readonly string[] {
+  return metBy(detail, 1)
+}
+
+function metBy(detail: string | null, rowsMin: number): readonly string[] {
   if (detail === null || detail === '') return []
-  const found = Object.values(JSON.parse(detail) as Tally).flatMap((counts) => {
+  return Object.values(JSON.parse(detail) as Tally).flatMap((counts) => {
     const rows = Object.values(counts).reduce((sum, count) => sum + count, 0)
     const [condition, count] = Object.entries(counts).reduce((a, b) => (b[1] > a[1] ? b : a))
-    return rows >= SHARED_ROWS_MIN && condition !== NOTHING && count >= rows * SHARED_SHARE ? [condition] : []
+    return rows >= rowsMin && condition !== NOTHING && count >= rows * SHARED_SHARE ? [condition] : []
   })
-  return found.length > SHARED_SHOWN_MAX ? [] : found
 }
 
 /** Labels of the columns that could have held something in common. */
