@@ -244,3 +244,285 @@ describe('what stands for itself', () => {
     { name: 'the only finding', one: suspect('alone', {}), beside: [] },
   ])('$name', ({ one, beside }) => expect(of(...beside, one)).not.toHaveProperty(one.id))
 })
+
+/** Each rule: what it folds, and as near to it as can be, what it leaves alone. `but` changes the finding or the one it would follow from. */
+type Rule = {
+  readonly rule: string
+  readonly root: Partial<Suspect>
+  readonly one: Partial<Suspect>
+  readonly but: Readonly<Record<string, { readonly root?: Partial<Suspect>; readonly one?: Partial<Suspect> }>>
+}
+
+const ERROR = { subKind: 'error_new', explainer: 'error.not_null', reach: set('orders'), firstSeq: 5 } as const
+const CUT = { explainer: 'text.cut', telling: true, columns: ['orders.gateway'] } as const
+const MISSING = { subKind: 'rows_missing', explainer: 'rows.missing', telling: true, count: 50 } as const
+const CLOSED = { conditions: ["status = 'closed'"], shown: set('orders.status') } as const
+const SLOW = { mismatch: 'LATENCY_SPIKE', subKind: 'latency' } as const
+const TABLE_LOCK = {
+  ...SLOW,
+  explainer: 'lock.table',
+  reach: set('orders'),
+  firstSeq: 5,
+  fingerprints: set('a'),
+} as const
+const ORDER = { subKind: 'order', explainer: 'order.collation', telling: true, columns: ['orders.name'] } as const
+
+describe('every rule, and what is next to it', () => {
+  test.each<Rule>([
+    {
+      rule: 'about the column of a cause',
+      root: CUT,
+      one: { columns: ['orders.gateway'] },
+      but: {
+        'another column': { one: { columns: ['orders.currency'] } },
+        'a cause of its own': { one: { explainer: 'text.case', telling: true } },
+      },
+    },
+    {
+      rule: 'it filters, joins or computes by the column of a cause',
+      root: CUT,
+      one: { columns: ['count'], columnNames: set('gateway') },
+      but: {
+        'it does not name the column': { one: { columnNames: set('currency') } },
+        'a column of that name in another table': { one: { tables: set('users') } },
+      },
+    },
+    {
+      rule: 'other rows, where the order of a column by which they are chosen is another',
+      root: ORDER,
+      one: { subKind: 'rows_missing', explainer: 'rows.other', columnNames: set('name') },
+      but: { 'values do not differ for an order': { one: { subKind: 'values', explainer: 'unexplained' } } },
+    },
+    {
+      rule: 'after an error that reached its tables',
+      root: ERROR,
+      one: { columns: ['count'] },
+      but: {
+        'before it': { one: { firstSeq: 4 } },
+        'tables that the failed transactions did not mean to write': { root: { reach: set('users') } },
+        'an error that the second side still raises elsewhere': { root: { subKind: 'error_vanished', refused: true } },
+      },
+    },
+    {
+      rule: 'after a lock that broke transactions, also where their own errors are excused',
+      root: TABLE_LOCK,
+      one: { subKind: 'error_new', explainer: 'error.foreign_key', telling: true },
+      but: {
+        'before it': { one: { firstSeq: 4 } },
+        'a lock that broke none': { root: { firstSeq: Infinity } },
+        'tables that those did not mean to write': { root: { reach: set('users') } },
+        'an error that no missing row brings about': { one: { explainer: 'error.column' } },
+        'slow for another reason': { root: { explainer: 'unexplained' } },
+      },
+    },
+    {
+      rule: 'an error for want of rows that an earlier error refused',
+      root: ERROR,
+      one: { subKind: 'error_new', explainer: 'error.foreign_key', telling: true },
+      but: {
+        'before it': { one: { firstSeq: 4 } },
+        'another table': { one: { tables: set('users') } },
+        'an error that no missing row brings about': { one: { explainer: 'error.column' } },
+      },
+    },
+    {
+      rule: 'refused since the transaction had failed before',
+      root: { ...ERROR, explainer: 'error.function' },
+      one: { subKind: 'error_new', subject: '25P02  ', tables: set('elsewhere') },
+      but: {
+        'before it': { one: { firstSeq: 4 } },
+        'another error': { one: { subject: '42703  ', explainer: 'error.column' } },
+      },
+    },
+    {
+      rule: 'a count over tables of which rows are missing',
+      root: MISSING,
+      one: { columns: ['count'], explainer: 'number.off_by_one' },
+      but: { 'other tables': { one: { tables: set('users') } } },
+    },
+    {
+      rule: 'an error for want of rows that are missing',
+      root: { ...MISSING, firstSeq: 5 },
+      one: { subKind: 'error_new', explainer: 'error.foreign_key', telling: true },
+      but: { 'before they were': { root: { firstSeq: 50 } }, 'other tables': { one: { tables: set('users') } } },
+    },
+    {
+      rule: 'rows of one condition',
+      root: { ...MISSING, ...CLOSED },
+      one: { ...MISSING, ...CLOSED, count: 3 },
+      but: {
+        'another one': { one: { conditions: ["status = 'open'"] } },
+        'of other tables': { one: { tables: set('users') } },
+        'extra, not missing': { one: { subKind: 'rows_extra', explainer: 'rows.extra' } },
+      },
+    },
+    {
+      rule: 'rows that agree with a condition, though they are too few for it to be theirs',
+      root: { ...MISSING, ...CLOSED },
+      one: {
+        ...MISSING,
+        conditions: ["currency = 'EUR'"],
+        shown: set('orders.currency', 'orders.status'),
+        agreeing: ["status = 'closed'"],
+        count: 3,
+      },
+      but: { 'they do not agree': { one: { agreeing: ["status = 'open'"] } } },
+    },
+    {
+      rule: 'rows that have in common what happened to a column',
+      root: { explainer: 'reference.other', telling: true, columns: ['orders.status'] },
+      one: { ...MISSING, ...CLOSED, firstSeq: 1 },
+      but: { 'another column': { root: { columns: ['orders.currency'] } } },
+    },
+    {
+      rule: 'rows repeated once more',
+      root: { subKind: 'rows_extra', explainer: 'rows.repeated', telling: true, subject: 'orders', count: 9 },
+      one: { subKind: 'rows_extra', explainer: 'rows.repeated', telling: true, subject: 'orders', count: 2 },
+      but: { 'of other tables': { one: { subject: 'users', tables: set('users') } } },
+    },
+    {
+      rule: 'a reference that is another since an error',
+      root: ERROR,
+      one: { explainer: 'reference.other', telling: true, columns: ['orders.customer_id'] },
+      but: {
+        'before it': { one: { firstSeq: 4 } },
+        'of another table': { one: { tables: set('users') } },
+      },
+    },
+    {
+      rule: 'the same of a column that is computed from the other',
+      root: { explainer: 'number.sign', telling: true, columns: ['lines.net'], madeOf: set('lines.net') },
+      one: { explainer: 'number.sign', telling: true, columns: ['totals.net'], madeOf: set('lines.net') },
+      but: {
+        'something else of it': { one: { explainer: 'number.rounded' } },
+        'made of another column': { one: { madeOf: set('lines.debit') } },
+      },
+    },
+    {
+      rule: 'rows no more frequent than the error before them',
+      root: { ...ERROR, count: 5 },
+      one: { ...MISSING, ...CLOSED, count: 5 },
+      but: {
+        'more frequent': { one: { count: 6 } },
+        'before it': { one: { firstSeq: 4 } },
+        'of other tables': { one: { tables: set('users') } },
+      },
+    },
+    {
+      rule: 'words in place of others, no more frequent than the error before them',
+      root: { ...ERROR, count: 5 },
+      one: { explainer: 'value.replaced', telling: true, columns: ['orders.status'], count: 5 },
+      but: {
+        'more frequent': { one: { count: 6 } },
+        'before it': { one: { firstSeq: 4 } },
+        'of other tables': { one: { tables: set('users') } },
+        'a cause that says more': { one: { explainer: 'text.cut' } },
+      },
+    },
+    {
+      rule: 'rows of transactions that an error broke',
+      root: ERROR,
+      one: { ...MISSING, ...CLOSED, tainted: 25 },
+      but: { 'most are not': { one: { tainted: 24 } }, 'before it': { one: { firstSeq: 4, tainted: 50 } } },
+    },
+    {
+      rule: 'rows that a write which found fewer would have written',
+      root: { subKind: 'row_count', reach: set('orders', 'events'), firstSeq: 2 },
+      one: { subKind: 'rows_missing', explainer: 'rows.missing', tables: set('events') },
+      but: {
+        'before it': { one: { firstSeq: 1 } },
+        'it does not write there': { root: { reach: set('orders') } },
+      },
+    },
+    {
+      rule: 'a duplicate that was refused itself is not in the way',
+      root: ERROR,
+      one: { subKind: 'error_vanished', explainer: 'constraint.lost', subject: '23505  key', tainted: 5 },
+      but: { 'rows that nobody refused': { one: { tainted: 2 } } },
+    },
+    {
+      rule: 'a row that was pointed at by rows which an error refused may go',
+      root: { ...ERROR, reach: set('public.payments') },
+      one: { subKind: 'error_vanished', explainer: 'constraint.lost', relievedBy: 'payments' },
+      but: {
+        'nobody pointed at it': { one: { relievedBy: '' } },
+        'by rows of another table': { one: { relievedBy: 'jobs' } },
+        'before it': { one: { firstSeq: 4 } },
+      },
+    },
+    {
+      rule: 'duplicates are accepted where ON CONFLICT has lost its constraint',
+      root: { subKind: 'error_new', explainer: 'error.conflict_target', telling: true, firstSeq: 50 },
+      one: { subKind: 'error_vanished', explainer: 'constraint.lost', subject: '23505  key' },
+      but: {
+        'of another table': { one: { tables: set('users') } },
+        'not duplicates': { one: { subject: '23503  key' } },
+      },
+    },
+    {
+      rule: 'the same complaint in place of another error',
+      root: { ...ERROR, firstSeq: 50 },
+      one: { subKind: 'error_changed', explainer: 'error.not_null', telling: true },
+      but: {
+        'another complaint': { one: { explainer: 'error.check' } },
+        'of another table': { one: { tables: set('users') } },
+      },
+    },
+    {
+      rule: 'a value that fits, since its column has another type',
+      root: { explainer: 'number.float', telling: true, columns: ['orders.weight'], firstSeq: 50 },
+      one: { subKind: 'error_vanished', explainer: 'error.data', columnNames: set('weight') },
+      but: {
+        'a statement that does not use it': { one: { columnNames: set('status') } },
+        'a constraint that is lost': { one: { explainer: 'constraint.lost' } },
+      },
+    },
+    {
+      rule: 'a lock that was not met, since who held it was refused',
+      root: ERROR,
+      one: { subKind: 'error_vanished', explainer: 'error.timing' },
+      but: { 'before that': { one: { firstSeq: 4 } }, 'other tables': { one: { tables: set('users') } } },
+    },
+    {
+      rule: 'a word in place of the label that an enum has lost',
+      root: { subKind: 'error_new', explainer: 'error.enum_label', subject: '22P02 state shipped', firstSeq: 50 },
+      one: {
+        explainer: 'value.replaced',
+        telling: true,
+        columns: ['orders.state'],
+        detail: 'sent where it was shipped',
+      },
+      but: { 'another label': { one: { detail: 'sent where it was paid' } } },
+    },
+    {
+      rule: 'the order of one column, in another result',
+      root: { ...ORDER, count: 9 },
+      one: { ...ORDER, explainer: 'order.limit', count: 2 },
+      but: { 'of another column': { one: { columns: ['orders.city'] } } },
+    },
+    {
+      rule: 'slow since it waits for a lock on a table',
+      root: TABLE_LOCK,
+      one: { ...SLOW, fingerprints: set('a', 'b') },
+      but: { 'a kind of statement that does not wait': { one: { fingerprints: set('c') } } },
+    },
+    {
+      rule: 'an error of locks, beside a lock on a table',
+      root: { ...TABLE_LOCK, reach: set(), firstSeq: Infinity },
+      one: { subKind: 'error_new', explainer: 'error.deadlock', telling: true, tables: set('elsewhere') },
+      but: { 'another error': { one: { explainer: 'error.column' } } },
+    },
+    {
+      rule: 'slow by a column and others, beside slow by that column',
+      root: { ...SLOW, columns: ['orders.customer_id'] },
+      one: { ...SLOW, columns: ['orders.customer_id', 'orders.status'] },
+      but: { 'by other columns': { one: { columns: ['orders.tenant_id', 'orders.status'] } } },
+    },
+  ])('$rule', ({ rule, root, one, but }) => {
+    const folds = (change: { readonly root?: Partial<Suspect>; readonly one?: Partial<Suspect> } = {}) =>
+      of(suspect('root', { ...root, ...change.root }), suspect('one', { ...one, ...change.one }))
+    expect([rule, folds()]).toEqual([rule, { one: 'root' }])
+    for (const [why, change] of Object.entries(but))
+      expect([rule, why, 'one' in folds(change)]).toEqual([rule, why, false])
+  })
+})
