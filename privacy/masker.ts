@@ -9,6 +9,7 @@ import type { Catalog } from '../segment/catalog.js'
 import { type KnownTypes, knownTypes } from '../segment/known-types.js'
 import type { Column, Row, ServerError } from '../segment/outcome.js'
 import { FIRST_USER_OID, OID } from '../segment/values/oids.js'
+import { textToBinary } from '../segment/values/to-binary.js'
 import { mayNameSomebody } from '../sql/column-functions.js'
 import { type ColumnRef, createColumnResolver, type SlotFacts } from '../sql/columns.js'
 import { lex } from '../sql/lex.js'
@@ -17,6 +18,7 @@ import { loadParser } from '../sql/parse.js'
 import type { CatalogIndex } from '../sql/relations.js'
 import { computedColumns } from './computed-columns.js'
 import { type CopyMask, createCopyMask, TEXT_FORMAT } from './copy.js'
+import { type BinaryCell, maskBinaryCopy } from './copy-binary.js'
 import { createErrorMasks, type ErrorFields, type SafeNotice } from './errors.js'
 import type { Key } from './key.js'
 import { createMasking, type MaskingOf } from './masking.js'
@@ -59,8 +61,10 @@ export type Masker = {
   rowMasker(columns: readonly Column[], facts?: SqlFacts, statement?: number): RowMask
   /** COPY data of a table's columns in text format, as a snapshot reads it: whole lines in, whole lines out. null: all stays. */
   copyLine(tableOid: number, attnums: readonly number[]): ((lines: Buffer) => Buffer) | null
-  /** COPY data of a recorded COPY statement; null: it cannot be masked (binary, or an unknown table). */
+  /** COPY data of a recorded COPY statement; null: it cannot be masked (an unknown table), or is in binary. */
   copy(facts: SqlFacts, statement?: number): CopyMask | null
+  /** The same in binary, all of it; null: it cannot be masked. */
+  copyBinary(facts: SqlFacts, statement: number, data: Buffer): Buffer | null
   error(fields: ErrorFields): ServerError
   notice(fields: ErrorFields): SafeNotice
   /** Free text of no known column: a notification's payload. */
@@ -146,7 +150,10 @@ export async function createMasker({ key, policy, catalog }: MaskerSettings): Pr
       const number = type.class === 'integer' || type.class === 'number' || type.class === 'boolean'
       return number && (column === undefined || masks.kindOf(column.column) !== 'digits') ? null : mask
     }
-    if (type.class === 'text' || type.class === 'unknown') return masks.unresolved(slot?.type ?? null)
+    if (type.class === 'text' || type.class === 'unknown') {
+      const open = masks.unresolved(slot?.type ?? null)
+      return slot?.array === true ? arrayMask(open, masks.text) : open
+    }
     if (type.element?.class === 'text') return arrayMask(masks.unresolved(null), masks.text)
     return masks.cellOfType(type)
   }
@@ -203,12 +210,38 @@ export async function createMasker({ key, policy, catalog }: MaskerSettings): Pr
           : columns.map(cellMask)
       return ofColumns.length === 0 ? null : createCopyMask(ofColumns, { ...found.copy, format })
     },
+    copyBinary(facts, statement, data) {
+      const columns = facts.statements[statement]?.copy?.columns ?? []
+      const cells = columns.map(binaryCell)
+      return cells.length === 0 || cells.includes(null) ? null : maskBinaryCopy(cells as BinaryCell[], data)
+    },
     error,
     notice,
     loose: masks.unresolved(null),
     startup: (parameters) =>
       Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name, startupValue(masks, name, value)])),
     name: (name) => (NAME.test(name) ? masks.detected(name) : masks.text(name)),
+  }
+
+  /** null: its bytes mean something else in another database, because they name types by oid. */
+  function binaryCell(column: ColumnRef): BinaryCell | null {
+    const own = resolved.index.byOid(column.tableOid)?.columns.find((one) => one.attnum === column.attnum)
+    if (own === undefined) return null
+    const baseOid = baseOf(own.typeOid)
+    const { class: is } = resolved.types.of(baseOid)
+    const users = baseOid >= FIRST_USER_OID
+    if (users && is !== 'enum' && is !== 'text') return null
+    return {
+      mask: cellMask(column),
+      read: (bytes) => readBinary(baseOid, bytes),
+      write: (text) => textToBinary(users ? OID.text : baseOid, text),
+    }
+  }
+
+  /** What a domain is made of, in the end. */
+  function baseOf(typeOid: number): number {
+    const domain = catalog.types.find(({ oid, kind }) => oid === typeOid && kind === 'domain')
+    return domain === undefined ? typeOid : baseOf(domain.ofOid)
   }
 
   function cellMask(column: ColumnRef): Mask | null {

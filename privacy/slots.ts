@@ -8,6 +8,7 @@ import { literalOf, literalValue } from '../sql/literal.js'
 import { unwrap } from '../sql/tree-walk.js'
 import { looksLike } from './masks/harmless.js'
 import type { Mask } from './masks/index.js'
+import { arrayMask } from './masks/structures.js'
 import { createBodyMask } from './refused.js'
 import type { Understanding } from './understanding.js'
 
@@ -144,7 +145,8 @@ export function factsMask({ masks }: Understanding, facts: SlotFacts): Mask | nu
   if (facts.harmless === 'format') return masks.template
   if (facts.harmless === 'jsonpath')
     return (value) => (JSON_PATH.test(value) ? maskJsonPath(value, masks.text) : masks.words(value))
-  return masks.unresolved(facts.type)
+  // `$1::int4[]`: each element is an int4.
+  return facts.array ? arrayMask(masks.unresolved(facts.type), masks.text) : masks.unresolved(facts.type)
 }
 
 /** `doc @@ '$.name == "Ann"'` is a path, `words @@ 'ann & bob'` is not. */

@@ -5,13 +5,13 @@
 import type { EventEmitter } from 'node:events'
 import type { Manifest } from '../segment/manifest.js'
 import type { Incident } from '../segment/segment-writer.js'
+import { CountNews, NOT_FOLLOWED, RING_FULL } from './count-news.js'
 import { type DrainThread, finishInterrupted } from './drain/thread.js'
 import type { Decision } from './guard/breaker.js'
 import { Guard } from './guard/guard.js'
 import { type Thresholds, USUAL_THRESHOLDS } from './guard/vitals.js'
 import { addressText } from './listen.js'
 import { RateMeter, type Totals } from './rates.js'
-import { RING_FULL, RingNews } from './ring-news.js'
 import type { ProxyState, ProxyStatus } from './status.js'
 import type { Tap } from './tap/listener.js'
 import type { RingProducer } from './tap/ring.js'
@@ -65,7 +65,8 @@ export class ProxyRecording {
   readonly #parts: Parts
   readonly #tick: NodeJS.Timeout
   readonly #rates = new RateMeter()
-  readonly #ringNews = new RingNews()
+  readonly #ringNews = new CountNews()
+  readonly #brokenNews = new CountNews()
   readonly #guard: Guard
   #state: ProxyState = 'recording'
   #stopped: Promise<Manifest | null> | null = null
@@ -239,7 +240,10 @@ export class ProxyRecording {
     const { durationMsMax, recordingBytesMax, recordingStatementsMax } = this.#options
     const { nowUs, tally } = this.#parts
     const passed = tally.read(CELL.executionsPassed + PASSING.ringFull)
-    if (this.#ringNews.look(passed, nowUs() / 1000)) this.#note(RING_FULL.kind, RING_FULL.detail)
+    const nowMs = nowUs() / 1000
+    if (this.#ringNews.look(passed, nowMs)) this.#note(RING_FULL.kind, RING_FULL.detail)
+    const broken = tally.read(CELL.sessionsBroken)
+    if (this.#brokenNews.look(broken, nowMs)) this.#note(NOT_FOLLOWED.kind, NOT_FOLLOWED.detail)
     if (durationMsMax !== undefined && nowUs() >= durationMsMax * 1000) this.#limitReached('duration')
     else if (recordingBytesMax !== undefined && tally.read(CELL.recordingBytes) >= recordingBytesMax) {
       this.#limitReached('bytes')

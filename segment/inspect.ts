@@ -7,7 +7,7 @@ import type { Finding, MismatchType } from './diff.js'
 import { openDiff } from './diff-file.js'
 import { balances, type Ledger } from './ledger.js'
 import { type MaskingReport, maskingReport } from './masking-report.js'
-import { openRecording, type RecoveredTail } from './recording.js'
+import { openRecording, type RecordingReader, type RecoveredTail } from './recording.js'
 import { recoverRecording } from './recover.js'
 import { openRun } from './run-file.js'
 import type { Incident } from './segment-writer.js'
@@ -51,6 +51,8 @@ export type RecordingInspection = {
   readonly ledger: Ledger
   readonly balances: boolean
   readonly unreplayable: Readonly<Record<string, number>>
+  /** What is not known of sessions, and of how many. */
+  readonly gaps: Readonly<Record<string, number>>
   /** What masking left open. */
   readonly masking: MaskingReport
   readonly incidents: readonly Incident[]
@@ -122,6 +124,7 @@ export function inspectRecording(path: string, topMax: number): RecordingInspect
       ledger: manifest.ledger,
       balances: balances(manifest.ledger),
       unreplayable: recording.unreplayable(),
+      gaps: gapsOf(recording),
       masking: maskingReport(recording.masked()),
       incidents: manifest.incidents,
       top: topOf(usage, topMax),
@@ -129,6 +132,16 @@ export function inspectRecording(path: string, topMax: number): RecordingInspect
   } finally {
     recording.close()
   }
+}
+
+function gapsOf(recording: RecordingReader): Record<string, number> {
+  const sessions = new Map<string, Set<number>>()
+  for (const { kind, session, detail } of recording.events()) {
+    if (kind !== 'lost') continue
+    const why = String(detail.why ?? '')
+    sessions.set(why, (sessions.get(why) ?? new Set()).add(session))
+  }
+  return Object.fromEntries([...sessions].map(([why, { size }]) => [why, size]))
 }
 
 type Recovered = { readonly state: string; readonly statements: number; readonly unreadable: readonly string[] }

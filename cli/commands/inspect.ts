@@ -123,6 +123,7 @@ function recordingText(found: RecordingInspection, top: number): string {
     ]),
     ledgerText(found.ledger),
     reasonsText('Cannot be replayed as sent', found.unreplayable),
+    reasonsText('Not known of sessions', found.gaps),
     unmappedText(found.masking.unmapped, top),
     cautionsText(found.masking.cautions, top),
     incidentsText(found.incidents),

@@ -12,6 +12,7 @@ import { type Count, sum } from '../../segment/ledger.js'
 import type { RecordingWriter } from '../../segment/recording-writer.js'
 import type { Incident } from '../../segment/segment-writer.js'
 import type { Session, SessionEvent, Statement } from '../../segment/statement.js'
+import { CountNews, NOT_FOLLOWED } from '../count-news.js'
 import { RECORD, type RingRecord } from '../tap/ring.js'
 import { CELL, PASSING, PASSING_WORDS, type PassingReason, type Tally } from '../tap/tally.js'
 import { Batch } from './batch.js'
@@ -73,6 +74,9 @@ export class Drain implements SessionStore {
   /** Something of the open sessions was not written. */
   #restateDue = false
   readonly #passed: Passed
+  /** Sessions that could not be followed, and whether that is news. */
+  #unfollowed = 0
+  readonly #unfollowedNews = new CountNews()
 
   constructor(
     writer: RecordingWriter,
@@ -104,8 +108,7 @@ export class Drain implements SessionStore {
     try {
       this.#take(record)
     } catch (error) {
-      this.#tell({ kind: 'session lost', detail: codeOf(error) })
-      this.#sessions.get(record.session)?.lost('it could not be decoded')
+      this.#sessions.get(record.session)?.lost(`it could not be decoded (${codeOf(error)})`)
     }
     const { batchStatementsMax, batchBytesMax } = this.#limits
     if (this.#batch.statements >= batchStatementsMax || this.#batch.bytes >= batchBytesMax) this.flush()
@@ -212,6 +215,17 @@ export class Drain implements SessionStore {
   /** The transaction itself is counted by the tap, which sees its end. */
   lost(reason: string, statements: number, transactions = 0): void {
     this.#account('lost', reason, { statements, transactions })
+  }
+
+  notFollowed(why: string): void {
+    this.#unfollowed += 1
+    if (!this.#unfollowedNews.look(this.#unfollowed, this.#nowMs())) return
+    const trouble = {
+      kind: NOT_FOLLOWED.kind,
+      detail: `${why}; what it does passes on unrecorded, and is in the ledger`,
+    }
+    this.incident({ atUs: this.#atUs, ...trouble })
+    this.#tell(trouble)
   }
 
   #open(record: RingRecord): void {

@@ -2,7 +2,7 @@
  * The drain's thread: makes the recording, then reads the ring until it is closed and empty. No socket lives here, so it may
  * block while it waits. What the main thread has to say comes through a port that is read between batches.
  */
-import { platform, setPriority } from 'node:os'
+import { getPriority, platform, setPriority } from 'node:os'
 import { hrtime } from 'node:process'
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { HarnessError } from '../../base/errors.js'
@@ -52,8 +52,9 @@ const RECORDS_PER_LOOK = 32
 const settings = workerData as DrainSettings
 const say = (message: DrainMessage) => parentPort!.postMessage(message)
 
-// Where both want the last core, traffic gets it. On Linux this concerns this thread only; elsewhere the whole process.
-if (platform() === 'linux') setPriority(NICENESS)
+// Where both want the last core, traffic gets it. On Linux this concerns this thread only; elsewhere the whole process. Whoever was
+// started nicer than that stays so: only some may take it back, and nobody wants to.
+if (platform() === 'linux' && getPriority() < NICENESS) setPriority(NICENESS)
 
 try {
   run(await createMasker(settings.masking))

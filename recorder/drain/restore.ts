@@ -10,6 +10,7 @@ import type { Masker } from '../../privacy/masker.js'
 import type { SafeSql } from '../../segment/statement.js'
 import { Framer } from '../../wire/framer.js'
 import { decodeParse, decodeString, decodeTarget, FRONTEND } from '../../wire/frontend.js'
+import { NOTE, type Note, readNote } from '../tap/session-doings.js'
 import { CLOSED, type Exchange } from './exchange.js'
 import type { Result } from './result.js'
 
@@ -21,6 +22,8 @@ export type StateChange =
       readonly parameterTypes: readonly number[]
     }
   | { readonly kind: 'close'; readonly name: string }
+  /** What cannot be done again. */
+  | ({ readonly kind: 'missing' } & Note)
   | {
       readonly kind: 'run'
       readonly sql: string
@@ -29,8 +32,10 @@ export type StateChange =
       readonly forgetsStatements: boolean
     }
 
+export type RepeatableChange = Exclude<StateChange, { kind: 'missing' }>
+
 /** The one that may stand in a prologue, which is texts. */
-export function isPrologue(change: StateChange): boolean {
+export function isPrologue(change: RepeatableChange): boolean {
   return change.kind === 'run'
 }
 
@@ -57,6 +62,10 @@ function changeOf(type: number, buffer: Buffer, start: number, end: number, mask
       const target = decodeTarget(buffer, start, end)
       return target && { kind: 'close', name: target.name }
     }
+    case NOTE: {
+      const note = readNote(buffer, start, end)
+      return note && { kind: 'missing', ...note }
+    }
     default: {
       const sql = decodeString(buffer, start, end)
       if (sql === null) return null
@@ -68,7 +77,8 @@ function changeOf(type: number, buffer: Buffer, start: number, end: number, mask
   }
 }
 
-const TAGS = /^(?:\s|--[^\n]*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*(SET|RESET|PREPARE|DISCARD\s+ALL|DEALLOCATE)/i
+const TAGS =
+  /^(?:\s|--[^\n]*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*(SET|RESET|PREPARE|DISCARD\s+ALL|DEALLOCATE|LISTEN|UNLISTEN)/i
 
 function runOf(sql: string, masked: SafeSql): StateChange | null {
   const word = TAGS.exec(sql)?.[1]?.toUpperCase().replace(/\s+/, ' ')
@@ -77,8 +87,19 @@ function runOf(sql: string, masked: SafeSql): StateChange | null {
   return { kind: 'run', sql, masked, tag, forgetsStatements: word.startsWith('D') }
 }
 
+const ENCODING =
+  /^\s*(?:SET\s+(?:SESSION\s+)?(?:client_encoding\s*(?:=|\bTO\b)|NAMES\b)\s*['"]?([\w-]+)|RESET\s+(?:client_encoding|ALL)\b|DISCARD\s+ALL\b)/i
+
+/** What client_encoding is behind this, as the server names it; empty: what the session came with; null: as before. */
+export function encodingAfter(sql: string): string | null {
+  const match = ENCODING.exec(sql)
+  if (match === null) return null
+  const name = (match[1] ?? '').toUpperCase().replaceAll('-', '')
+  return name === 'UNICODE' ? 'UTF8' : name === 'DEFAULT' ? '' : name
+}
+
 /** As an exchange that was answered as it was answered then. */
-export function restored(change: StateChange, seq: number, atUs: number): Exchange<Result> {
+export function restored(change: RepeatableChange, seq: number, atUs: number): Exchange<Result> {
   const exchange: Exchange<Result> = {
     seq,
     sentUs: atUs,

@@ -7,12 +7,21 @@ import type { Session, SessionEvent } from '../../segment/statement.js'
 import * as backend from '../../wire/backend.js'
 import { Framer } from '../../wire/framer.js'
 import { Keepsakes } from '../tap/keepsakes.js'
+import { NOTED } from '../tap/session-doings.js'
 import { Conversation, type ConversationHost } from './conversation.js'
 import { CLOSED, type Exchange, hasExecution, isSimple } from './exchange.js'
 import type { Known } from './known.js'
+import { MissingState } from './missing-state.js'
 import { OpenTransaction, type TransactionLimits, type TransactionStore } from './open-transaction.js'
 import { readOpening } from './opening.js'
-import { isPrologue, restored, type StateChange, stateChanges } from './restore.js'
+import {
+  encodingAfter,
+  isPrologue,
+  type RepeatableChange,
+  restored,
+  type StateChange,
+  stateChanges,
+} from './restore.js'
 import { Result, type ResultLimits } from './result.js'
 import { statementsOf, writes } from './statements.js'
 
@@ -30,6 +39,8 @@ export type SessionLimits = ResultLimits &
 export interface SessionStore extends TransactionStore {
   nextSeq(statements: number): number
   event(event: SessionEvent): void
+  /** The rest of this session will not be kept, and here is why. */
+  notFollowed(why: string): void
 }
 
 const READABLE: ReadonlySet<string> = new Set(['UTF8', 'SQL_ASCII'])
@@ -37,6 +48,7 @@ const IDLE = 'I'.charCodeAt(0)
 /** The first four bytes of the tag ROLLBACK. */
 const ROLLBACK = Buffer.from('ROLL').readInt32BE(0)
 const STATE_LOST = 'more session state than is remembered'
+const UNCERTAIN = 'session state was changed in a transaction whose end was not recorded'
 const NOT_FOLLOWED = 'session could not be followed'
 
 export class DrainSession implements ConversationHost<Result> {
@@ -51,9 +63,13 @@ export class DrainSession implements ConversationHost<Result> {
   readonly #transaction: OpenTransaction
   #atUs = 0
   #encoding = 'UTF8'
+  /** What it came with. */
+  #encodingFirst = 'UTF8'
   #readable = true
   /** What it has done to its own state and would have to do again, should what was written of it be lost. */
   readonly #standing = new Keepsakes()
+  /** What it made while nothing was recorded and nobody can make again. */
+  readonly #missing = new MissingState()
   /** The recording does not know the session's state any more. */
   #restateDue = false
   backendPid = 0
@@ -109,8 +125,9 @@ export class DrainSession implements ConversationHost<Result> {
     const { application_name: application = '', ...rest } = this.#masker.startup(others)
     this.backendPid = backendPid
     for (const { name, value } of settings) this.parameter(name, value)
+    this.#encodingFirst = this.#encoding
     this.#standing.adopt(before)
-    const changes = stateChanges(before, this.#masker)
+    const changes = this.#repeatable(stateChanges(before, this.#masker), atUs)
     const later = changes.findIndex((change) => !isPrologue(change))
     const prologue = later < 0 ? changes : changes.slice(0, later)
     this.#restore(changes.slice(prologue.length), atUs, complete)
@@ -143,6 +160,7 @@ export class DrainSession implements ConversationHost<Result> {
     this.#conversation.missedSome()
     this.#fromClient.reset()
     this.#fromServer.reset()
+    if (this.#standing.uncertain) this.event('lost', { why: UNCERTAIN })
     this.#standing.begin(0)
     const { begun } = this.#transaction
     const changes = this.#changesOf(this.#drop(reason))
@@ -163,7 +181,18 @@ export class DrainSession implements ConversationHost<Result> {
   /** What the session did to its own state while nothing was recorded; it is recorded now, as if it had been done now. */
   restore(payload: Buffer, atUs: number, complete: boolean): void {
     this.#standing.adopt(payload)
-    this.#restore(stateChanges(payload, this.#masker), atUs, complete)
+    this.#restore(this.#repeatable(stateChanges(payload, this.#masker), atUs), atUs, complete)
+  }
+
+  /** Without what cannot be done again, of which is said here that it is missing. */
+  #repeatable(changes: readonly StateChange[], atUs: number): RepeatableChange[] {
+    this.#atUs = atUs
+    return changes.filter((change): change is RepeatableChange => {
+      if (change.kind !== 'missing') return true
+      this.#missing.add(change)
+      this.event('lost', { why: NOTED[change.what] })
+      return false
+    })
   }
 
   /**
@@ -180,7 +209,8 @@ export class DrainSession implements ConversationHost<Result> {
   #restateNow(): void {
     this.#restateDue = false
     if (this.#standing.incomplete) this.event('lost', { why: STATE_LOST })
-    this.#record(stateChanges(Buffer.from(this.#standing.bytes()), this.#masker), this.#atUs)
+    const changes = stateChanges(Buffer.from(this.#standing.bytes()), this.#masker)
+    this.#record(this.#repeatable(changes, this.#atUs), this.#atUs)
   }
 
   #stand(type: number, buffer: Buffer, start: number, end: number): void {
@@ -197,19 +227,23 @@ export class DrainSession implements ConversationHost<Result> {
     }
   }
 
-  #restore(changes: readonly StateChange[], atUs: number, complete: boolean): void {
+  #restore(changes: readonly RepeatableChange[], atUs: number, complete: boolean): void {
     this.#atUs = atUs
     if (!complete) this.event('lost', { why: STATE_LOST })
     const { names } = this.#conversation
     for (const change of changes) {
       if (change.kind === 'prepare') names.prepare(change.name, change.sql, change.parameterTypes)
       else if (change.kind === 'close') names.close('S', change.name)
-      else if (change.forgetsStatements) names.unprepareAll()
+      else {
+        if (change.forgetsStatements) names.unprepareAll()
+        const encoding = encodingAfter(change.sql)
+        if (encoding !== null) this.parameter('client_encoding', encoding || this.#encodingFirst)
+      }
     }
     this.#record(changes, atUs)
   }
 
-  #record(changes: readonly StateChange[], atUs: number): void {
+  #record(changes: readonly RepeatableChange[], atUs: number): void {
     for (const change of changes) {
       this.#transaction.keep()
       this.finished(restored(change, this.nextSeq(1), atUs))
@@ -269,6 +303,7 @@ export class DrainSession implements ConversationHost<Result> {
     for (const draft of statementsOf(exchange, this.id, this.#masker)) {
       // Text in another encoding was read as UTF-8: right only where it was ASCII, so it must not be replayed.
       if (!this.#readable) draft.unreplayable ??= `client_encoding ${this.#encoding} is not supported`
+      draft.unreplayable ??= this.#missing.reasonFor(draft.sql, draft.outcome.error === null)
       transaction.gather(draft)
     }
     if (exchange.status === 'I') this.#endTransaction()
@@ -290,6 +325,7 @@ export class DrainSession implements ConversationHost<Result> {
   lost(why: string): void {
     this.#conversation.lose()
     this.event('lost', { why })
+    this.#store.notFollowed(why)
     this.#drop(NOT_FOLLOWED)
   }
 
@@ -311,13 +347,13 @@ export class DrainSession implements ConversationHost<Result> {
     // A name that was closed may have been given anew already, by what comes behind and does so itself.
     const closed = left.filter(([, prepared]) => !prepared)
     const changes = this.#changesOf(left.flatMap(([name, prepared]) => (prepared ? [name] : [])))
-    const closes = closed.map(([name]): StateChange => ({ kind: 'close', name }))
+    const closes = closed.map(([name]): RepeatableChange => ({ kind: 'close', name }))
     this.#record([...closes, ...changes], this.#atUs)
   }
 
-  #changesOf(changed: readonly string[]): StateChange[] {
+  #changesOf(changed: readonly string[]): RepeatableChange[] {
     const { names } = this.#conversation
-    return changed.map((name): StateChange => {
+    return changed.map((name): RepeatableChange => {
       const prepared = names.prepared(name)
       return prepared === null ? { kind: 'close', name } : { kind: 'prepare', ...prepared }
     })

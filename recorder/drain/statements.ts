@@ -108,10 +108,16 @@ function parametersInto(draft: Draft, exchange: Exchange<Result>, text: MaskedSq
 }
 
 function copyInto(draft: Draft, exchange: Exchange<Result>, text: MaskedSql, masker: Masker): void {
-  const statement = text.facts.statements.findIndex(({ copy }) => copy?.direction === 'in')
-  const mask = statement < 0 ? null : masker.copy(text.facts, statement)
-  if (mask === null) draft.unreplayable = 'cannot tokenize its COPY data'
-  else draft.copy = Buffer.concat([mask.push(Buffer.concat(exchange.copy)), mask.end()])
+  draft.copy = maskedCopy(Buffer.concat(exchange.copy), text, masker)
+  if (draft.copy === null) draft.unreplayable = 'cannot tokenize its COPY data'
+}
+
+function maskedCopy(data: Buffer, { facts }: MaskedSql, masker: Masker): Buffer | null {
+  const statement = facts.statements.findIndex(({ copy }) => copy?.direction === 'in')
+  if (statement < 0) return null
+  if (facts.statements[statement]!.copy!.format === 'binary') return masker.copyBinary(facts, statement, data)
+  const mask = masker.copy(facts, statement)
+  return mask && Buffer.concat([mask.push(data), mask.end()])
 }
 
 const NOTHING_CAME: Outcome = {

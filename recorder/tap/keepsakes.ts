@@ -1,18 +1,18 @@
 /**
- * What a session does to its own state while it is not recorded: statements prepared and closed, settings changed. Kept as the
- * messages that would do it again, so that what is recorded later finds the state it needs; a session that does the same over and
- * over costs no more than one that does it once.
+ * What a session does to its own state while it is not recorded: statements prepared and closed, settings changed, channels listened
+ * to (./session-doings.ts). Kept as the messages that would do it again, so that what is recorded later finds the state it needs, and as
+ * notes of what could not be done again; a session that does the same over and over costs no more than one that does it once.
  *
  *   prepared, closed        by name: the last one counts. They stay whatever becomes of the transaction.
- *   SET                     by what is set, RESET, DISCARD … by text. Undone when the transaction is rolled back.
+ *   everything else         by what it is about. Undone when the transaction is rolled back.
  *
  * A message counts when its request was answered without an error. Goals: nothing is allocated for messages that are not of this
- * kind. Non-goals: set_config(), temporary tables, advisory locks, SET behind other statements in one text or as the text of a
- * named statement, what a ROLLBACK TO takes back.
+ * kind. Non-goals: the text of a named statement, what a ROLLBACK TO takes back.
  */
 import { MessageWriter } from '../../wire/bytes.js'
 import { Framer } from '../../wire/framer.js'
-import { buildClose, buildQuery, decodeParse, decodeString, decodeTarget, FRONTEND } from '../../wire/frontend.js'
+import { decodeParse, decodeString, decodeTarget, FRONTEND } from '../../wire/frontend.js'
+import { type Doing, doingOf, NOTE, notedIn, prepared } from './session-doings.js'
 
 const BYTES_MAX = 256 * 1024
 const TEXT_BYTES_MAX = 64 * 1024
@@ -20,27 +20,10 @@ const TEXT_BYTES_MAX = 64 * 1024
 const PENDING_MAX = 1000
 const HEADER_BYTES = 5
 
-/** Blanks and comments in front, then the word that decides. */
-const VERB = /^(?:\s|--[^\n]*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*(SET|RESET|DISCARD|DEALLOCATE|PREPARE)\s+/i
-const FOR_A_WHILE = /^(LOCAL|TRANSACTION|CONSTRAINTS)\b/i
-const ONE_SETTING = /^(?:SESSION\s+)?([a-z_][\w$.]*)\s*(?:=|TO\s)/i
-const ONE_NAME = /^(?:PREPARE\s+)?("(?:[^"]|"")+"|[a-z_][\w$]*)/i
-/** First bytes of a text that can be of interest: letters of the verbs, blanks, comments. */
-const MAYBE = new Set([...'sSrRdDpP/- \t\r\n'].map((letter) => letter.charCodeAt(0)))
-
-type Keepsake = {
-  readonly key: string
-  readonly bytes: Uint8Array
-  /** A rollback undoes it. */
-  readonly undoable: boolean
-  /** Keys that mean nothing any more behind this one. */
-  readonly ends: string | null
+type Keepsake = Doing & {
   /** The request it belongs to. */
   readonly request: number
 }
-
-const STATEMENT = 'statement '
-const SETTING = 'setting '
 
 export class Keepsakes {
   /** Something was not kept: it was too much, or lay across chunks. */
@@ -56,6 +39,11 @@ export class Keepsakes {
 
   get empty(): boolean {
     return this.#kept.size === 0 && !this.incomplete
+  }
+
+  /** Something was done that the transaction's end, which is still to come, may undo. */
+  get uncertain(): boolean {
+    return this.#pending.some(({ undoable }) => undoable)
   }
 
   /** From now on; so many requests are in flight that came before. */
@@ -83,6 +71,9 @@ export class Keepsakes {
   message(type: number, buffer: Uint8Array, start: number, end: number): void {
     if (type === FRONTEND.query || type === FRONTEND.parse || type === FRONTEND.close) {
       this.#consider(type, buffer, start, end)
+    } else if (type === NOTE) {
+      const doing = notedIn(buffer, start, end)
+      if (doing !== null) this.#remember(doing)
     }
     this.#count(type)
   }
@@ -138,50 +129,22 @@ export class Keepsakes {
   #consider(type: number, chunk: Uint8Array, body: number, end: number): void {
     if (type === FRONTEND.close) {
       const target = decodeTarget(chunk, body, end)
-      if (target?.kind === 'S') this.#statement(target.name, whole(type, chunk, body, end))
+      if (target?.kind === 'S') this.#remember(prepared(target.name, whole(type, chunk, body, end)))
     } else if (type === FRONTEND.parse && chunk[body] !== 0) {
       const parse = decodeParse(chunk, body, end)
-      if (parse !== null) this.#statement(parse.name, whole(type, chunk, body, end))
+      if (parse !== null) this.#remember(prepared(parse.name, whole(type, chunk, body, end)))
     } else {
       // A text that is run: of a Query, or of an unnamed Parse, whose name is one zero byte.
       const from = type === FRONTEND.parse ? body + 1 : body
-      if (!MAYBE.has(chunk[from]!) || end - from > TEXT_BYTES_MAX) return
+      if (end - from > TEXT_BYTES_MAX || !maybe(chunk, from, end)) return
       const sql = decodeString(chunk, from, end)
-      if (sql !== null) this.#text(sql)
+      const doing = sql === null ? null : doingOf(sql)
+      if (doing !== null) this.#remember(doing)
     }
   }
 
-  #text(sql: string): void {
-    const match = VERB.exec(sql)
-    if (match === null) return
-    const rest = sql.slice(match[0].length)
-    const name = ONE_NAME.exec(rest)?.[1]
-    switch (match[1]!.toUpperCase()) {
-      case 'SET':
-        if (!FOR_A_WHILE.test(rest)) this.#run(SETTING + settingOf(rest, sql), sql, null, true)
-        break
-      case 'RESET':
-        this.#run(SETTING + sql, sql, /^ALL\b/i.test(rest) ? SETTING : null, true)
-        break
-      case 'DISCARD':
-        if (/^ALL\b/i.test(rest)) this.#run('all', sql, '', false)
-        break
-      case 'PREPARE':
-        if (name !== undefined && !/^TRANSACTION\b/i.test(rest)) this.#statement(folded(name), buildQuery(sql))
-        break
-      case 'DEALLOCATE':
-        if (/^(PREPARE\s+)?ALL\b/i.test(rest)) this.#run('statements', sql, STATEMENT, false)
-        // Unlike its SQL, the message does not mind a name that is not there.
-        else if (name !== undefined) this.#statement(folded(name), buildClose('S', folded(name)))
-    }
-  }
-
-  #statement(name: string, bytes: Uint8Array): void {
-    this.#add({ key: STATEMENT + name, bytes, undoable: false, ends: null, request: this.#requests })
-  }
-
-  #run(key: string, sql: string, ends: string | null, undoable: boolean): void {
-    this.#add({ key, bytes: buildQuery(sql), undoable, ends, request: this.#requests })
+  #remember(doing: Doing): void {
+    this.#add({ ...doing, request: this.#requests })
   }
 
   #add(keepsake: Keepsake): void {
@@ -196,6 +159,7 @@ export class Keepsakes {
   #keep({ key, bytes, ends }: Keepsake): void {
     if (ends !== null) for (const other of [...this.#kept.keys()]) if (other.startsWith(ends)) this.#forget(other)
     this.#forget(key)
+    if (bytes.length === 0) return
     if (this.#keptBytes + bytes.length > BYTES_MAX) this.incomplete = true
     else {
       this.#kept.set(key, bytes)
@@ -213,12 +177,18 @@ function whole(type: number, chunk: Uint8Array, body: number, end: number): Uint
   return new MessageWriter().start(type).raw(chunk.subarray(body, end)).finish().bytes()
 }
 
-/** What a SET is about, so that the next one of it counts alone; the text where that is not plain to see. */
-function settingOf(rest: string, sql: string): string {
-  return ONE_SETTING.exec(rest)?.[1]?.toLowerCase() ?? sql
-}
+const SEMICOLON = ';'.charCodeAt(0)
+/** First bytes of a text that can be of interest: letters of the verbs, blanks, comments. */
+const MAYBE = new Set([...'sSrRdDpPlLcC/- \t\r\n'].map((letter) => letter.charCodeAt(0)))
+/** UNLISTEN is of interest, UPDATE is not. */
+const isU = (byte: number) => (byte | 0x20) === 0x75
+const isN = (byte: number) => (byte | 0x20) === 0x6e
 
-/** A name as the server knows it. */
-function folded(name: string): string {
-  return name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name.toLowerCase()
+/** Can this text do anything to its session? Most cannot, and need not be decoded. */
+function maybe(chunk: Uint8Array, from: number, end: number): boolean {
+  const first = chunk[from]!
+  if (MAYBE.has(first) || (isU(first) && isN(chunk[from + 1]!))) return true
+  // Among several statements, one that is not the first.
+  const at = chunk.subarray(from, end).indexOf(SEMICOLON)
+  return at >= 0 && at < end - from - 2
 }

@@ -40,6 +40,7 @@ type Expected = {
 
 type Portal = {
   /** From the prepared statement's description; undefined: never described. */
+  readonly statement: string
   readonly columns: readonly Column[] | null | undefined
   readonly bind: Uint8Array | null
   /** Of the portal itself, with its real formats. */
@@ -163,7 +164,8 @@ export class AnswerReader implements MessageSink {
     const reply = head.shape.replies[head.at]
     if (reply?.kind === 'bind' && !isHelper(reply.portal)) {
       const { bind } = head.job.rows[0]
-      this.#portals.set(reply.portal, { columns: this.#statements.get(reply.name), bind, described: undefined })
+      const columns = this.#statements.get(reply.name)
+      this.#portals.set(reply.portal, { statement: reply.name, columns, bind, described: undefined })
     }
     if (reply?.kind !== 'bind' || !isHelper(reply.portal)) this.#events.bound(head.job)
     this.#step(head)
@@ -179,7 +181,11 @@ export class AnswerReader implements MessageSink {
       if (reply.of === 'S') this.#statements.set(reply.name, described?.columns ?? null)
       else {
         const portal = this.#portals.get(reply.name)
-        if (portal) portal.described = described
+        if (portal) {
+          portal.described = described
+          // Whoever executes it later without asking gets the same columns.
+          if (!this.#statements.has(portal.statement)) this.#statements.set(portal.statement, described?.columns ?? null)
+        }
       }
     }
     this.#step(head)

@@ -1,4 +1,7 @@
 /** Each vital of the circuit breaker, made bad for real: it trips with its reason, in the log and in the manifest; and otherwise it does not. */
+import type { ChildProcess } from 'node:child_process'
+import { appendFileSync, cpSync } from 'node:fs'
+import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { startDrain } from '../../recorder/drain/thread.js'
@@ -10,6 +13,7 @@ import { type OwnedServer, startServer } from '../../replayer/shadow/server.js'
 import { balances } from '../../segment/ledger.js'
 import { standbyOf } from '../support/standby.js'
 import { type Bench, bench, read, through } from './recording.js'
+import { BALLAST, OWN_MOUNTS, seenBy, startOnSmallDisk } from './running.js'
 
 // What is waited for here takes its time on a busy machine.
 vi.setConfig({ testTimeout: 180_000 })
@@ -118,6 +122,62 @@ test('latency drift: the recorded statements become slower than they were', asyn
   expect(detail).toMatch(/^latency-drift [\d.]+ ×, above 3 ×$/)
   await client!.end()
   await knob.end()
+})
+
+test('oldest transaction: somebody leaves one open', async () => {
+  const forgetful = await connect(server.url())
+  let open = false
+  const detail = await trips('oldest-transaction', 2500, async (_, recording) => {
+    if (!open && recording.status().breaker.readings['oldest-transaction'] !== undefined) {
+      open = true
+      await forgetful.query('BEGIN; SELECT 1')
+    }
+    await seconds(server.url(), 0.05)
+  })
+  expect(detail).toMatch(/^oldest-transaction [\d.]+ s, above 2.5 s$/)
+  await forgetful.end()
+})
+
+test('rss: the process grows', async () => {
+  const held: Buffer[] = []
+  const limit = process.memoryUsage.rss() + 150 * 2 ** 20
+  const detail = await trips('rss', limit, (url) => {
+    // Written to, or it would be no memory.
+    if (held.length < 40) held.push(Buffer.alloc(16 * 2 ** 20, held.length + 1))
+    return seconds(url, 0.01)
+  })
+  expect(held.length).toBeGreaterThan(1)
+  expect(detail).toMatch(/^rss [\d.]+ MB, above [\d.]+ MB$/)
+})
+
+test.runIf(OWN_MOUNTS)('free disk: something else fills the disk that the recording is written to', async () => {
+  const children: ChildProcess[] = []
+  const recorder = await startOnSmallDisk(
+    server.url(),
+    { folder: at.folder, children, args: ['--breaker', 'off', '--breaker', 'free-disk=20MB'] },
+    { size: '60m', ballastBytes: 0 },
+  )
+  const client = await connect(recorder.url)
+  const kept = async () => (await recorder.status()).statementsKept
+  while ((await kept()) === 0) await client.query('SELECT 1')
+  expect((await recorder.status()).state).toBe('recording')
+  appendFileSync(seenBy(recorder, BALLAST), Buffer.alloc(30 * 2 ** 20, 1))
+  while (!recorder.stderr().includes('circuit breaker tripped')) await client.query('SELECT 2')
+  expect(await recorder.status()).toMatchObject({ state: 'tripped', breaker: { trippedBy: 'free-disk' } })
+  expect((await client.query('SELECT 3 AS three')).rows).toEqual([{ three: 3 }])
+  await client.end()
+  await recorder.ask('stop')
+  const sealed = join(at.folder, 'small-disk')
+  cpSync(seenBy(recorder, 'disk/rec'), sealed, { recursive: true })
+  recorder.child.kill('SIGTERM')
+  expect((await recorder.ended).code).toBe(0)
+  const { manifest } = read(sealed)
+  expect(recorder.stderr()).toMatch(/circuit breaker tripped: free-disk [\d.]+ MB, below 20 MB/)
+  expect(manifest.incidents).toMatchObject([
+    { kind: 'circuit breaker tripped', detail: expect.stringMatching(/^free-disk [\d.]+ MB, below 20 MB$/) },
+  ])
+  expect(manifest.ledger.lost['circuit breaker']!.statements).toBeGreaterThan(0)
+  expect(balances(manifest.ledger)).toBe(true)
 })
 
 test('ring: what is offered is not taken', async () => {

@@ -154,3 +154,118 @@ test('a fingerprint that is included: only transactions with it', async () => {
   const executed = statements.filter(({ frames }) => frames.some(([kind]) => kind === 'Q' || kind === 'E'))
   expect(executed.map(({ fingerprint }) => fingerprint)).toEqual([wanted])
 })
+
+describe('by each dimension, of three sessions that differ in it', () => {
+  const ROLE = `chosen_${process.pid}`
+  beforeAll(async () => {
+    await db.query(`CREATE ROLE ${ROLE} LOGIN PASSWORD 'chosen'`)
+    await db.query(`GRANT ALL ON people, orders TO ${ROLE}`)
+  })
+  afterAll(async () => {
+    await db.query(`DROP OWNED BY ${ROLE}`)
+    await db.query(`DROP ROLE ${ROLE}`)
+  })
+
+  const WHO = [
+    { name: 'web', application: 'web-1', change: {} },
+    { name: 'job', application: 'job-1', change: {} },
+    { name: 'other', application: 'web-2', change: { username: ROLE, password: 'chosen' } },
+    { name: 'elsewhere', application: 'job-2', change: { pathname: '/postgres' } },
+  ]
+  const ASKED = { statements: 2, transactions: 2 }
+
+  async function everybody(url: string): Promise<void> {
+    for (const { application, change } of WHO) {
+      const connectionString = String(Object.assign(new URL(url), change))
+      const client = new pg.Client({ connectionString, application_name: application })
+      await client.connect()
+      const tables = 'pathname' in change ? ['pg_class', 'pg_proc'] : ['people', 'orders']
+      for (const table of tables) await client.query(`SELECT count(*) FROM ${table}`)
+      await client.end()
+    }
+  }
+  const database = () => new URL(db.url).pathname.slice(1)
+
+  test.each([
+    { flags: () => ({ include: ['application=web-*'] }), kept: ['web-1', 'web-2'] },
+    { flags: () => ({ exclude: ['application=web-*'] }), kept: ['job-1', 'job-2'] },
+    { flags: () => ({ include: [`user=${ROLE}`] }), kept: ['web-2'] },
+    { flags: () => ({ exclude: [`user=${ROLE}`] }), kept: ['web-1', 'job-1', 'job-2'] },
+    { flags: () => ({ include: ['database=postgres'] }), kept: ['job-2'] },
+    {
+      flags: () => ({ include: [`database=${database()}`], exclude: ['application=job-*'] }),
+      kept: ['web-1', 'web-2'],
+    },
+  ])('sessions: $kept', async ({ flags, kept }) => {
+    const recorded = await recordOf(at, db.url, everybody, { choice: readChoice(flags()) })
+    const { manifest, sessions, statements } = recorded
+    expect(sessions.map(({ application }) => application)).toEqual(kept)
+    const left = WHO.length - kept.length
+    expect(manifest.ledger).toEqual({
+      seen: { statements: 2 * WHO.length, transactions: 2 * WHO.length },
+      kept: { statements: ASKED.statements * kept.length, transactions: ASKED.transactions * kept.length },
+      filtered: { 'session not chosen': { statements: 2 * left, transactions: 2 * left } },
+      skipped: {},
+      lost: {},
+    })
+    expect(statements).toHaveLength(manifest.ledger.kept.statements)
+  })
+
+  test.each([
+    { flags: { include: ['table=orders'] }, kept: 3, of: 'orders' },
+    { flags: { include: ['table=public.orders'] }, kept: 3, of: 'orders' },
+    { flags: { exclude: ['table=people', 'table=pg_*'] }, kept: 3, of: 'orders' },
+  ])('tables: $flags', async ({ flags, kept, of }) => {
+    const { manifest, statements } = await recordOf(at, db.url, everybody, { choice: readChoice(flags) })
+    expect(statements.map(({ sql }) => sql)).toEqual(Array.from({ length: kept }, () => `SELECT count(*) FROM ${of}`))
+    const left = 2 * WHO.length - kept
+    expect(manifest.ledger.filtered).toEqual({
+      'by table or fingerprint': { statements: left, transactions: left },
+    })
+    expect(balances(manifest.ledger)).toBe(true)
+  })
+})
+
+describe('by share', () => {
+  test('of sessions: those that the hash chooses, and the others are counted', async () => {
+    const choice = readChoice({ sample: '50%' })
+    const SESSIONS_ASKED = 16
+    const { manifest, sessions } = await recordOf(
+      at,
+      db.url,
+      async (url) => {
+        for (let i = 0; i < SESSIONS_ASKED; i++) {
+          const client = new pg.Client(url)
+          await client.connect()
+          await client.query('SELECT 1')
+          await client.end()
+        }
+      },
+      { choice },
+    )
+    const chosen = Array.from({ length: SESSIONS_ASKED }, (_, i) => i + 1).filter((id) =>
+      choosesSession(choice, id, FACTS),
+    )
+    expect(chosen.length).toBeGreaterThan(0)
+    expect(chosen.length).toBeLessThan(SESSIONS_ASKED)
+    expect(sessions.map(({ session }) => session)).toEqual(chosen)
+    const left = SESSIONS_ASKED - chosen.length
+    expect(manifest.ledger.filtered).toEqual({ 'session not chosen': { statements: left, transactions: left } })
+  })
+
+  test.each([
+    { sample: 'writes=0%', kept: ['SELECT n'] },
+    { sample: 'reads=0%', kept: ['SELECT person', 'UPDATE people', 'INSERT INTO', 'DELETE FROM'] },
+    { sample: 'transactions=0%', kept: [] },
+  ])('$sample: whole transactions of a class', async ({ sample, kept }) => {
+    const { manifest, statements } = await recordOf(at, db.url, work, { choice: readChoice({ sample }) })
+    const done = statements.filter(({ frames, sql }) => {
+      return frames.some(([kind]) => kind === 'Q' || kind === 'E') && !/^(SET|BEGIN|COMMIT)/.test(sql)
+    })
+    expect([...new Set(done.map(({ sql }) => sql.split(' ').slice(0, 2).join(' ')))].sort()).toEqual([...kept].sort())
+    const { seen, filtered, kept: counted } = manifest.ledger
+    expect(Object.keys(filtered)).toEqual(['by share'])
+    expect(seen.statements).toBe(counted.statements + filtered['by share']!.statements)
+    expect(balances(manifest.ledger)).toBe(true)
+  })
+})

@@ -7,7 +7,7 @@ import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createDatabase, type TestDatabase } from '../support/database.js'
 import { read } from './recording.js'
-import { environment, MAIN, type Running, startRecorder } from './running.js'
+import { environment, MAIN, OWN_MOUNTS, type Running, startRecorder } from './running.js'
 
 let db: TestDatabase
 let folder: string
@@ -167,6 +167,18 @@ describe('signals', () => {
     expect(manifest.ledger.kept.statements).toBe(1)
     expect(Object.keys(manifest.ledger.lost)).toEqual(['recording ended inside the transaction'])
   })
+})
+
+// Its recording thread gives way to traffic; who has given way already cannot always take that back.
+test.runIf(OWN_MOUNTS)('a recorder that was started nicer than its thread wants to be records as well', async () => {
+  const by = ['unshare', '-r', 'nice', '-n', '12']
+  const { url, child, ended } = await startRecorder(db.url, { folder, children, by })
+  const client = await connect(url)
+  await client.query('SELECT 1')
+  await client.end()
+  child.kill('SIGTERM')
+  expect((await ended).code).toBe(0)
+  expect(read(join(folder, 'rec')).statements).toHaveLength(1)
 })
 
 describe('the control socket', () => {

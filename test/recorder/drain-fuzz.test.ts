@@ -41,6 +41,7 @@ function drained(limits = DRAIN_LIMITS) {
     write: (more) => statements.push(...more),
     event: (event) => events.push(event),
     lost: (reason) => lost.push(reason),
+    notFollowed: () => {},
     filtered: () => null,
     leave: () => {},
   }

@@ -6,7 +6,9 @@ import { platform, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { ProxyRecording } from '../../recorder/proxy-recording.js'
 import { balances } from '../../segment/ledger.js'
+import type { Manifest } from '../../segment/manifest.js'
 import { buildBindRest } from '../../wire/bind.js'
 import {
   buildBind,
@@ -77,10 +79,28 @@ const LIES: readonly { name: string; bytes: Buffer }[] = [
   ...Array.from({ length: 12 }, (_, seed) => ({ name: `noise ${seed}`, bytes: noise(seed, 3000) })),
 ]
 
+/** What the operator hears of it: once, in the log and in the manifest. */
+function notFollowed(recording: ProxyRecording): (manifest: Manifest) => void {
+  const told: string[] = []
+  const kind = 'session not followed'
+  recording.events.on('incident', (incident) => {
+    if (incident.kind === kind) told.push(incident.detail)
+  })
+  return (manifest) => {
+    // By whoever saw it first: the framing, which is looked at as traffic passes, and the decoding behind the ring.
+    expect(told.length).toBeGreaterThan(0)
+    expect(told.length).toBeLessThanOrEqual(2)
+    for (const detail of told) expect(detail).toMatch(/passes on unrecorded, and is in the ledger/)
+    const kept = manifest.incidents.flatMap((incident) => (incident.kind === kind ? [incident.detail] : []))
+    expect(kept.sort()).toEqual(told.sort())
+  }
+}
+
 describe('hostile bytes', () => {
   test('of the server pass as they are, and cost their own session only', async () => {
     const way = await road(db.url)
     const recording = await at.start(way.url)
+    const told = notFollowed(recording)
     const good = new pg.Client(through(db.url, recording))
     await good.connect()
     for (const [i, { bytes }] of LIES.entries()) {
@@ -101,12 +121,14 @@ describe('hostile bytes', () => {
     const manifest = (await recording.stop())!
     way.close()
     expect(recording.status().sessionsBroken).toBeGreaterThan(0)
+    told(manifest)
     expect(manifest.ledger.kept.statements).toBe(LIES.length)
     expect(balances(manifest.ledger)).toBe(true)
   })
 
   test('of a client: the server answers as it would without us, and others notice nothing', async () => {
     const recording = await at.start(db.url)
+    const told = notFollowed(recording)
     const good = new pg.Client(through(db.url, recording))
     await good.connect()
     const answerOf = async (url: string, bytes: Buffer) => {
@@ -125,6 +147,7 @@ describe('hostile bytes', () => {
     await good.end()
     const manifest = (await recording.stop())!
     expect(recording.status().sessionsBroken).toBeGreaterThan(0)
+    told(manifest)
     expect(balances(manifest.ledger)).toBe(true)
     expect(read(recording.path).statements.filter(({ sql }) => sql === 'SELECT $1::int AS n')).toHaveLength(LIES.length)
   })

@@ -1,6 +1,6 @@
 /** What may befall a recorder while production runs through it: traffic flows on, the operator is told once, the ledger says what is missing. */
-import { type ChildProcess, execFileSync, spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { type ChildProcess, execFileSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { platform, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
@@ -11,7 +11,7 @@ import { balances } from '../../segment/ledger.js'
 import type { Manifest } from '../../segment/manifest.js'
 import { createDatabase, type TestDatabase } from '../support/database.js'
 import { type Bench, bench, read, through } from './recording.js'
-import { type Running, startRecorder } from './running.js'
+import { BALLAST, OWN_MOUNTS, type Running, seenBy, startOnSmallDisk, startRecorder } from './running.js'
 
 // What is waited for here takes its time on a busy machine.
 vi.setConfig({ testTimeout: 180_000 })
@@ -173,12 +173,8 @@ describe('the recording cannot be written', () => {
   })
 })
 
-/** May a user of this machine have a disk of their own, to fill it? */
-const OWN_MOUNTS = spawnSync('unshare', ['-rm', 'true']).status === 0
-
 describe('no room', () => {
   const lines = (recorder: Running, text: string) => recorder.stderr().split(text).length - 1
-  const written = (recorder: Running, name: string) => join('/proc', String(recorder.child.pid), 'cwd', name)
 
   /** Traffic until the disk is full and told to be, and on. */
   async function fill(recorder: Running): Promise<pg.Client> {
@@ -199,7 +195,7 @@ describe('no room', () => {
   async function stop(recorder: Running, out: string, state: string): Promise<Manifest> {
     expect((await recorder.ask('stop')).state, recorder.stderr()).toBe(state)
     const path = join(folder, 'sealed')
-    cpSync(written(recorder, out), path, { recursive: true })
+    cpSync(seenBy(recorder, out), path, { recursive: true })
     recorder.child.kill('SIGTERM')
     expect((await recorder.ended).code, recorder.stderr()).toBe(state === 'sealed' ? 0 : 4)
     expect(lines(recorder, 'recorder: write failed:')).toBe(1)
@@ -231,26 +227,14 @@ describe('no room', () => {
   })
 
   describe.runIf(OWN_MOUNTS)('a full file system', () => {
-    const BALLAST = 'disk/ballast'
-
-    /** Mounted for this process alone. */
-    function onSmallDisk(): Promise<Running> {
-      const script = `mount -t tmpfs -o size=2m none disk && head -c 800000 /dev/zero > ${BALLAST}; exec "$@"`
-      mkdirSync(join(folder, 'disk'))
-      return startRecorder(db.url, {
-        folder,
-        children,
-        out: 'disk/rec',
-        // It would have stopped recording long before.
-        args: ['--breaker', 'off'],
-        by: ['unshare', '-rm', 'sh', '-c', script, 'sh'],
-      })
-    }
+    // The breaker would have stopped recording long before.
+    const onSmallDisk = () =>
+      startOnSmallDisk(db.url, { folder, children, args: ['--breaker', 'off'] }, { size: '2m', ballastBytes: 800_000 })
 
     test('that has room again: the recording goes on', async () => {
       const recorder = await onSmallDisk()
       const client = await fill(recorder)
-      rmSync(written(recorder, BALLAST))
+      rmSync(seenBy(recorder, BALLAST))
       await goOn(recorder, client)
       await client.end()
       const manifest = await stop(recorder, 'disk/rec', 'sealed')
@@ -271,8 +255,8 @@ describe('no room', () => {
     test('that has not even that room: the operator is told once, connections live on, and asked again it seals', async () => {
       const recorder = await onSmallDisk()
       const client = await fill(recorder)
-      rmSync(written(recorder, 'disk/rec/reserve'))
-      expect(() => writeFileSync(written(recorder, 'disk/more'), Buffer.alloc(2 << 20))).toThrow('ENOSPC')
+      rmSync(seenBy(recorder, 'disk/rec/reserve'))
+      expect(() => writeFileSync(seenBy(recorder, 'disk/more'), Buffer.alloc(2 << 20))).toThrow('ENOSPC')
       expect((await recorder.ask('stop')).state).toBe('failed')
       expect(lines(recorder, 'recorder: recording failed:')).toBe(1)
       expect(lines(recorder, 'recorder: failed;')).toBe(1)
@@ -281,7 +265,7 @@ describe('no room', () => {
       )
       await traffic(client, () => true)
       await client.end()
-      rmSync(written(recorder, BALLAST))
+      rmSync(seenBy(recorder, BALLAST))
       await stop(recorder, 'disk/rec', 'failed')
     })
   })

@@ -7,6 +7,7 @@ import { connect, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls, TLSSocket } from 'node:tls'
 import { int32, MessageWriter } from '../../wire/bytes.js'
 import { Framer } from '../../wire/framer.js'
+import { buildTerminate } from '../../wire/frontend.js'
 import { buildSslRequest, buildStartup } from '../../wire/startup.js'
 
 export type Encryption = 'none' | 'asked' | 'direct'
@@ -22,6 +23,8 @@ export type LoginOptions = {
   readonly parameters?: Readonly<Record<string, string>>
 }
 export type Said = { readonly type: string; readonly body: Buffer }
+/** What was said, by whom, in the order in which it came by here: a message of the server, bytes of the client. */
+export type Line = { readonly by: 'server'; readonly message: Said } | { readonly by: 'client'; readonly bytes: Buffer }
 
 const NONCE = 'a-nonce-that-never-changes'
 const PASSWORD = 'p'.charCodeAt(0)
@@ -29,6 +32,7 @@ const PLUS = 'SCRAM-SHA-256-PLUS'
 
 export class Login {
   readonly said: Said[] = []
+  readonly lines: Line[] = []
   readonly socket: Socket
   closed = false
   #heard: () => void = () => {}
@@ -37,7 +41,9 @@ export class Login {
     this.socket = socket
     const framer = new Framer({
       message: (type, buffer, start, end) => {
-        this.said.push({ type: String.fromCharCode(type), body: Buffer.from(buffer.subarray(start, end)) })
+        const message = { type: String.fromCharCode(type), body: Buffer.from(buffer.subarray(start, end)) }
+        this.said.push(message)
+        this.lines.push({ by: 'server', message })
       },
       part: () => {},
       malformed: () => {},
@@ -55,9 +61,13 @@ export class Login {
 
   /** Up to the first ReadyForQuery, or to the end of the connection. */
   static async begin(options: LoginOptions): Promise<Login> {
-    const login = new Login(await encrypted(options))
+    return Login.on(await encrypted(options), options)
+  }
+
+  static async on(socket: Socket, options: LoginOptions): Promise<Login> {
+    const login = new Login(socket)
     const { user, parameters = {}, minor = 0 } = options
-    login.socket.write(buildStartup({ user, database: 'postgres', ...parameters }, 3, minor))
+    login.say(buildStartup({ user, database: 'postgres', ...parameters }, 3, minor))
     await login.#authenticate(options)
     await login.until('Z')
     return login
@@ -66,8 +76,13 @@ export class Login {
   /** Says these bytes and nothing else. */
   static async raw(port: number, bytes: Uint8Array): Promise<Login> {
     const login = new Login(await encrypted({ port, user: '' }))
-    login.socket.write(bytes)
+    login.say(bytes)
     return login
+  }
+
+  say(bytes: Uint8Array): void {
+    this.lines.push({ by: 'client', bytes: Buffer.from(bytes) })
+    this.socket.write(bytes)
   }
 
   /** Resolves when the connection has ended. */
@@ -94,9 +109,15 @@ export class Login {
   /** Everything the server says to this, up to ReadyForQuery. */
   async ask(bytes: Uint8Array): Promise<Said[]> {
     const from = this.said.length
-    this.socket.write(bytes)
+    this.say(bytes)
     await this.until('Z', from)
     return this.said.slice(from)
+  }
+
+  /** Says goodbye; resolves when the server has hung up. */
+  async leave(): Promise<void> {
+    this.say(buildTerminate())
+    await this.gone()
   }
 
   /** Process id and cancel key, as BackendKeyData has them. */
@@ -117,7 +138,8 @@ export class Login {
       if (message === undefined || message.type === 'E') return
       if (message.type !== 'R') continue
       const data = message.body.subarray(4)
-      switch (int32(message.body, 0)) {
+      const code = int32(message.body, 0)
+      switch (code) {
         case 0:
           return
         case 3:
@@ -135,12 +157,18 @@ export class Login {
         }
         case 11:
           this.#answer((w) => w.raw(Buffer.from(scram!.final(data.toString()))))
+          break
+        case 7:
+        case 8:
+        case 9:
+          // Nobody here has a ticket to show: any token will do for a server that plays a part.
+          this.#answer((w) => w.raw(Buffer.from(`token ${code}`)))
       }
     }
   }
 
   #answer(write: (writer: MessageWriter) => MessageWriter): void {
-    this.socket.write(write(new MessageWriter().start(PASSWORD)).finish().bytes())
+    this.say(write(new MessageWriter().start(PASSWORD)).finish().bytes())
   }
 }
 
@@ -149,7 +177,8 @@ export function comparable(said: readonly Said[]): string[] {
   return said.map(({ type, body }) => {
     const code = type === 'R' ? int32(body, 0) : -1
     if (type === 'K' || code === 5 || code === 12) return `${type}${code} ${body.length} bytes`
-    const text = body.toString('latin1')
+    // Who notifies is another process each time.
+    const text = body.toString('latin1', type === 'A' ? 4 : 0)
     return `${type}${code === 11 ? text.replace(/r=[^,]*/, (nonce) => `r=${nonce.length}`) : text}`
   })
 }

@@ -1,7 +1,7 @@
 /** A recording that goes on, or begins, in the middle of sessions replays on fresh connections. */
 import { join } from 'node:path'
 import pg from 'pg'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parsePolicy } from '../../privacy/policy/policy.js'
 import type { ProxyRecording } from '../../recorder/proxy-recording.js'
 import { replay } from '../../replayer/run/replay.js'
@@ -139,6 +139,140 @@ test('a name that was closed and given to another statement while paused', async
     'Q',
   ])
   expect(statements.map(({ outcome }) => outcome.tag)).toEqual(['', 'SELECT 1', '', '', 'SELECT 1', 'BEGIN', 'COMMIT'])
+})
+
+describe('state that is not a text', () => {
+  /** Asked in a session before, while and after nothing is recorded. */
+  async function across(before: readonly string[], meanwhile: readonly string[], after: readonly string[]) {
+    const recording = await at.start(db.url)
+    if (before.length === 0) recording.pause()
+    const client = await connect(recording)
+    client.on('notification', () => {})
+    for (const sql of before) await client.query(sql)
+    recording.pause()
+    for (const sql of meanwhile) await client.query(sql)
+    recording.resume()
+    for (const sql of after) await client.query(sql)
+    await client.end()
+    return recording
+  }
+  /** What a replay on fresh connections says otherwise than production, and what it did not try. */
+  async function replayOf(recording: ProxyRecording) {
+    const manifest = await recording.stop()
+    expect(balances(manifest!.ledger)).toBe(true)
+    const recorded = read(recording.path)
+    const out = join(at.folder, `${manifest!.id}.run`)
+    const plan = planOf(recording.path)
+    const facts = await replay({ recording: recording.path, plan, target: db.url, out, speed: 'max', workers: 1 })
+    const run = openRun(out)
+    const before = new Map(recorded.statements.map(({ seq, outcome }) => [seq, short(outcome)]))
+    const differ = [...run.rows()].filter(({ seq, outcome }) => {
+      return JSON.stringify(short(outcome)) !== JSON.stringify(before.get(seq))
+    })
+    run.close()
+    const texts = new Map(recorded.statements.map(({ seq, sql }) => [seq, sql]))
+    return {
+      differ: differ.map(({ seq }) => texts.get(seq)),
+      skipped: Object.keys(facts.ledger.skipped),
+      known: recorded.events.flatMap(({ kind, detail }) => (kind === 'lost' ? [detail.why] : [])),
+      unreplayable: recorded.statements.flatMap(({ sql, unreplayable }) => (unreplayable === null ? [] : [sql])),
+      statements: recorded.statements,
+      sessions: recorded.sessions,
+    }
+  }
+  const MADE = 'made while nothing was recorded'
+
+  test.each([
+    { name: 'in the middle of a session', before: ['SELECT 1'] },
+    { name: 'before it was recorded at all', before: [] },
+  ])('a temporary table: who asks for it is not replayed, and says why ($name)', async ({ before }) => {
+    const recording = await across(
+      before,
+      ['CREATE TEMP TABLE basket (id int)', 'INSERT INTO basket VALUES (1), (2)'],
+      [
+        'SELECT * FROM basket ORDER BY id',
+        'SELECT name FROM item ORDER BY id',
+        'DROP TABLE basket',
+        'CREATE TEMP TABLE basket (id int)',
+        'SELECT count(*) FROM basket',
+      ],
+    )
+    const { differ, skipped, known, unreplayable } = await replayOf(recording)
+    expect(differ).toEqual([])
+    expect(unreplayable).toEqual(['SELECT * FROM basket ORDER BY id', 'DROP TABLE basket'])
+    expect(skipped).toEqual([`unreplayable: its temporary table was ${MADE}`])
+    expect(known).toEqual([`a temporary table was ${MADE}`])
+  })
+
+  test('a cursor WITH HOLD', async () => {
+    const recording = await across(
+      ['SELECT 1'],
+      ['DECLARE walk CURSOR WITH HOLD FOR SELECT name FROM item ORDER BY id', 'FETCH 1 FROM walk'],
+      ['FETCH 1 FROM walk', 'CLOSE walk', 'SELECT 1'],
+    )
+    const { differ, skipped, unreplayable } = await replayOf(recording)
+    expect(differ).toEqual([])
+    expect(unreplayable).toEqual(['FETCH 1 FROM walk', 'CLOSE walk'])
+    expect(skipped).toEqual(['unreplayable: its cursor was opened while nothing was recorded'])
+  })
+
+  test('LISTEN is done again', async () => {
+    const recording = await across(
+      ['SELECT 1'],
+      ['LISTEN news', 'LISTEN weather', 'UNLISTEN weather'],
+      ['SELECT pg_listening_channels()'],
+    )
+    const { differ, known, statements } = await replayOf(recording)
+    expect(differ).toEqual([])
+    expect(known).toEqual([])
+    expect(statements.at(-1)!.outcome.rows).toEqual([['news']])
+  })
+
+  test('LISTEN of a session that was not recorded yet is in its prologue', async () => {
+    const recording = await across([], ['LISTEN news'], ['SELECT pg_listening_channels()'])
+    const { differ, sessions } = await replayOf(recording)
+    expect(differ).toEqual([])
+    expect(sessions[0]!.prologue).toEqual(['LISTEN news'])
+  })
+
+  test.each([
+    { name: 'session locks', meanwhile: ['SELECT pg_advisory_lock(4711)'], known: /^session locks/ },
+    { name: 'set_config()', meanwhile: [`SELECT set_config('app.who', 'x', false)`], known: /set_config\(\)/ },
+    { name: 'SET behind others', meanwhile: ['SELECT 1; SET search_path = other'], known: /among other statements/ },
+  ])('$name: the recording says that they are not known', async ({ meanwhile, known }) => {
+    const recording = await across(['SELECT 1'], meanwhile, ['SELECT 2'])
+    const found = await replayOf(recording)
+    expect(found.known).toEqual([expect.stringMatching(known)])
+    expect(found.differ).toEqual([])
+  })
+
+  test('the encoding that was set meanwhile: texts that would be read wrongly are not replayed', async () => {
+    const recording = await across(
+      ['SELECT 1'],
+      [`SET client_encoding TO 'LATIN1'`],
+      ['SELECT 1', 'RESET client_encoding', 'SELECT 2'],
+    )
+    const { differ, unreplayable } = await replayOf(recording)
+    expect(differ).toEqual([])
+    expect(unreplayable).toEqual([`SET client_encoding TO 'LATIN1'`, 'SELECT 1'])
+  })
+
+  test('a transaction that is open when recording goes on is left out whole; the next one is recorded', async () => {
+    const recording = await at.start(db.url)
+    const client = await connect(recording)
+    await client.query('SELECT 1')
+    recording.pause()
+    await client.query('BEGIN')
+    await client.query('DECLARE walk CURSOR FOR SELECT name FROM item')
+    recording.resume()
+    await client.query('FETCH 1 FROM walk')
+    await client.query('COMMIT')
+    await client.query('SELECT 2')
+    await client.end()
+    const { differ, statements } = await replayOf(recording)
+    expect(differ).toEqual([])
+    expect(statements.map(({ sql }) => sql)).toEqual(['SELECT 1', 'SELECT 2'])
+  })
 })
 
 test('what is restored is masked like any text', async () => {

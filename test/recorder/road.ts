@@ -5,8 +5,11 @@ export type Road = {
   readonly url: string
   /** What the server of the newest connection seems to say. */
   say(bytes: Buffer): void
-  /** Who comes from now on is let in, and hears nothing. */
+  /** Who comes from now on is let in, and hears nothing but what say() says. */
   mute(): void
+  hangUp(): void
+  /** What the newest of those has said, as soon as it is so much. */
+  hears(bytes: number): Promise<Buffer>
   close(): void
 }
 
@@ -16,11 +19,18 @@ export function road(url: string): Promise<Road> {
   const sockets = new Set<Socket>()
   let newest: Socket
   let muted = false
+  let heard = Buffer.alloc(0)
+  let wake = () => {}
   const server = createServer((down) => {
     newest = down
     if (muted) {
       sockets.add(down)
-      down.on('error', () => {}).resume()
+      heard = Buffer.alloc(0)
+      down.on('error', () => {})
+      down.on('data', (chunk) => {
+        heard = Buffer.concat([heard, chunk])
+        wake()
+      })
       return
     }
     const up = connectTcp({ host: hostname, port: Number(port) })
@@ -42,6 +52,16 @@ export function road(url: string): Promise<Road> {
         say: (bytes) => newest.write(bytes),
         mute: () => {
           muted = true
+          heard = Buffer.alloc(0)
+        },
+        hangUp: () => newest.end(),
+        async hears(bytes) {
+          while (heard.length < bytes) {
+            await new Promise<void>((resolve) => {
+              wake = resolve
+            })
+          }
+          return heard
         },
         close() {
           for (const socket of sockets) socket.destroy()

@@ -1,5 +1,6 @@
 /** The recorder as operators run it: a program of its own, with a log, signals and limits of the system. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { askControl, type ControlCommand } from '../../recorder/control.js'
@@ -76,3 +77,22 @@ export async function startRecorder(upstream: string, place: Place): Promise<Run
     status: () => askControl(control, 'status'),
   }
 }
+
+/** May a user of this machine have a disk of their own, to fill it? */
+export const OWN_MOUNTS = spawnSync('unshare', ['-rm', 'true']).status === 0
+
+export const BALLAST = 'disk/ballast'
+
+/** A recorder that writes `disk/rec`, on a disk that is mounted for it alone and holds some ballast already. */
+export function startOnSmallDisk(
+  upstream: string,
+  place: Place,
+  { size, ballastBytes }: { readonly size: string; readonly ballastBytes: number },
+): Promise<Running> {
+  const script = `mount -t tmpfs -o size=${size} none disk && head -c ${ballastBytes} /dev/zero > ${BALLAST}; exec "$@"`
+  mkdirSync(join(place.folder, 'disk'))
+  return startRecorder(upstream, { ...place, out: 'disk/rec', by: ['unshare', '-rm', 'sh', '-c', script, 'sh'] })
+}
+
+/** A file in the folder, as this recorder sees it. */
+export const seenBy = ({ child }: Running, name: string) => join('/proc', String(child.pid), 'cwd', name)

@@ -68,6 +68,7 @@ export class WholePath {
         if (kind === 'lost') this.lost.push(String((detail as { why: string }).why))
       },
       lost: () => {},
+      notFollowed: () => {},
       filtered: () => null,
       leave: () => {},
     }

@@ -1,7 +1,8 @@
 /** What drivers and ORMs that speak differently do to a small table; each says what it got. */
-import { execFile } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { eq, sql } from 'drizzle-orm'
 import { drizzle as drizzlePg } from 'drizzle-orm/node-postgres'
@@ -149,6 +150,33 @@ async function libpq(url: string): Promise<unknown[]> {
   return [stdout]
 }
 
+const DRIVERS = fileURLToPath(new URL('./drivers', import.meta.url))
+const JARS = ['bsh', 'postgresql'].map((name) => `/usr/share/java/${name}.jar`)
+
+const printed = async (program: string, ...args: string[]): Promise<unknown[]> => [
+  (await run(program, args, { maxBuffer: 1 << 26, env: { ...process.env, TZ: 'UTC' } })).stdout,
+]
+
+/** The interpreter that a distribution's packages of drivers are made for. */
+const PYTHON = '/usr/bin/python3'
+const pythonHas = (module: string) => spawnSync(PYTHON, ['-c', `import ${module}`]).status === 0
+const python =
+  (script: string) =>
+  (url: string): Promise<unknown[]> =>
+    printed(PYTHON, join(DRIVERS, script), url)
+
+function jdbc(url: string): Promise<unknown[]> {
+  const { hostname, port, pathname, username, password } = new URL(url)
+  const target = `postgresql://${hostname}:${port}${pathname}?user=${username}&password=${password}&autosave=always`
+  return printed('java', '-cp', JARS.join(delimiter), 'bsh.Interpreter', join(DRIVERS, 'jdbc.bsh'), target)
+}
+
+function dbdPg(url: string): Promise<unknown[]> {
+  const { hostname, port, pathname, username, password } = new URL(url)
+  const dsn = `dbi:Pg:host=${hostname};port=${port};dbname=${pathname.slice(1)}`
+  return printed('perl', join(DRIVERS, 'dbd-pg.pl'), dsn, username, password)
+}
+
 export const WORK: readonly { name: string; work: (url: string) => Promise<unknown[]>; runs?: boolean }[] = [
   { name: 'postgres: pipelined, cursors, savepoints', work: porsager },
   {
@@ -168,4 +196,8 @@ export const WORK: readonly { name: string; work: (url: string) => Promise<unkno
   { name: 'sequelize', work: sequelized },
   { name: 'node-postgres in binary', work: binary },
   { name: 'libpq through psql', work: libpq, runs: onPath('psql') },
+  { name: 'psycopg 3: pipelines, binary, cursors', work: python('psycopg3.py'), runs: pythonHas('psycopg') },
+  { name: 'asyncpg', work: python('asyncpg_driver.py'), runs: pythonHas('asyncpg') },
+  { name: 'JDBC', work: jdbc, runs: onPath('java') && JARS.every((jar) => existsSync(jar)) },
+  { name: 'DBD::Pg', work: dbdPg, runs: spawnSync('perl', ['-MDBD::Pg', '-e', '1']).status === 0 },
 ]

@@ -29,6 +29,9 @@ const FAILED = { outcome: { ...OK, error: { sqlstate: '23505', message: 'duplica
 function startRecording(): RecordingWriter {
   const writer = createRecording(path, FACTS)
   writer.session(SESSION)
+  for (const why of ['a temporary table is missing', 'a temporary table is missing', 'ring full']) {
+    writer.event({ session: SESSION.session, atUs: 1, kind: 'lost', detail: { why } })
+  }
   writer.seen({ statements: 4, transactions: 4 })
   const statements = [statement(1), statement(2), statement(3, FAILED), statement(4, SLOW)]
   writer.write(statements.map((each) => ({ scope: 'READ_ONLY', statements: [each] })))
@@ -47,6 +50,8 @@ describe('what is in it', () => {
       segments: 1,
       balances: true,
       unreplayable: { 'cannot tokenize box': 1 },
+      // Of so many sessions, however often.
+      gaps: { 'a temporary table is missing': 1, 'ring full': 1 },
     })
     expect(found.top.shapes).toBe(2)
     expect(found.top.byCount).toMatchObject([{ fingerprint: 'a1b2c3d4e5f60718', count: 3, errors: 1, totalMs: 0.12 }])
