@@ -184,7 +184,8 @@ export class AnswerReader implements MessageSink {
         if (portal) {
           portal.described = described
           // Whoever executes it later without asking gets the same columns.
-          if (!this.#statements.has(portal.statement)) this.#statements.set(portal.statement, described?.columns ?? null)
+          if (!this.#statements.has(portal.statement))
+            this.#statements.set(portal.statement, described?.columns ?? null)
         }
       }
     }
