@@ -61,16 +61,19 @@ function ends(work: () => void): void {
 setFlagsFromString('--expose_gc')
 const collect = runInNewContext('gc') as () => void
 
-/** What is alive, off the heap too. What buffers let go of is given back a collection later. */
+/** What is alive, off the heap too. Memory off the heap is given back in the background, by the next collection at the latest. */
 function weight(): number {
-  for (let before = Number.POSITIVE_INFINITY; ; ) {
+  let least = Number.POSITIVE_INFINITY
+  for (;;) {
     collect()
     const { heapUsed, external } = process.memoryUsage()
-    const now = heapUsed + external
-    if (now >= before) return before
-    before = now
+    if (heapUsed + external > least - COLLECTED_BYTES_MIN) return Math.min(least, heapUsed + external)
+    least = heapUsed + external
   }
 }
+
+/** Less than this is not worth another round. */
+const COLLECTED_BYTES_MIN = 100_000
 
 const STARTUP = buildStartup({ user: 'ann', database: 'shop' })
 const path = (limits = SMALL_LIMITS, remembers = true) =>
