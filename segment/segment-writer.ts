@@ -14,6 +14,7 @@ import { SEGMENTS_FOLDER } from './manifest-file.js'
 import { OutcomeEncoder } from './outcome-columns.js'
 import { packBytes } from './pack.js'
 import { resultSha256Bytes } from './result-sha.js'
+import { RowInserter } from './row-inserter.js'
 import { SEGMENT, SEGMENT_SCHEMA, STATEMENT_COLUMNS, tracePrefix } from './segment-schema.js'
 import { ShapeDictionary } from './shape-dictionary.js'
 import { createDb, type Db, damaged, type Insert, openDb, sealDb } from './sqlite.js'
@@ -54,7 +55,7 @@ export class SegmentWriter {
   readonly #texts: TextDictionary
   readonly #shapes: ShapeDictionary
   readonly #outcomes: OutcomeEncoder
-  readonly #insertStatement: (cells: readonly unknown[]) => void
+  readonly #statements: RowInserter
   readonly #insertSession: Insert
   readonly #insertEvent: Insert
   readonly #insertIncident: Insert
@@ -78,9 +79,7 @@ export class SegmentWriter {
     this.#texts = new TextDictionary(db)
     this.#shapes = new ShapeDictionary(db)
     this.#outcomes = new OutcomeEncoder(db)
-    const places = STATEMENT_COLUMNS.map(() => '?').join(', ')
-    const insert = db.prepare<unknown[]>(`INSERT INTO statements (${STATEMENT_COLUMNS.join(', ')}) VALUES (${places})`)
-    this.#insertStatement = (cells) => insert.run(cells)
+    this.#statements = new RowInserter(db, 'statements', STATEMENT_COLUMNS)
     this.#insertSession = db.prepare<unknown[]>('INSERT OR REPLACE INTO sessions (session, value) VALUES (?, ?)')
     this.#insertEvent = db.prepare<unknown[]>('INSERT INTO events (session, at_us, kind, detail) VALUES (?, ?, ?, ?)')
     this.#insertIncident = db.prepare<unknown[]>('INSERT INTO incidents (at_us, kind, detail) VALUES (?, ?, ?)')
@@ -114,10 +113,11 @@ export class SegmentWriter {
       for (const { scope, statements } of transactions) {
         const readWrite = scope === 'READ_WRITE' ? 1 : 0
         for (const statement of statements) {
-          this.#insertStatement(this.#cellsOf(statement, readWrite))
+          this.#statements.add(this.#cellsOf(statement, readWrite))
           extent = extended(extent, statement)
         }
       }
+      this.#statements.flush()
       this.#updateLedger.run(ledgerJson)
       this.#extent = extent
     })
@@ -192,6 +192,7 @@ export class SegmentWriter {
       // A full disk may already have rolled back by itself.
       if (this.#db.inTransaction) this.#db.exec('ROLLBACK')
       this.#extent = extent
+      this.#statements.forget()
       for (const dictionary of [this.#texts, this.#shapes, this.#outcomes]) dictionary.reload()
       throw error
     }
