@@ -73,6 +73,7 @@ const RULES: readonly Rule[] = [
 
 /** The least that any hit needs: an @, seven digits in a row of digits and separators, two colons, or the start of a secret. */
 export function mayHit(text: string): boolean {
+  if (isBareNumber(text)) return false
   let digits = 0
   let colons = 0
   for (let at = 0; at < text.length; at++) {
@@ -89,8 +90,25 @@ export function mayHit(text: string): boolean {
   return text.length >= 19 && /eyJ|PRIVATE KEY|AKIA|ASIA|gh[pousr]_|sk_|xox|AIza/.test(text)
 }
 
+/** A card has thirteen digits, and everything else with digits has more than those. Most parameters are such numbers. */
+const BARE_DIGITS_MAX = 12
+
+function isBareNumber(text: string): boolean {
+  const first = text.startsWith('-') ? 1 : 0
+  if (text.length - first > BARE_DIGITS_MAX) return false
+  for (let at = first; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code < 48 || code > 57) return false
+  }
+  return true
+}
+
 export function detect(text: string): readonly Hit[] {
-  if (!mayHit(text)) return []
+  return mayHit(text) ? hitsIn(text) : []
+}
+
+/** Without the first look. */
+export function hitsIn(text: string): readonly Hit[] {
   const hits: Hit[] = []
   for (const { detector, pattern, holds } of RULES) {
     for (const match of text.matchAll(pattern)) {

@@ -1,5 +1,6 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { detect, replaceDetected } from '../../privacy/detect.js'
+import { detect, hitsIn, replaceDetected } from '../../privacy/detect.js'
 
 const found = (text: string): string[] =>
   detect(text).map(({ detector, start, end }) => `${detector}:${text.slice(start, end)}`)
@@ -47,3 +48,30 @@ describe('leaves alone', () => {
 
 test('only what was found is replaced', () =>
   expect(replaceDetected('to a@b.co or +49 170 1234567.', (kind) => `<${kind}>`)).toBe('to <email> or <phone>.'))
+
+describe('the first look, which spares most texts the others', () => {
+  const digits = '0123456789'.split('')
+  /** Numbers of every length, and what numbers of people are written with. */
+  const number = fc.string({ unit: fc.constantFrom(...digits), maxLength: 20 })
+  const telling = fc.string({ unit: fc.constantFrom(...digits, ...digits, ...'-+ ./()@:aFx'), maxLength: 24 })
+
+  test('overlooks nothing', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          number,
+          fc.tuple(fc.constant('-'), number).map(([sign, rest]) => sign + rest),
+          telling,
+        ),
+        (text) => {
+          expect(detect(text)).toEqual(hitsIn(text))
+        },
+      ),
+      { numRuns: 20_000 },
+    )
+  })
+
+  test.each(['4222222222222', '378282246310005', '4111111111111111'])('a card without blanks: %s', (card) => {
+    expect(found(card)).toEqual([`card:${card}`])
+  })
+})
