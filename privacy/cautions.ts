@@ -2,7 +2,7 @@
  * What masking cannot keep, recognised from the statement: a difference there is labelled, never a finding.
  */
 import type { MaskingCaution } from '../segment/masking.js'
-import type { Affects, ColumnRef, ResultColumn, SlotFacts, StatementColumns, Use } from '../sql/columns.js'
+import type { Affects, ColumnRef, ResultColumn, RowField, SlotFacts, StatementColumns, Use } from '../sql/columns.js'
 import { FOLDS_CASE, KEEPS_ORDER } from './kinds.js'
 import type { Understanding } from './understanding.js'
 
@@ -54,10 +54,15 @@ function usesOf(
   if (result.via === 'fold') return [...own, ...result.columns.map((column) => ({ column, use: 'fold' as const }))]
   // What JSON is built of is masked inside, place by place.
   // A row's fields, each by its own column.
-  if (result.fields !== null) return own
+  if (result.fields !== null) return [...own, ...result.fields.flatMap(usesOfField)]
   if (result.via === 'derive' && result.json.length === 0)
     return result.sources.map((column) => ({ column, use: 'derive' as const }))
   return own
+}
+
+function usesOfField({ columns, via, sources }: RowField): ReturnType<typeof usesOf> {
+  if (via === 'exact') return []
+  return (via === 'fold' ? columns : sources).map((column) => ({ column, use: via }))
 }
 
 function cautionOf(with_: Understanding, column: ColumnRef, use: CautiousUse, affects: Affects): MaskingCaution | null {

@@ -3,7 +3,7 @@
  */
 import type { Column } from '../segment/outcome.js'
 import { FIRST_USER_OID } from '../segment/values/oids.js'
-import type { ColumnRef, ResultColumn } from '../sql/columns.js'
+import type { ColumnRef, ResultColumn, RowField } from '../sql/columns.js'
 import type { Mask } from './masks/index.js'
 import { arrayMask, rowMask } from './masks/structures.js'
 import type { ResolvedPolicy } from './policy/columns.js'
@@ -108,19 +108,20 @@ function isMasked({ masks }: Understanding, { sources }: ResultColumn): boolean 
 }
 
 /** `ROW(id, email)`, `u` of `FROM users u`, or many of them. */
-function row(
-  { masks }: Understanding,
-  policy: ResolvedPolicy,
-  type: TypeFacts,
-  fields: readonly (readonly ColumnRef[])[],
-): Mask {
-  const ofFields = fields.map((columns): Mask => {
-    const masked = columns.find((one) => masks.kindOf(one) !== 'keep') ?? columns[0]!
-    return masks.cell(masked, policy.types.of(ownType(policy, masked) ?? 0)) ?? ((value) => value)
+function row({ masks }: Understanding, policy: ResolvedPolicy, type: TypeFacts, fields: readonly RowField[]): Mask {
+  const shown = (type.element ?? type).fields
+  const ofFields = fields.map(({ columns, via, sources }, at): Mask => {
+    const masked = columns.find((one) => masks.kindOf(one) !== 'keep') ?? columns[0]
+    const own = policy.types.of((masked && ownType(policy, masked)) ?? 0)
+    if (masked === undefined && sources.length === 0) return masks.unresolved(null)
+    if (masked === undefined || via === 'derive') return masks.cellOfType(shown[at] ?? policy.types.of(0)) ?? same
+    return masks.cell(masked, masked.path === undefined ? own : (shown[at] ?? policy.types.of(0))) ?? same
   })
   const one = rowMask(ofFields, masks.text)
   return type.element === null ? one : arrayMask(one, masks.text)
 }
+
+const same: Mask = (value) => value
 
 function ownType(policy: ResolvedPolicy, { tableOid, attnum }: ColumnRef): number | undefined {
   return policy.index.byOid(tableOid)?.columns.find((one) => one.attnum === attnum)?.typeOid

@@ -12,7 +12,7 @@ import { mayNameSomebody } from './column-functions.js'
 import { childScope, ofRelation, relationNamed } from './column-scope.js'
 import { ownOutputs, selectOutputs, statementQuery } from './column-select.js'
 import { type SlotFacts, SlotTable } from './column-slots.js'
-import { type ColumnRef, type Output, type Slot, type Value, type Via, withoutSlots } from './column-values.js'
+import { type ColumnRef, type Output, type Slot, type Via, withoutSlots } from './column-values.js'
 import { parse } from './parse.js'
 import { CatalogIndex } from './relations.js'
 import { list, strings, type TreeNode, unwrap, walk as walkTree } from './tree-walk.js'
@@ -42,9 +42,11 @@ export type ResultColumn = {
     readonly columns: readonly ColumnRef[]
     readonly computed: boolean
   }[]
-  /** Columns of each field of a row, which it hands on as they are; null: it is no row, or a field is something else. */
-  readonly fields: readonly (readonly ColumnRef[])[] | null
+  /** Of a row: what each field is made of. */
+  readonly fields: readonly RowField[] | null
 }
+
+export type RowField = Pick<ResultColumn, 'columns' | 'via' | 'sources'>
 
 export type StatementColumns = {
   /** Node of the parse tree: `SelectStmt`, `InsertStmt`, `VariableSetStmt` … */
@@ -161,14 +163,8 @@ function resultColumn(output: Output, facts: SlotTable): ResultColumn {
       columns: value.columns,
       computed: value.via === 'derive' && value.sources.length > 0,
     })),
-    fields: fieldsOf(output.value),
+    fields: output.value.row?.map(({ value: { columns, via, sources } }) => ({ columns, via, sources })) ?? null,
   }
-}
-
-function fieldsOf({ row }: Value): readonly (readonly ColumnRef[])[] | null {
-  const isPlain = ({ value }: Output) =>
-    value.columns.length > 0 && value.via === 'exact' && value.row === null && value.json === null
-  return row?.every(isPlain) === true ? row.map(({ value }) => value.columns) : null
 }
 
 export const DML: ReadonlySet<string> = new Set(['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])

@@ -69,7 +69,7 @@ export function guessKind(
     (base.class === 'text' && /^(name|label)$/.test(name) && PEOPLE.test(snake(table)) ? full() : null)
   if (base.class === 'text' && sample.listed) return { kind: 'keep', why: 'a CHECK lists its values' }
   const seen = base.class === 'text' ? bySample(sample) : null
-  if (named !== null) return secretIfUnique(named, sample)
+  if (named !== null && !isDenied(named, sample)) return secretIfUnique(named, sample)
   if (seen !== null) return seen
   const commented = column.comment === '' ? null : byName(snake(column.comment), base)
   if (commented !== null) return { kind: commented.kind, why: 'its comment says so' }
@@ -80,6 +80,13 @@ export function guessKind(
   if (base.class === 'text' && looksLikeCode(name, sample)) return { kind: 'keep', why: codeReason(sample) }
   return null
 }
+
+/** `mail_host`, `mail_sent_by`: the name speaks of mail, and no value is an address. */
+function isDenied({ kind }: Guess, { values }: Sample): boolean {
+  return kind === 'email' && values.length >= VALUES_MIN && !values.some((value) => value.includes('@'))
+}
+
+const VALUES_MIN = 5
 
 function full(): Guess {
   return { kind: 'full_name', why: 'a name in a table of people' }

@@ -109,7 +109,9 @@ function jsonLine(name: string, { values }: Sample): Line {
 }
 
 function shown({ name, value, why, on }: Line): string {
-  return `  ${on ? '' : '# '}${name}: ${value.padEnd(10)} # ${why}`
+  // A quoted part alone would be the whole of a string to YAML.
+  const key = name.includes('"') ? `'${name.replaceAll("'", "''")}'` : name
+  return `  ${on ? '' : '# '}${key}: ${value.padEnd(10)} # ${why}`
 }
 
 function fullName(relation: Relation): string {

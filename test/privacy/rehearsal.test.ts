@@ -2,122 +2,21 @@
  * The promise of the tokens, end to end: traffic recorded from an unmasked database, masked on the way, replayed on a masked copy, answers
  * what production answered, tokens in place. What masking cannot keep is labelled, and nothing else is.
  */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import * as ledger from '../../fixtures/ledger/ledger.js'
 import * as shop from '../../fixtures/shop/shop.js'
-import { parsePolicy } from '../../privacy/policy/policy.js'
-import type { Judgement } from '../../replayer/compare/judgement.js'
-import { judgeFor } from '../../replayer/compare/judges.js'
-import { joinBySeq } from '../../replayer/compare/merge-runs.js'
-import { racesBetween } from '../../replayer/compare/races.js'
-
 import { cloneShadow } from '../../replayer/shadow/clone.js'
-import { withAdmin, withClient, withDatabase } from '../../replayer/shadow/connect.js'
-import { type OwnedServer, startServer } from '../../replayer/shadow/server.js'
+import { withClient } from '../../replayer/shadow/connect.js'
 import { readSnapshot } from '../../replayer/shadow/snapshot/format.js'
-import { restoreSnapshot } from '../../replayer/shadow/snapshot/restore.js'
-import { takeSnapshot } from '../../replayer/shadow/snapshot/take.js'
-import { openRecording } from '../../segment/recording.js'
-import { openRun } from '../../segment/run-file.js'
-import { runOfRecording } from '../../segment/run-source.js'
-import { run } from '../cli/command.js'
-import { bench, KEY, through } from '../recorder/recording.js'
 import { contents } from '../shadow/support.js'
 import * as clinic from './clinic/clinic.js'
+import { findings, labelled, type Rehearsal, rehearse, type Stage, stage, strike } from './rehearse.js'
 
-type World = {
-  readonly name: string
-  readonly schema: string
-  readonly policy: string
-  load(url: string): Promise<unknown>
-  traffic(url: string): Promise<unknown>
-}
-
-type Statement = { readonly sql: string; readonly judgement: Judgement }
-
-type Rehearsal = {
-  readonly statements: readonly Statement[]
-  /** Verdicts against production once a value of the masked copy has been changed behind the replay's back. */
-  readonly spoilt: readonly Statement[]
-  readonly snapshot: string
-  readonly golden: string
-  /** Production as it was when the copy was taken. */
-  readonly untouched: string
-}
-
-const at = bench()
-let live: OwnedServer
-let shadows: OwnedServer
+let place: Stage
 beforeAll(async () => {
-  ;[live, shadows] = await Promise.all([startServer(), startServer()])
+  place = await stage()
 })
-afterAll(async () => {
-  await Promise.all([live.stop(), shadows.stop()])
-  at.remove()
-})
-
-async function rehearse(world: World, spoil: string): Promise<Rehearsal> {
-  const { name } = world
-  const production = live.url(name)
-  await withAdmin(live.url(), (admin) => admin.query(`CREATE DATABASE ${name}`))
-  await world.load(production)
-  const policy = parsePolicy(readFileSync(world.policy, 'utf8'), world.policy)
-  const snapshot = join(at.folder, `${name}.snapshot`)
-  const masks = { policy, key: KEY }
-  await takeSnapshot({ url: production, out: snapshot, masks, madeBy: 'test', schemaFile: world.schema })
-  const untouched = live.url(`${name}_then`)
-  await withAdmin(live.url(), (admin) => admin.query(`CREATE DATABASE ${name}_then TEMPLATE ${name}`))
-  const recording = await at.start(production, { policy, out: join(at.folder, `${name}.recording`) })
-  await world.traffic(through(production, recording))
-  await recording.stop()
-  const golden = withDatabase(shadows.url(), `${name}_golden`)
-  await restoreSnapshot({ snapshot, target: golden })
-  const replayed = async (how: string, sql?: string) => {
-    const url = await cloneShadow(shadows.url(), `${name}_golden`, `${name}_${how}`)
-    if (sql !== undefined) await withClient(url, (client) => client.query(sql))
-    const out = join(at.folder, `${name}.${how}.run`)
-    const ended = await run('replay', recording.path, '--target', url, '--out', out, '--speed', 'max')
-    expect(ended.code, ended.stderr).toBe(0)
-    return judged(recording.path, out)
-  }
-  return { statements: await replayed('shadow'), spoilt: await replayed('spoilt', spoil), snapshot, golden, untouched }
-}
-
-/** Every statement of the recording against its replay. */
-async function judged(recordingPath: string, runPath: string): Promise<readonly Statement[]> {
-  const recording = openRecording(recordingPath)
-  const after = openRun(runPath)
-  try {
-    const before = runOfRecording(recording)
-    const races = await racesBetween({ before, after, recording })
-    const judge = judgeFor({ before, after, recording, ambiguous: (one) => races!.has(one) }, after, null)
-    const statements: Statement[] = []
-    for (const { a, b, d } of joinBySeq(before.rows(), after.rows(), [], recording.statements()))
-      if (a !== undefined && b !== undefined && d !== undefined)
-        statements.push({ sql: d.sql, judgement: judge.judge(d, a, b).judgement })
-    return statements
-  } finally {
-    after.close()
-    recording.close()
-  }
-}
-
-/** What differs and is not excused, short enough to read. */
-function findings(statements: readonly Statement[]): string[] {
-  return statements.flatMap(({ sql, judgement }) =>
-    judgement.verdict === 'discrepancy'
-      ? [`${sql.slice(0, 300)}\n  ${JSON.stringify(judgement.differences).slice(0, 900)}`]
-      : [],
-  )
-}
-
-function labelled(statements: readonly Statement[]): string[] {
-  return statements.flatMap(({ sql, judgement }) =>
-    judgement.verdict !== 'equal' && judgement.excuses.includes('masked') ? [sql] : [],
-  )
-}
+afterAll(() => strike(place))
 
 describe('the clinic: types that are hard to mask', () => {
   let rehearsal: Rehearsal
@@ -129,7 +28,7 @@ describe('the clinic: types that are hard to mask', () => {
       load: clinic.loadClinic,
       traffic: clinic.clinicTraffic,
     }
-    rehearsal = await rehearse(world, 'UPDATE clinic.doctor SET fee = fee + 1::money')
+    rehearsal = await rehearse(place, world, 'UPDATE clinic.doctor SET fee = fee + 1::money')
   }, 300_000)
 
   test('no finding', () => expect(findings(rehearsal.statements)).toEqual([]))
@@ -177,7 +76,7 @@ describe('the clinic: types that are hard to mask', () => {
   })
 
   test('identity columns and sequences go on', async () => {
-    const url = await cloneShadow(shadows.url(), 'clinic_golden', 'clinic_next')
+    const url = await cloneShadow(place.shadows.url(), 'clinic_golden', 'clinic_next')
     await withClient(url, async (client) => {
       const { rows } = await client.query('INSERT INTO clinic.form (price) VALUES (1) RETURNING id')
       expect(rows).toEqual([{ id: 3 }])
@@ -216,7 +115,7 @@ describe.each([
 ])('the $name', ({ world, spoil }) => {
   let rehearsal: Rehearsal
   beforeAll(async () => {
-    rehearsal = await rehearse(world, spoil)
+    rehearsal = await rehearse(place, world, spoil)
   }, 300_000)
   test('no finding, with tokens in place', () => expect(findings(rehearsal.statements)).toEqual([]))
   test('it has compared nearly all that was said', () => {
