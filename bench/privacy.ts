@@ -1,15 +1,16 @@
 /**
  * Does the masker keep up with 30,000 statements a second on one core, two text parameters and five result cells each?
  *
- * Four kinds of application: one sends parameters, one puts literals into the text, one never sends the same value twice (no
+ * Four kinds of made-up application, and with `--shop` the shop's recorded traffic: one sends parameters, one puts literals into the text, one never sends the same value twice (no
  * token is hot), one does so with literals. What counts is the processor's time, of all threads of the process (the garbage collector has
- * its own), because others may be on the machine. `node dist/bench/privacy.js [--json]`; exits 1 below 30,000 a second with parameters.
+ * its own), because others may be on the machine. `node dist/bench/privacy.js [--shop] [--json]`; exits 1 below 30,000 a second with parameters.
  */
 
 import { readKey } from '../privacy/key.js'
 import { createMasker, type RowMask } from '../privacy/masker.js'
 import type { SqlFacts } from '../privacy/statement.js'
 import { benchCatalog, benchPolicy } from './privacy-shop.js'
+import { hotShare, shopTraffic } from './privacy-traffic.js'
 
 type Outcome = {
   readonly workload: string
@@ -62,6 +63,7 @@ async function main(): Promise<void> {
     measure('parameters, everybody new', statement),
     measure('literals, everybody new', literal),
   ]
+  if (process.argv.includes('--shop')) outcomes.push(await shop())
   if (process.argv.includes('--json'))
     console.log(JSON.stringify({ bench: 'privacy', node: process.version, outcomes }))
   else
@@ -71,6 +73,30 @@ async function main(): Promise<void> {
       )
   if (outcomes.some(({ workload, perSecond }) => workload.startsWith('parameters') && perSecond < GOAL_PER_SECOND))
     process.exitCode = 1
+}
+
+/** What the shop says, again and again: its texts, its parameters, its rows. */
+async function shop(): Promise<Outcome> {
+  const { catalog, policy, statements } = await shopTraffic()
+  const masker = await createMasker({ key: readKey('00'.repeat(32)), policy, catalog })
+  const rowMasks = new WeakMap<SqlFacts, RowMask>()
+  const cells = statements.reduce((sum, { outcome }) => sum + (outcome.rows?.flat().length ?? 0), 0)
+  const values = statements.reduce((sum, { parameters }) => sum + parameters.length, 0)
+  const each = (count: number): string => (count / statements.length).toFixed(1)
+  const hot = Math.round(100 * hotShare(statements))
+  const name = `the shop: ${each(values)} parameters, ${each(cells)} cells, ${hot} % seen before`
+  return measure(name, (at) => {
+    const { sql, parameters, parameterTypes, outcome } = statements[at % statements.length]!
+    const { facts } = masker.sql(sql)
+    masker.parameters(facts, parameters, parameterTypes)
+    if (outcome.columns === null || outcome.rows === null) return
+    let mask = rowMasks.get(facts)
+    if (mask === undefined) {
+      mask = masker.rowMasker(outcome.columns, facts)
+      rowMasks.set(facts, mask)
+    }
+    for (const row of outcome.rows) mask(row)
+  })
 }
 
 const shown = (perSecond: number): string => Math.round(perSecond).toLocaleString('en').padStart(9)

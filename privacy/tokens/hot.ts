@@ -30,10 +30,24 @@ export function hot(make: (value: string) => string, places = 1 << 15, lengthMax
     }
     values[second] = values[first]!
     tokens[second] = tokens[first]!
-    values[first] = value
+    values[first] = alone(value)
     tokens[first] = token
     return token
   }
+}
+
+/** Shorter ones are copied by the engine when they are cut out. */
+const CUT_OUT_MIN = 13
+const room = Buffer.alloc(1024)
+
+/**
+ * A string cut out of a statement's text holds on to the whole text. Kept here it would outlive it, tens of thousands of times, and collecting
+ * that costs more than the tokens do.
+ */
+function alone(value: string): string {
+  const { length } = value
+  if (length < CUT_OUT_MIN || length * 2 > room.length) return value
+  return room.toString('utf16le', 0, room.write(value, 0, 'utf16le'))
 }
 
 function empty(size: number): string[] {
