@@ -40,7 +40,8 @@ describe('replayed on the masked copy', () => {
     expect(findings(rehearsal.statements)).toEqual([])
   })
   test('labelled is what shows computed columns, or depends on more than tokens keep', () => {
-    const shown = /FROM "Odd Shop"\."Kunde"( k JOIN| ORDER)|RETURNING \*|"Find It"|short|LIKE|hosts|mail_host|LIMIT|SELECT k FROM/
+    const shown =
+      /FROM "Odd Shop"\."Kunde"( k JOIN| ORDER)|RETURNING \*|"Find It"|short|LIKE|hosts|mail_host|LIMIT|SELECT k FROM/
     expect(labelled(rehearsal.statements).filter((sql) => !shown.test(sql))).toEqual([])
     expect(labelled(rehearsal.statements).length).toBeGreaterThan(5)
   })
