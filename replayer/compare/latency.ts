@@ -2,7 +2,7 @@
  * Is the candidate slower? Per kind of statement and for all together, by service time.
  *
  * One slow execution is no finding, nor is a machine that was busy for a while. A regression must show in most pairs of executions
- * (with a confidence that allows for how many kinds are compared), beyond what all statements together are slower by, be large
+ * (with a confidence that allows for how many kinds are compared), beyond what all other statements together are slower by, be large
  * enough to matter in milliseconds, and be there in nearly every stretch of the replay. Where there is a noise run, what two
  * equal runs differ by is no regression either.
  */
@@ -96,15 +96,23 @@ export class Latencies {
     return Math.max(0, this.#lastUs - this.#firstUs) / 1000
   }
 
+  /** By how much the others are slower: a kind that is most of the traffic is no measure of itself. */
+  #besides(kind: Kind): Shift {
+    const others = {
+      ratios: without(this.#all.ratios, kind.ratios),
+      noiseRatios: without(this.#all.noiseRatios, kind.noiseRatios),
+    }
+    return medianRatios(others.ratios.totalCount < this.#rules.countMin ? this.#all : others, Z_95)
+  }
+
   /** All statements first, then by milliseconds won or lost per second of production's traffic. */
   list(): readonly LatencyVerdict[] {
     if (this.#all.before.totalCount === 0) return []
     const kinds = [...this.#kinds.values()]
     const judged = kinds.filter(({ before }) => before.totalCount >= this.#rules.countMin)
     const z = zForComparisons(judged.length)
-    const overall = medianRatios(this.#all, Z_95)
     const seconds = Math.max(SECONDS_MIN, this.productionMs / 1000)
-    const verdicts = kinds.map((kind) => verdictOf(kind, z, overall, this.#rules, seconds))
+    const verdicts = kinds.map((kind) => verdictOf(kind, z, this.#besides(kind), this.#rules, seconds))
     const size = ({ row }: LatencyVerdict) => Math.abs(row.impactMsPerSecond ?? 0)
     return [
       verdictOf(this.#all, Z_95, { after: 1, noise: 1 }, this.#rules, seconds),
@@ -154,8 +162,15 @@ function interval(ratios: Histogram, z: number): Interval {
 
 type Shift = { readonly after: number; readonly noise: number }
 
+function without(all: Histogram, some: Histogram): Histogram {
+  const rest = build({ numberOfSignificantValueDigits: 2 })
+  rest.add(all)
+  rest.subtract(some)
+  return rest
+}
+
 /** By how much the runs as a whole differ: a slower disk, a busier machine. */
-function medianRatios({ ratios, noiseRatios }: Kind, z: number): Shift {
+function medianRatios({ ratios, noiseRatios }: Pick<Kind, 'ratios' | 'noiseRatios'>, z: number): Shift {
   return {
     after: interval(ratios, z).median,
     noise: noiseRatios.totalCount === 0 ? 1 : interval(noiseRatios, z).median,

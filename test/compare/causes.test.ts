@@ -398,6 +398,12 @@ describe('why values differ that none of the explainers knows', () => {
     ] as const
     expect(say(pairs, {})).toEqual(['what v computes stands beside another t.state (a join by another key?)'])
     expect(say(pairs, { natures: natures.map((nature) => ({ ...nature, view: '' })) })).toEqual(['t.state differs'])
+    // One word in place of one other is no other row, however often.
+    const replaced = [
+      ['expense', 'asset'],
+      ['expense', 'asset'],
+    ] as const
+    expect(say(replaced, {})).toEqual(['t.state is asset where it was expense'])
     expect(say(pairs, { natures: natures.map((nature) => ({ ...nature, table: 't' })) })).toEqual([
       't.state differs in what v shows',
     ])
@@ -460,6 +466,32 @@ describe('why an error is new', () => {
   ])('$says', ({ says, ...error }) => {
     const cause = explainNewError(error)
     expect(cause.sentence(cause.detail)).toBe(says)
+  })
+  test.each([
+    {
+      name: 'a partition that is missing',
+      error: { message: 'no partition of relation "views" found for row', table: 'views' },
+      says: 'no partition of views takes rows that it had a place for (a partition is missing, or its bounds are wrong) (SQLSTATE 23514)',
+      gone: 'rows of views that no partition took are accepted now',
+    },
+    {
+      name: 'a server that speaks another language',
+      error: { message: 'keine Partition von Relation »views« für die Zeile gefunden', table: 'views' },
+      says: 'the partition bounds of views refuse rows (SQLSTATE 23514)',
+      gone: 'rows of views that no partition took are accepted now',
+    },
+    {
+      name: 'a check has a name, and is none',
+      error: { message: 'x', table: 'views', constraint: 'views_check' },
+      says: 'check constraint views_check of views refuses rows (SQLSTATE 23514)',
+      gone: 'check constraint views_check of views no longer refuses rows',
+    },
+  ])('$name', ({ error, says, gone }) => {
+    const told = [explainNewError, explainVanishedError].map((explained) => {
+      const cause = explained({ sqlstate: '23514', ...error })
+      return cause.sentence(cause.detail)
+    })
+    expect(told).toEqual([says, gone])
   })
   test('an enum that lost a label: the one value that is the schema and may be named', () => {
     const error = { sqlstate: '22P02', message: 'invalid input value for enum order_status: "shipped"' }

@@ -63,6 +63,19 @@ describe('verdicts', () => {
     expect(new Set(Object.values(kinds))).toEqual(new Set(['same']))
   })
 
+  test('a kind that is most of the traffic is measured by the others, not by itself', () => {
+    const few = { beforeUs: 800, afterUs: 800, count: 60 }
+    expect(measure({ few, most: { beforeUs: 1000, afterUs: 3000, count: 900 } })).toMatchObject({
+      few: 'same',
+      most: 'slower',
+    })
+    const onSlow = { beforeUs: 800, afterUs: 2400, count: 60 }
+    expect(measure({ few: onSlow, most: { beforeUs: 1000, afterUs: 3000, count: 900 } })).toMatchObject({
+      few: 'same',
+      most: 'same',
+    })
+  })
+
   test('a busy minute is no regression', () => {
     const latencies = new Latencies()
     const dice = diceFor(3, 'busy')

@@ -120,7 +120,9 @@ function beside(at: number, { columns, cells }: Difference, natures: readonly Co
   const { view, subject } = natures[at]!
   const others = natures.filter(({ free }, other) => other !== at && free === null)
   if (view === '' || isComputed(natures[at]!) || !others.some(isComputed)) return null
-  if (columns.length > 1 || cells.length < BESIDE_MIN) return null
+  // One value in place of one other, again and again, is no other row.
+  const pairs = new Set(cells.map((cell) => JSON.stringify([cell.before, cell.after])))
+  if (columns.length > 1 || pairs.size < BESIDE_MIN) return null
   return {
     explainer: 'join.other',
     subject: view,
