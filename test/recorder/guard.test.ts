@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ProxyRecording } from '../../recorder/proxy-recording.js'
 import { type OwnedServer, startServer } from '../../replayer/shadow/server.js'
 import { balances } from '../../segment/ledger.js'
-import { type Bench, bench, through } from './recording.js'
+import { type Bench, bench, read, through } from './recording.js'
 
 let server: OwnedServer
 let at: Bench
@@ -113,6 +113,20 @@ describe('time limits', () => {
     expect((await busy.query('SELECT pg_sleep(0.4), 1 AS one')).rows[0].one).toBe(1)
     await busy.query('COMMIT')
     await recording.stop()
+  })
+
+  test('silence is counted from the answer, not from the question', async () => {
+    const recording = await at.start(server.url(), { timeLimits: { idleMs: 600 } })
+    const client = await connect(through(server.url(), recording))
+    const ended = new Promise((resolve) => client.once('end', resolve))
+    await client.query('SELECT pg_sleep(0.5)')
+    await ended
+    await recording.stop()
+    // By the recorder's own clock: a busy machine only makes it later.
+    const { statements, events } = read(recording.path)
+    const answeredUs = statements.at(-1)!.doneUs
+    const endedUs = events.find(({ kind }) => kind === 'disconnect')!.atUs
+    expect(endedUs - answeredUs).toBeGreaterThanOrEqual(595_000)
   })
 
   test('a client that does not say who it is', async () => {

@@ -20,20 +20,25 @@ afterEach(() => {
 
 type Pair = { readonly quick: Taken; readonly other: Socket; readonly taken: Buffer[] }
 
-/** One end of a connection made quick; the other one as Node makes it, and not reading yet. */
-async function pair(address: ListenOptions = { host: '127.0.0.1', port: 0 }): Promise<Pair> {
+async function listening(address: ListenOptions): Promise<Server> {
   const server = createServer({ allowHalfOpen: true }).listen(address)
+  open.push(server)
   await once(server, 'listening')
-  const bound = server.address()
+  return server
+}
+
+/** One end of a connection made quick; the other one as Node makes it, and not reading yet. */
+async function pair(to: Server): Promise<Pair> {
+  const bound = to.address()
   const other = dial(typeof bound === 'string' ? { path: bound } : { port: bound!.port, allowHalfOpen: true })
-  const [[accepted]] = await Promise.all([once(server, 'connection') as Promise<[Socket]>, once(other, 'connect')])
+  const [[accepted]] = await Promise.all([once(to, 'connection') as Promise<[Socket]>, once(other, 'connect')])
   const taken: Buffer[] = []
   const quick = quickSocket(
     accepted,
     (piece) => taken.push(Buffer.from(piece)),
     () => false,
   )!
-  open.push(server, other, quick.socket)
+  open.push(other, quick.socket)
   return { quick, other, taken }
 }
 
@@ -53,6 +58,10 @@ function all(socket: Socket, bytes: number): Promise<Buffer> {
   })
 }
 
+async function until(done: () => boolean, socket: Socket): Promise<void> {
+  while (!done()) await once(socket, 'data')
+}
+
 /** More than the system keeps for a reader that does not read. */
 function fill({ quick }: Pair): Buffer[] {
   const written: Buffer[] = []
@@ -66,7 +75,7 @@ describe.each([
   ['a Unix socket', () => ({ path: join(folder, 'socket') })],
 ])('through %s', (_, address) => {
   test('a piece is with the system when write returns: nothing is queued', async () => {
-    const { quick, other } = await pair(address())
+    const { quick, other } = await pair(await listening(address()))
     const received = all(other, 5)
     expect(quick.write(Buffer.from('hello'))).toBe(true)
     expect(quick.socket.writableLength).toBe(0)
@@ -76,24 +85,33 @@ describe.each([
   })
 
   test('what the system does not take is queued, behind it nothing overtakes, and drain says when to go on', async () => {
-    const both = await pair(address())
+    const both = await pair(await listening(address()))
     const { quick, other } = both
     const written = fill(both)
     expect(quick.socket.writableLength).toBeGreaterThan(0)
-    written.push(Buffer.from('behind'))
-    quick.write(written.at(-1)!)
-    const sent = Buffer.concat(written)
+    // As soon as somebody reads there is room in the system, and still a queue in front of it.
+    other.on('data', () => {
+      if (written.length > 200 || quick.socket.writableLength === 0) return
+      written.push(randomBytes(10))
+      quick.write(written.at(-1)!)
+    })
     const drained = once(quick.socket, 'drain')
-    const received = await all(other, sent.length)
+    const got: Buffer[] = []
+    other.on('data', (chunk) => got.push(chunk))
     await drained
-    expect(received.equals(sent)).toBe(true)
+    const end = randomBytes(10)
+    written.push(end)
+    quick.write(end)
+    await until(() => Buffer.concat(got.slice(-2)).subarray(-10).equals(end), other)
+    expect(Buffer.concat(got).equals(Buffer.concat(written))).toBe(true)
+    other.removeAllListeners('data')
     const more = all(other, 5)
     expect(quick.write(Buffer.from('again'))).toBe(true)
     expect((await more).toString()).toBe('again')
   })
 
   test('reads go into one buffer, piece by piece', async () => {
-    const { quick, other, taken } = await pair(address())
+    const { quick, other, taken } = await pair(await listening(address()))
     quick.socket.resume()
     const sent = randomBytes(300_000)
     other.end(sent)
@@ -102,7 +120,7 @@ describe.each([
   })
 
   test('the other side is gone: the error is told by the socket, not thrown', async () => {
-    const { quick, other } = await pair(address())
+    const { quick, other } = await pair(await listening(address()))
     other.destroy()
     const failed = once(quick.socket, 'error')
     quick.socket.resume()
@@ -112,23 +130,28 @@ describe.each([
 })
 
 test('after it was closed its number belongs to another connection, which gets nothing of it', async () => {
-  const first = await pair()
+  const server = await listening({ host: '127.0.0.1', port: 0 })
+  const first = await pair(server)
   const fd = numberOf(first.quick.socket)
-  first.quick.socket.on('error', () => {})
+  for (const socket of [first.quick.socket, first.other]) socket.on('error', () => {})
   first.quick.socket.destroy()
-  const others = await Promise.all(Array.from({ length: 8 }, () => pair()))
-  expect(open.map(numberOf)).toContain(fd)
+  const others: Pair[] = []
+  for (let i = 0; i < 4; i++) others.push(await pair(server))
+  expect(others.flatMap(({ quick, other }) => [numberOf(quick.socket), numberOf(other)])).toContain(fd)
   first.quick.write(Buffer.from('stray'))
-  for (const { quick, other } of others) {
+  for (const { quick, other, taken } of others) {
     const received = all(other, 4)
     quick.write(Buffer.from('mine'))
     expect((await received).toString()).toBe('mine')
+    quick.socket.resume()
+    other.end('yours')
+    await once(quick.socket, 'end')
+    expect(Buffer.concat(taken).toString()).toBe('yours')
   }
-  for (const { taken } of others) expect(taken).toEqual([])
 })
 
 test('behind its end nothing is written', async () => {
-  const { quick, other } = await pair()
+  const { quick, other } = await pair(await listening({ host: '127.0.0.1', port: 0 }))
   const received: Buffer[] = []
   other.on('data', (chunk) => received.push(chunk))
   quick.socket.on('error', () => {})
