@@ -5,6 +5,7 @@
  * disk and again for all that can be taken out of it: rows of SQLite (also of what a killed process left, with its -wal and -journal),
  * gzip, deflate, brotli and base64, one inside the other.
  */
+import { createHash } from 'node:crypto'
 import { copyFileSync, existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
@@ -59,11 +60,38 @@ export function leaksUnder(path: string): readonly Leak[] {
   const found = new Map<string, Leak>()
   for (const file of filesUnder(path))
     for (const { place, bytes } of insides(file))
-      for (const { form, at, text } of search(bytes)) {
+      for (const { form, around } of searchedOnce(bytes)) {
         const key = `${file} ${place} ${form}`
-        if (!found.has(key)) found.set(key, { file, place, form, around: text.slice(Math.max(0, at - 60), at + 60) })
+        if (!found.has(key)) found.set(key, { file, place, form, around })
       }
   return [...found.values()]
+}
+
+type Seen = readonly { readonly form: string; readonly around: string }[]
+
+/** Less than that is looked at sooner than it is known again. */
+const PAGE = 8192
+
+/** A server's databases are copies of each other, and most of their files are equal: equal bytes hold the same. */
+const known = new Map<string, Seen>()
+
+function searchedOnce(bytes: Buffer): Seen {
+  if (bytes.length < PAGE) return told(bytes)
+  const name = createHash('sha256').update(bytes).digest('base64')
+  let seen = known.get(name)
+  if (seen === undefined) {
+    seen = told(bytes)
+    known.set(name, seen)
+  }
+  return seen
+}
+
+function told(bytes: Buffer): Seen {
+  return search(bytes).map(({ form, at, text }) => ({
+    form,
+    // Copied, or it would hold on to all of the text.
+    around: Buffer.from(text.slice(Math.max(0, at - 60), at + 60)).toString(),
+  }))
 }
 
 /** Forms in which one of the canaries stands in these bytes. */
