@@ -3,11 +3,12 @@
  * rests on such an answer, and only there: what rests on a race that both decided alike must be equal.
  */
 import type { RecordingReader } from '../../segment/recording.js'
+import type { RunRow } from '../../segment/run.js'
 import type { RunSource } from '../../segment/run-source.js'
 import { buildPlan } from '../plan/build.js'
 import { planOf } from '../plan/cache.js'
 import type { Gathered } from '../plan/gathered.js'
-import { restingOn } from '../plan/resting.js'
+import { lookersAt, restingOn } from '../plan/resting.js'
 import { type JudgeOptions, judgeFor } from './judges.js'
 import { joinBySeq } from './merge-runs.js'
 
@@ -19,6 +20,8 @@ export async function racesBetween(options: Options): Promise<ReadonlySet<number
   const runs = [before, after]
   if (!runs.some(({ facts }) => facts.role === 'production')) return null
   const races = await recordedRaces(recording, runs)
+  for (const { facts, rows } of runs)
+    if (facts.orderRelaxed > 0) for (const seq of await overtakenIn([...rows()], recording)) races.add(seq)
   const { differing, unexplained } = differences(options, races)
   if (!unexplained) return races
   const { gathered, events } = await buildPlan(recording)
@@ -32,6 +35,25 @@ async function recordedRaces(recording: RecordingReader, runs: readonly RunSourc
   const races = new Set<number>(seq.filter((_, at) => ambiguous[at] !== 0))
   for (const { facts } of runs) if (facts.start?.kind === 'within') for (const one of facts.start.unsure) races.add(one)
   return races
+}
+
+/**
+ * Where a replay gave up a wait: who was to come first, had not come yet, and looks at what that transaction wrote. The statement that
+ * did not wait may have answered alike (a COMMIT always does).
+ */
+async function overtakenIn(rows: readonly RunRow[], recording: RecordingReader): Promise<number[]> {
+  const { gathered: g } = await buildPlan(recording)
+  const doneUs = new Map(rows.map(({ seq, timing }) => [seq, timing.doneUs]))
+  const hasty = new Map(rows.filter(({ orderRelaxed }) => orderRelaxed).map(({ seq, timing }) => [seq, timing.sentUs]))
+  const overtaken: number[] = []
+  for (const [i, seq] of g.seq.entries()) {
+    const sentUs = hasty.get(seq)
+    if (sentUs === undefined) continue
+    const writers = [...g.transaction.keys()].filter((w) => g.transaction[w] === g.transaction[i])
+    const looks = lookersAt(g, writers)
+    for (let j = 0; j < i; j++) if ((doneUs.get(g.seq[j]!) ?? 0) > sentUs && looks(j)) overtaken.push(g.seq[j]!)
+  }
+  return overtaken
 }
 
 /** The races that went another way, with what follows in the same transaction; and whether anything else differs. */

@@ -22,6 +22,7 @@ export type Place = {
   readonly doneUs: Float64Array
   readonly stood: Uint8Array
   readonly missed: Uint8Array
+  readonly inVain: Uint8Array
 }
 
 /** Who found nothing to change and took longer than this was kept by a lock, not by work or by the road. */
@@ -127,6 +128,7 @@ export class Accesses {
     else if (rows === null) {
       // On its way it may have stood at a row that somebody changed, and then it has locked that, though it let it be.
       this.add(kind === OP.write ? OP.hold : OP.lock, table.set, WHOLE_SET, place)
+      if (place.at >= 0) place.inVain[place.at] = 1
       if (place.doneUs[place.at]! - place.sentUs[place.at]! > STOOD_US) place.stood[place.at] = 1
     }
     if (access.counted) this.#step(table, changed, place)

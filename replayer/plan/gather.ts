@@ -175,6 +175,7 @@ class Gatherer {
       doneUs: of.doneUs,
       stood: of.stood,
       missed: of.missed,
+      inVain: of.inVain,
     }
     const isOwed = (access: Access) => access.atCommit && transaction.begun
     for (const access of touch.accesses) if (!isOwed(access)) this.#accesses.access(access, place)
@@ -261,6 +262,7 @@ function arrays(n: number) {
     picks: new Uint8Array(n),
     stood: new Uint8Array(n),
     missed: new Uint8Array(n),
+    inVain: new Uint8Array(n),
     releasedAt: new Int32Array(n).fill(-1),
     seesAs: new Int32Array(n).fill(-1),
     looksAtTimes: new Uint8Array(n),

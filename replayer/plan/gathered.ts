@@ -33,6 +33,8 @@ export type Gathered = Operations & {
   readonly picks: Uint8Array
   /** It named no rows and changed none, and took long: it looked when it began, and then stood at a lock. */
   readonly stood: Uint8Array
+  /** It was to change rows and found none, in a table of which it named no row: what it would have changed it has only locked. */
+  readonly inVain: Uint8Array
   /** It asked for rows by their key, and none was there: it stood at no lock of whoever was making them. */
   readonly missed: Uint8Array
   /** The statement whose snapshot it reads by: a cursor's DECLARE, the first of a REPEATABLE READ transaction; -1: its own. */

@@ -5,7 +5,7 @@
  * Being unsure (a table where no row is named) counts as looking. What a transaction wrote others see when it has committed.
  */
 import type { Gathered } from './gathered.js'
-import { WHOLE_SET, writes } from './operations.js'
+import { locksOnly, WHOLE_SET, writes } from './operations.js'
 
 /** Per statement: 1, it rests on one of those that `starts` names. `events`: as `inOrder` says. */
 export function restingOn(g: Gathered, events: Uint32Array, starts: (statement: number) => boolean): Uint8Array {
@@ -15,6 +15,13 @@ export function restingOn(g: Gathered, events: Uint32Array, starts: (statement: 
 /** The same, but only who looks at what one of those wrote itself. */
 export function lookingAt(g: Gathered, events: Uint32Array, starts: (statement: number) => boolean): Uint8Array {
   return new Spread(g, starts, false).over(events)
+}
+
+/** Whether a statement looks at what any of those wrote. */
+export function lookersAt(g: Gathered, writers: readonly number[]): (statement: number) => boolean {
+  const changed = new Changed(g)
+  for (const writer of writers) changed.by(g.sentWith[writer]!)
+  return (statement) => changed.isSeenBy(g.sentWith[statement]!)
 }
 
 class Spread {
@@ -92,9 +99,10 @@ class Changed {
   }
 
   by(i: number): void {
-    const { opStart, opSet, opMember, opKind } = this.#g
+    const { opStart, opSet, opMember, opKind, inVain } = this.#g
     for (let op = opStart[i]!; op < opStart[i + 1]!; op += 1) {
-      if (!writes(opKind[op]!)) continue
+      const wouldWrite = inVain[i] === 1 && locksOnly(opKind[op]!)
+      if (!wouldWrite && !writes(opKind[op]!)) continue
       const [set, member] = [opSet[op]!, opMember[op]!]
       this.#sets.add(set)
       if (member === WHOLE_SET) this.#wide.add(set)

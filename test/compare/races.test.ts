@@ -17,6 +17,10 @@ type Step = {
   readonly production: Outcome
   /** As production, when not given. */
   readonly replay?: Outcome
+  /** The replay gave up a wait of its. */
+  readonly relaxed?: boolean
+  /** When the replay did it, where that is not when production did. */
+  readonly replayed?: readonly [number, number]
 }
 
 const made: string[] = []
@@ -26,6 +30,8 @@ afterAll(() => {
 
 const tag = (text: string): Outcome => ({ ...NOTHING_CAME, tag: text, rowCount: Number(/\d+$/.exec(text)?.[0] ?? 0) })
 const refused: Outcome = { ...NOTHING_CAME, error: { sqlstate: '55P03', message: 'could not obtain lock' } }
+
+const timesOf = ({ replayed, at }: Step) => ({ sentUs: (replayed ?? at)[0] * 1000, doneUs: (replayed ?? at)[1] * 1000 })
 
 /** Letters of the statements that may differ. */
 async function mayDiffer(steps: readonly Step[]): Promise<string> {
@@ -43,8 +49,18 @@ async function mayDiffer(steps: readonly Step[]): Promise<string> {
   const recording = openRecording(path)
   try {
     const before = runOfRecording(recording)
-    const rows = [...before.rows()].map((row, n) => ({ ...row, outcome: steps[n]!.replay ?? row.outcome }))
-    const after = sourceOf(rows, { ...factsOf('baseline', rows.length, 0), recordingId: recording.manifest.id })
+    const rows = [...before.rows()].map((row, n) => ({
+      ...row,
+      outcome: steps[n]!.replay ?? row.outcome,
+      orderRelaxed: steps[n]!.relaxed === true,
+      timing: { ...row.timing, ...timesOf(steps[n]!) },
+    }))
+    const orderRelaxed = rows.filter((row) => row.orderRelaxed).length
+    const after = sourceOf(rows, {
+      ...factsOf('baseline', rows.length, 0),
+      orderRelaxed,
+      recordingId: recording.manifest.id,
+    })
     const races = await racesBetween({ before, after, recording })
     return [...races!]
       .sort((a, b) => a - b)
@@ -91,6 +107,24 @@ describe('what rests on a race', () => {
     const later = look('c', [60, 70], 'SELECT 0')
     expect(await mayDiffer([...inside(tag('SELECT 1'), 'COMMIT'), later])).toBe('DF')
     expect(await mayDiffer([...inside(refused, 'ROLLBACK'), later])).toBe('D')
+  })
+})
+
+describe('where the replay gave up a wait', () => {
+  const early: Step = { ...look('a', [0, 5], 'SELECT 2'), replayed: [30, 35] }
+  const late: Step = { ...write, at: [10, 20], replayed: [10, 20], relaxed: true }
+  const after = look('a', [40, 50], 'SELECT 2')
+
+  test('who was to come first, came later and looks at what was written may differ', async () => {
+    expect(await mayDiffer([early, late])).toBe('A')
+  })
+  test('who looks at something else may not, nor who had come in time, nor who came after it anyway', async () => {
+    expect(await mayDiffer([{ ...early, sql: 'SELECT n FROM b' }, late])).toBe('')
+    expect(await mayDiffer([{ ...early, replayed: [0, 5] }, late])).toBe('')
+    expect(await mayDiffer([late, after])).toBe('')
+  })
+  test('nobody may where it waited', async () => {
+    expect(await mayDiffer([early, { ...late, relaxed: false }])).toBe('')
   })
 })
 

@@ -58,6 +58,17 @@ describe('a statement rests on what was not written', () => {
     }
     expect(await resting([update(1, 7), copy, whole(3, 'notes'), whole(4, 'jobs')], 'A')).toBe('BC')
   })
+  test('through one that found nothing to change, and might have', async () => {
+    const removes: Line = { session: 1, sql: 'DELETE FROM accounts WHERE balance = 5', at: at(0), tag: 'DELETE 0' }
+    const looks: Line = {
+      session: 1,
+      sql: 'SELECT id FROM accounts WHERE balance = 5 FOR UPDATE',
+      at: at(0),
+      tag: 'SELECT 0',
+    }
+    expect(await resting([removes, row(1, 7), whole(2, 'accounts'), whole(3, 'notes')], 'A')).toBe('BC')
+    expect(await resting([looks, row(1, 7), whole(2, 'accounts'), whole(3, 'notes')], 'A')).toBe('')
+  })
   test('of a transaction that was rolled back only in that transaction', async () => {
     const own = { session: 1, transaction: 1 }
     const lines = [

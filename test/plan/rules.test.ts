@@ -83,6 +83,21 @@ describe('locks', () => {
     ]
     expect(await waits(lines)).toContain('D < C')
   })
+  test('SKIP LOCKED: who picks and is answered in one breath with another pick stood at none of its locks', async () => {
+    const pick = "SELECT id FROM jobs WHERE state = 'new' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
+    const take = `UPDATE jobs SET state = 'done' WHERE id = (${pick}) RETURNING id`
+    const got = (tag: string, id: string) => ({ tag, returned: { 'jobs.id': [id] } })
+    const lines = [
+      one(1, 'BEGIN', [0, 1], { transaction: 1 }),
+      one(1, pick, [10_000, 11_800], { transaction: 1, ...got('SELECT 1', '3') }),
+      one(2, take, [10_600, 14_700], got('UPDATE 1', '4')),
+      one(3, take, [11_300, 13_000], got('UPDATE 1', '5')),
+      one(1, 'COMMIT', [30_000, 31_000], { transaction: 1 }),
+    ]
+    const order = await waits(lines)
+    expect(order).toContain('C < B')
+    expect(order).toContain('D < C')
+  })
   test('advisory locks: of one key only', async () => {
     const lock = (session: number, key: string, at: [number, number]) =>
       one(session, 'SELECT pg_advisory_xact_lock($1)', at, { parameters: [key] })

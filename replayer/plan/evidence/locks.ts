@@ -231,8 +231,9 @@ export function possibleLocks(g: Gathered, placed: Placed, wide: WideSets): void
         if (holder.transaction === own || !((wide ? holder.any : holder.wide) & against(kind))) continue
         if (g.stood[statement] && !stoodAt(g, holder, statement)) continue
         if (placed.canBe(holder.end, statement)) placed.before(holder.end, statement)
-        // Served while the other went on, and answered in one breath with it: if they wanted one row, this one had it first.
-        else if (!g.stood[holder.last] && isOneTurn(g, holder.last, statement))
+        // Served while the other went on, and answered in one breath with it: if they wanted one row, this one had it first. Who picks
+        // wants any row that is free.
+        else if (!g.stood[holder.last] && !g.picks[statement] && isOneTurn(g, holder.last, statement))
           endBefore(placed, statement, holder.last)
       }
       let mine = holders.find((holder) => holder.transaction === own && holder.end === end)
