@@ -75,8 +75,15 @@ export async function startDrain(
     failure: () => (failedBy === '' ? 'the recording thread ended' : endedBy(failedBy, settings.path)),
     incident: (incident) => port1.postMessage(incident),
     abandoned: async () => {
-      const force = setTimeout(() => void worker.terminate(), ABANDON_MS_MAX)
-      await Promise.race([letGo, ended])
+      let force: NodeJS.Timeout | undefined
+      // In a call that waits for a disk it ends when that returns; it does nothing in between, and nobody waits for it.
+      const forced = new Promise<void>((resolve) => {
+        force = setTimeout(() => {
+          void worker.terminate()
+          resolve()
+        }, ABANDON_MS_MAX)
+      })
+      await Promise.race([letGo, ended, forced])
       clearTimeout(force)
     },
     terminate: async () => {
