@@ -266,7 +266,7 @@ export class Drain implements SessionStore {
       this.#events = []
       for (; this.#incidents.length > 0; this.#incidents.shift()) this.#writer.incident(this.#incidents[0]!)
       this.#writer.sealIfDue()
-      if (writes) this.#trouble.worked()
+      this.#trouble.worked(writes, this.#nowMs())
     } catch (error) {
       this.#trouble.failed(codeOf(error), this.#nowMs())
       this.#restateDue = true

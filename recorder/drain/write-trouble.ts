@@ -8,11 +8,15 @@ import type { Trouble } from './drain.js'
 
 const RETRY_AFTER_MS = 1000
 const AGAIN_AFTER_MS = 60_000
+/** A disk that is full has room for a little now and then: only what goes on so long is the end of the trouble. */
+const CALM_MS = 500
 
 export class WriteTrouble {
   readonly #tell: (trouble: Trouble) => void
   readonly #toldAtMs = new Map<string, number>()
   #untilMs = Number.NEGATIVE_INFINITY
+  /** The first that could be written since. */
+  #wroteAtMs = Number.POSITIVE_INFINITY
   /** Told, and not over yet as far as anybody knows. */
   #told = false
 
@@ -26,6 +30,7 @@ export class WriteTrouble {
 
   failed(code: string, nowMs: number): void {
     this.#untilMs = nowMs + RETRY_AFTER_MS
+    this.#wroteAtMs = Number.POSITIVE_INFINITY
     const toldAtMs = this.#toldAtMs.get(code)
     if (toldAtMs !== undefined && nowMs - toldAtMs < AGAIN_AFTER_MS) return
     this.#toldAtMs.set(code, nowMs)
@@ -39,9 +44,10 @@ export class WriteTrouble {
     this.#told = false
   }
 
-  /** Something was written. */
-  worked(): void {
-    if (!this.#told) return
+  /** Nothing failed; `wrote`: there was something to write. */
+  worked(wrote: boolean, nowMs: number): void {
+    if (wrote) this.#wroteAtMs = Math.min(this.#wroteAtMs, nowMs)
+    if (!this.#told || nowMs < this.#wroteAtMs + CALM_MS) return
     this.#told = false
     this.#tell({ kind: 'writing works again', detail: 'what is missing is in the ledger' })
   }
