@@ -38,6 +38,10 @@ describe.runIf(BINARIES !== undefined)('with pg_dump', () => {
       CREATE FOREIGN TABLE far (n int) SERVER elsewhere;
       CREATE PUBLICATION everything;
       CREATE ROLE app; ALTER TABLE people OWNER TO app; GRANT SELECT ON people TO app;
+      CREATE ROLE reader; ALTER TABLE people ENABLE ROW LEVEL SECURITY; CREATE POLICY seen ON people TO reader USING (true);
+      CREATE EXTENSION pg_trgm;
+      ALTER TABLE people ALTER COLUMN nick SET STATISTICS 777;
+      CREATE STATISTICS people_together (dependencies) ON email, nick FROM people;
       ALTER DATABASE postgres SET search_path = "Odd schema", public;
       ALTER DATABASE postgres SET "TimeZone" = 'Europe/Berlin';
       SELECT lo_create(0)`)
@@ -68,6 +72,15 @@ describe.runIf(BINARIES !== undefined)('with pg_dump', () => {
         await restored.query(`SELECT current_setting('search_path') AS path, current_setting('TimeZone') AS zone,
         (SELECT count(*)::int FROM pg_user_mappings) AS mappings, (SELECT count(*)::int FROM pg_publication) AS publications`)
       expect(rows).toEqual([{ path: '"Odd schema", public', zone: 'Europe/Berlin', mappings: 0, publications: 0 }])
+      const planned = await restored.query(`SELECT attstattarget::int AS target,
+        (SELECT count(*)::int FROM pg_statistic_ext_data d JOIN pg_statistic_ext e ON e.oid = d.stxoid WHERE e.stxname = 'people_together') AS together
+        FROM pg_attribute WHERE attrelid = 'people'::regclass AND attname = 'nick'`)
+      expect(planned.rows).toEqual([{ target: 777, together: 1 }])
+      const { rows: needed } = await restored.query(`SELECT
+        (SELECT array_agg(extname::text ORDER BY extname) FROM pg_extension WHERE extname <> 'plpgsql') AS extensions,
+        (SELECT array_agg(rolname || ' ' || rolcanlogin ORDER BY rolname) FROM pg_roles WHERE rolname IN ('app', 'reader')) AS roles`)
+      // Roles that the schema names exist, and nobody can come in as one; owners stay behind.
+      expect(needed).toEqual([{ extensions: ['citext', 'pg_trgm', 'postgres_fdw'], roles: ['reader false'] }])
       await restored.query(`SET TimeZone = 'UTC'; SET search_path = public`)
       const shape = `SELECT conrelid::regclass::text AS place, pg_get_constraintdef(oid) AS text FROM pg_constraint
         WHERE contype <> 'n' AND connamespace <> 'pg_catalog'::regnamespace AND connamespace <> 'information_schema'::regnamespace
