@@ -229,7 +229,11 @@ describe('no room', () => {
   describe.runIf(OWN_MOUNTS)('a full file system', () => {
     // The breaker would have stopped recording long before.
     const onSmallDisk = () =>
-      startOnSmallDisk(db.url, { folder, children, args: ['--breaker', 'off'] }, { size: '2m', ballastBytes: 800_000 })
+      startOnSmallDisk(
+        db.url,
+        { folder, children, args: ['--breaker', 'off'] },
+        { size: '8m', ballastBytes: 6_800_000 },
+      )
 
     test('that has room again: the recording goes on', async () => {
       const recorder = await onSmallDisk()
