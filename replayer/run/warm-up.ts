@@ -3,7 +3,7 @@
  * sent, digested, booked), over a connection of their own, and nothing is kept of them.
  *
  * Without it the first second of a busy replay is late: the engine compiles our code while the statements are due. Measured at 10,000
- * statements a second on two cores: late by up to 350 ms without, see bench/README.md. A short recording is warmed up
+ * statements a second on two cores: late by up to 350 ms without, 40 to 170 ms with it, see bench/README.md. A short recording is warmed up
  * less, and one of a few hundred statements not at all.
  */
 import type { Frame, SafeSql, Session } from '../../segment/statement.js'
