@@ -3,7 +3,6 @@
  * rests on such an answer, and only there: what rests on a race that both decided alike must be equal.
  */
 import type { RecordingReader } from '../../segment/recording.js'
-import type { RunRow } from '../../segment/run.js'
 import type { RunSource } from '../../segment/run-source.js'
 import { buildPlan } from '../plan/build.js'
 import { planOf } from '../plan/cache.js'
@@ -20,8 +19,8 @@ export async function racesBetween(options: Options): Promise<ReadonlySet<number
   const runs = [before, after]
   if (!runs.some(({ facts }) => facts.role === 'production')) return null
   const races = await recordedRaces(recording, runs)
-  for (const { facts, rows } of runs)
-    if (facts.orderRelaxed > 0) for (const seq of await overtakenIn([...rows()], recording)) races.add(seq)
+  for (const run of runs)
+    if (run.facts.orderRelaxed > 0) for (const seq of await overtakenIn(run, recording)) races.add(seq)
   const { differing, unexplained } = differences(options, races)
   if (!unexplained) return races
   const { gathered, events } = await buildPlan(recording)
@@ -41,10 +40,13 @@ async function recordedRaces(recording: RecordingReader, runs: readonly RunSourc
  * Where a replay gave up a wait: who was to come first, had not come yet, and looks at what that transaction wrote. The statement that
  * did not wait may have answered alike (a COMMIT always does).
  */
-async function overtakenIn(rows: readonly RunRow[], recording: RecordingReader): Promise<number[]> {
+async function overtakenIn(run: RunSource, recording: RecordingReader): Promise<number[]> {
   const { gathered: g } = await buildPlan(recording)
-  const doneUs = new Map(rows.map(({ seq, timing }) => [seq, timing.doneUs]))
-  const hasty = new Map(rows.filter(({ orderRelaxed }) => orderRelaxed).map(({ seq, timing }) => [seq, timing.sentUs]))
+  const [doneUs, hasty] = [new Map<number, number>(), new Map<number, number>()]
+  for (const { seq, timing, orderRelaxed } of run.rows()) {
+    doneUs.set(seq, timing.doneUs)
+    if (orderRelaxed) hasty.set(seq, timing.sentUs)
+  }
   const overtaken: number[] = []
   for (const [i, seq] of g.seq.entries()) {
     const sentUs = hasty.get(seq)
